@@ -1,0 +1,52 @@
+// swift-tools-version: 6.2
+// Targets in layer order, bottom first; every arrow points to a target above it in this file.
+import PackageDescription
+
+/// Kernel code is optimised in debug builds too, and runs unchecked: every argument was checked by the layers above.
+let kernelFlags: SwiftSetting = .unsafeFlags(["-Ounchecked"])
+
+/// Compiler flags of one instruction set: code generation for it, and nothing wider.
+func instructionSet(_ flags: [String]) -> [SwiftSetting] {
+  [kernelFlags, .unsafeFlags(flags.flatMap { ["-Xcc", $0] })]
+}
+
+#if arch(x86_64)
+  let avx2 = instructionSet(["-mavx2", "-mfma"])
+  let avx512 = instructionSet(["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma", "-mprefer-vector-width=512"])
+#else
+  let avx2 = [kernelFlags]
+  let avx512 = [kernelFlags]
+#endif
+
+/// The dynamic library shows `martlet_*` and nothing else, so that it can live beside another copy of Swift's runtime.
+let exportMap = Context.packageDirectory + "/include/martlet.map"
+
+let package = Package(
+  name: "martlet",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Martlet", targets: ["Martlet"]),
+    .library(name: "martlet", type: .dynamic, targets: ["MartletC"]),
+  ],
+  targets: [
+    .target(name: "CMartletShims", cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
+    .target(name: "MartletKernels", swiftSettings: [kernelFlags]),
+    .target(name: "MartletKernelsBaseline", dependencies: ["MartletKernels"], swiftSettings: [kernelFlags]),
+    .target(name: "MartletKernelsAVX2", dependencies: ["MartletKernels"], swiftSettings: avx2),
+    .target(name: "MartletKernelsAVX512", dependencies: ["MartletKernels"], swiftSettings: avx512),
+    .target(
+      name: "MartletRuntime",
+      dependencies: ["CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512"]),
+    .target(name: "Martlet", dependencies: ["MartletRuntime"]),
+    .target(
+      name: "MartletC",
+      dependencies: ["Martlet", "CMartletShims"],
+      linkerSettings: [
+        .unsafeFlags(["-static-stdlib"]),
+        .unsafeFlags(
+          ["-Xlinker", "--version-script=\(exportMap)", "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "now"],
+          .when(platforms: [.linux])),
+      ]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,23 @@
+/* What Swift cannot say: the CPU's identity, and memory that belongs to one thread. */
+#ifndef MARTLET_SHIMS_H
+#define MARTLET_SHIMS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bits of martlet_shims_cpu_features. A bit is set only if the operating system saves the registers too. */
+enum {
+  MARTLET_SHIMS_AVX2_FMA = 1,
+  MARTLET_SHIMS_AVX512 = 2 /* F, VL, DQ and BW together */
+};
+
+uint32_t martlet_shims_cpu_features(void);
+
+/* A buffer of the calling thread for its last error message; the size includes the closing NUL. */
+char *martlet_shims_message_buffer(void);
+size_t martlet_shims_message_capacity(void);
+
+/* Tells the CPU that this is a waiting loop. */
+void martlet_shims_pause(void);
+
+#endif

@@ -1,0 +1,2 @@
+import MartletRuntime
+public func hello() -> Int { allTables().count }

@@ -1,0 +1,2 @@
+import Martlet
+@_cdecl("martlet_hello") public func h() -> Int { hello() }

@@ -1,2 +1,0 @@
-import MartletRuntime
-public func hello() -> Int { allTables().count }

@@ -1,2 +1,0 @@
-import Martlet
-@_cdecl("martlet_hello") public func h() -> Int { hello() }

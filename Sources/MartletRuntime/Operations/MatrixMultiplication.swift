@@ -1,0 +1,46 @@
+// C = A·B, the strides chosen so that every transpose training needs is the same call.
+
+/// A matrix in someone's memory: element (i, j) lies at `data[i·rowStride + j·columnStride]`.
+public struct MatrixView {
+  public var data: UnsafePointer<Float>
+  public var rowStride: Int
+  public var columnStride: Int
+  public init(_ data: UnsafePointer<Float>, rowStride: Int, columnStride: Int) {
+    self.data = data
+    self.rowStride = rowStride
+    self.columnStride = columnStride
+  }
+}
+
+/// What happens to each element of a product while it is still in a register:
+/// `y = activation((x + bias[j])·multiplier[j] + offset[j])`, j the column; a missing pointer means 0, 1 and 0.
+public struct MatrixTail {
+  public var bias: UnsafePointer<Float>?
+  public var multiplier: UnsafePointer<Float>?
+  public var offset: UnsafePointer<Float>?
+  public var activation: Activation
+  public init(
+    bias: UnsafePointer<Float>? = nil, multiplier: UnsafePointer<Float>? = nil, offset: UnsafePointer<Float>? = nil,
+    activation: Activation = .identity
+  ) {
+    self.bias = bias
+    self.multiplier = multiplier
+    self.offset = offset
+    self.activation = activation
+  }
+}
+
+extension Compute {
+  /// Scratch memory of ``multiply(rows:columns:depth:_:_:into:rowStride:accumulate:tail:workspace:)``, for any thread count.
+  public func multiplyWorkspaceByteCount(rows: Int, columns: Int, depth: Int) -> Int { fatalError("stub") }
+
+  /// `C[rows, columns] (+)= A[rows, depth] · B[depth, columns]`, then the tail (never together with `accumulate`).
+  ///
+  /// Each element is summed in the same order whatever `rows` and the thread count are: row i of a product alone has the
+  /// bits of row i in any larger product. `depth == 0` writes zeros (then the tail).
+  public func multiply(
+    rows: Int, columns: Int, depth: Int, _ a: MatrixView, _ b: MatrixView,
+    into c: UnsafeMutablePointer<Float>, rowStride: Int, accumulate: Bool = false, tail: MatrixTail = MatrixTail(),
+    workspace: UnsafeMutableRawPointer
+  ) { fatalError("stub") }
+}

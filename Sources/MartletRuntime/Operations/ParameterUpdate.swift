@@ -1,0 +1,55 @@
+// Optimizer updates: one pass over each parameter.
+
+/// One step of stochastic gradient descent: g += weightDecay·p;  v = momentum·v + g;  p −= learningRate·(nesterov ? g + momentum·v : v).
+public struct SGDUpdate: Sendable {
+  public var learningRate: Float
+  public var momentum: Float
+  public var nesterov: Bool
+  public var weightDecay: Float
+  public init(learningRate: Float, momentum: Float, nesterov: Bool, weightDecay: Float) {
+    self.learningRate = learningRate
+    self.momentum = momentum
+    self.nesterov = nesterov
+    self.weightDecay = weightDecay
+  }
+}
+
+/// One step of Adam: m = β₁m + (1−β₁)g;  v = β₂v + (1−β₂)g²;  p −= stepSize·m/(√v·secondScale + epsilon),
+/// stepSize = learningRate/(1−β₁ᵗ), secondScale = 1/√(1−β₂ᵗ). Decay: coupled adds weightDecay·p to g first; decoupled (AdamW)
+/// multiplies p by (1 − learningRate·weightDecay) first.
+public struct AdamUpdate: Sendable {
+  public var learningRate: Float
+  public var beta1: Float
+  public var beta2: Float
+  public var epsilon: Float
+  public var weightDecay: Float
+  public var decoupled: Bool
+  public var stepSize: Float
+  public var secondScale: Float
+  public init(
+    learningRate: Float, beta1: Float, beta2: Float, epsilon: Float, weightDecay: Float, decoupled: Bool, stepSize: Float,
+    secondScale: Float
+  ) {
+    self.learningRate = learningRate
+    self.beta1 = beta1
+    self.beta2 = beta2
+    self.epsilon = epsilon
+    self.weightDecay = weightDecay
+    self.decoupled = decoupled
+    self.stepSize = stepSize
+    self.secondScale = secondScale
+  }
+}
+
+extension Compute {
+  /// `velocity` nil when momentum is 0.
+  public func update(
+    _ parameter: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, velocity: UnsafeMutablePointer<Float>?,
+    count: Int, _ rule: SGDUpdate
+  ) { fatalError("stub") }
+
+  public func update(
+    _ parameter: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, first: UnsafeMutablePointer<Float>,
+    second: UnsafeMutablePointer<Float>, count: Int, _ rule: AdamUpdate
+  ) { fatalError("stub") }
+}

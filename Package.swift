@@ -37,7 +37,7 @@ let package = Package(
     .target(
       name: "MartletRuntime",
       dependencies: ["CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512"]),
-    .target(name: "Martlet", dependencies: ["MartletRuntime"]),
+    .target(name: "Martlet", dependencies: ["CMartletShims", "MartletRuntime"]),
     .target(
       name: "MartletC",
       dependencies: ["Martlet", "CMartletShims"],

@@ -61,3 +61,14 @@ public struct ArrayView {
     return data.assumingMemoryBound(to: Float.self)
   }
 }
+
+extension ArrayView {
+  /// Contiguous memory of the library's own.
+  init(unchecked data: UnsafeMutableRawPointer, _ dataType: DataType, shape: [Int], count: Int) {
+    self.data = data
+    self.dataType = dataType
+    self.shape = shape
+    self.strides = Shape.contiguousStrides(shape)
+    self.count = count
+  }
+}

@@ -3,7 +3,10 @@
 import PackageDescription
 
 /// Kernel code is optimised in debug builds too, and runs unchecked: every argument was checked by the layers above.
-let kernelFlags: SwiftSetting = .unsafeFlags(["-Ounchecked"])
+/// Without math-errno a square root is one instruction; with it, every lane may call libm to set errno.
+let kernelFlags: SwiftSetting = .unsafeFlags([
+  "-Ounchecked", "-Xcc", "-fno-math-errno",
+])
 
 /// Compiler flags of one instruction set: code generation for it, and nothing wider.
 func instructionSet(_ flags: [String]) -> [SwiftSetting] {

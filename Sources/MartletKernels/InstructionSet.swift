@@ -9,9 +9,21 @@ public protocol InstructionSet {
   associatedtype Vector: SIMD where Vector.Scalar == Float, Vector.MaskStorage: SIMD
   /// The same number of lanes in Float64 (two registers).
   associatedtype Double64: SIMD where Double64.Scalar == Double
+  /// The same number of lanes in Int32: the bit patterns of a vector.
+  associatedtype Bits: SIMD where Bits.Scalar == Int32
+  /// Half as many lanes in UInt64 (one register), for products of 32-bit integers.
+  associatedtype Words: SIMD where Words.Scalar == UInt64
 
   /// a·b + c, in one rounding only where the hardware does it so.
   static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector
   /// Each lane as Float64, exactly.
   static func widened(_ v: Vector) -> Double64
+  // Comparisons and integer products are the tag's because the operators that SIMD offers to generic code compile to a loop
+  // over lanes; those of a concrete vector type are one instruction.
+  /// a < b in each lane; false where either is NaN.
+  static func isLess(_ a: Vector, _ b: Vector) -> SIMDMask<Vector.MaskStorage>
+  /// a = b in each lane; false where either is NaN.
+  static func isEqual(_ a: Vector, _ b: Vector) -> SIMDMask<Vector.MaskStorage>
+  /// The low 32 bits of each lane times `b` < 2³², all 64 bits of it.
+  static func product(_ a: Words, _ b: UInt64) -> Words
 }

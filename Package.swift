@@ -3,10 +3,8 @@
 import PackageDescription
 
 /// Kernel code is optimised in debug builds too, and runs unchecked: every argument was checked by the layers above.
-/// Without math-errno a square root is one instruction; with it, every lane may call libm to set errno.
-let kernelFlags: SwiftSetting = .unsafeFlags([
-  "-Ounchecked", "-Xcc", "-fno-math-errno",
-])
+/// Without `-fno-math-errno` a square root is a branch to libm a lane and never a vector instruction.
+let kernelFlags: SwiftSetting = .unsafeFlags(["-Ounchecked", "-Xcc", "-fno-math-errno"])
 
 /// Compiler flags of one instruction set: code generation for it, and nothing wider.
 func instructionSet(_ flags: [String]) -> [SwiftSetting] {

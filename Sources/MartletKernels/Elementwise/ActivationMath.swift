@@ -14,7 +14,7 @@ public enum ActivationMath {
   /// max(x, 0); NaN stays NaN, −0 stays −0.
   @inlinable @inline(__always)
   public static func relu<I: InstructionSet>(_ set: I.Type, _ x: I.Vector) -> I.Vector {
-    x.replacing(with: 0, where: I.isLess(x, I.Vector(repeating: 0)))
+    I.maximum(I.Vector(repeating: 0), x)
   }
 
   /// eˣ; 0 below −103.98, ∞ above 88.73.
@@ -23,7 +23,7 @@ public enum ActivationMath {
     let (n, p) = reducedExponential(set, clamped(set, x, from: -104, to: 89))
     // In two factors: 2ⁿ itself leaves the normal numbers at both ends of the range.
     let bits = integer(set, n)
-    let half = bits &>> I.Bits(repeating: 1)
+    let half = bits &>> I.Integer(repeating: 1)
     return (1 + p) * powerOfTwo(set, half) * powerOfTwo(set, bits &- half)
   }
 
@@ -33,7 +33,7 @@ public enum ActivationMath {
   @inlinable @inline(__always)
   public static func sigmoid<I: InstructionSet>(_ set: I.Type, _ x: I.Vector) -> I.Vector {
     // From 18 on, 1 + eˣ rounds so close to eˣ that the quotient is 1; a cap keeps ∞/∞ away.
-    let e = exponential(set, x.replacing(with: 18, where: I.isLess(I.Vector(repeating: 18), x)))
+    let e = exponential(set, I.minimum(I.Vector(repeating: 18), x))
     return e / (1 + e)
   }
 
@@ -43,17 +43,16 @@ public enum ActivationMath {
   /// denormal); beyond ±9.02 the result is exactly ±1.
   @inlinable @inline(__always)
   public static func tanh<I: InstructionSet>(_ set: I.Type, _ x: I.Vector) -> I.Vector {
-    let bits = unsafeBitCast(x, to: I.Bits.self)
-    let sign = bits & I.Bits(repeating: Int32.min)
-    let magnitude = unsafeBitCast(bits ^ sign, to: I.Vector.self)
+    let bits = I.bits(x)
+    let sign = bits & I.Integer(repeating: Int32.min)
+    let magnitude = I.vector(bits: bits ^ sign)
     // Ten is past saturation, and far from overflow.
-    let ten = I.Vector(repeating: 10)
-    let capped = magnitude.replacing(with: ten, where: I.isLess(ten, magnitude))
+    let capped = I.minimum(I.Vector(repeating: 10), magnitude)
     let (n, p) = reducedExponential(set, capped + capped)
     let scale = powerOfTwo(set, integer(set, n))
     let m = I.multiplyAdd(scale, p, scale - 1)
     let y = m / (m + 2)
-    return unsafeBitCast(unsafeBitCast(y, to: I.Bits.self) | sign, to: I.Vector.self)
+    return I.vector(bits: I.bits(y) | sign)
   }
 
   /// Natural logarithm; −∞ at ±0, NaN below, ∞ at ∞; denormals are exact arguments too.
@@ -61,13 +60,13 @@ public enum ActivationMath {
   public static func logarithm<I: InstructionSet>(_ set: I.Type, _ x: I.Vector) -> I.Vector {
     let zero = I.Vector(repeating: 0)
     // A denormal has no exponent of its own: 2²³ times it has.
-    let isSmall = I.isLess(x, I.Vector(repeating: 0x1p-126))
-    let normal = x.replacing(with: x * 0x1p23, where: isSmall)
+    let smallest = I.Vector(repeating: 0x1p-126)
+    let normal = I.whereLess(x, smallest, x * 0x1p23, x)
     // normal = m·2ᵏ with √½ ≤ m < √2: 0x3f3504f3 are the bits of √½.
-    let bits = unsafeBitCast(normal, to: I.Bits.self)
-    let k = (bits &- I.Bits(repeating: 0x3f35_04f3)) &>> I.Bits(repeating: 23)
-    let f = unsafeBitCast(bits &- (k &<< I.Bits(repeating: 23)), to: I.Vector.self) - 1
-    let exponent = floatingPoint(set, k) - zero.replacing(with: 23, where: isSmall)
+    let bits = I.bits(normal)
+    let k = (bits &- I.Integer(repeating: 0x3f35_04f3)) &>> I.Integer(repeating: 23)
+    let f = I.vector(bits: bits &- (k &<< I.Integer(repeating: 23))) - 1
+    let exponent = floatingPoint(set, k) - I.whereLess(x, smallest, I.Vector(repeating: 23), zero)
     // log(1 + f) = f − f²/2 + f³·c(f); relative error of the fit 2⁻²⁷.
     var c = I.Vector(repeating: -0x1.38b488p-4)
     c = I.multiplyAdd(c, f, I.Vector(repeating: 0x1.0559b6p-3))
@@ -82,10 +81,9 @@ public enum ActivationMath {
     tail = I.multiplyAdd(square, I.Vector(repeating: -0.5), tail)
     var y = I.multiplyAdd(exponent, I.Vector(repeating: 0x1.62e4p-1), f + tail)
     // What has no logarithm went through the above as some finite number.
-    y = y.replacing(with: I.Vector(repeating: .nan), where: I.isLess(x, zero))
-    y = y.replacing(with: I.Vector(repeating: -.infinity), where: I.isEqual(x, zero))
-    let isOrdinary = I.isLess(x, I.Vector(repeating: .infinity))
-    return x.replacing(with: y, where: isOrdinary)
+    y = I.whereLess(x, zero, I.Vector(repeating: .nan), y)
+    y = I.whereEqual(x, zero, I.Vector(repeating: -.infinity), y)
+    return I.whereLess(x, I.Vector(repeating: .infinity), y, x)
   }
 
   /// log(1 + x) for 0 ≤ x ≤ 1, with the relative accuracy that log(1 + x) itself loses where x is small.
@@ -122,28 +120,25 @@ public enum ActivationMath {
 
   /// The integer n of a sum 1.5·2²³ + n.
   @inlinable @inline(__always)
-  static func integer<I: InstructionSet>(_ set: I.Type, _ shifted: I.Vector) -> I.Bits {
-    unsafeBitCast(shifted, to: I.Bits.self) &- I.Bits(repeating: 0x4b40_0000)
+  static func integer<I: InstructionSet>(_ set: I.Type, _ shifted: I.Vector) -> I.Integer {
+    I.bits(shifted) &- I.Integer(repeating: 0x4b40_0000)
   }
 
   /// An integer of at most 22 bits as Float32, by way of the same sum.
   @inlinable @inline(__always)
-  static func floatingPoint<I: InstructionSet>(_ set: I.Type, _ n: I.Bits) -> I.Vector {
-    unsafeBitCast(n &+ I.Bits(repeating: 0x4b40_0000), to: I.Vector.self) - 0x1.8p23
+  static func floatingPoint<I: InstructionSet>(_ set: I.Type, _ n: I.Integer) -> I.Vector {
+    I.vector(bits: n &+ I.Integer(repeating: 0x4b40_0000)) - 0x1.8p23
   }
 
   /// 2ⁿ for −126 ≤ n ≤ 127.
   @inlinable @inline(__always)
-  static func powerOfTwo<I: InstructionSet>(_ set: I.Type, _ n: I.Bits) -> I.Vector {
-    unsafeBitCast((n &+ I.Bits(repeating: 127)) &<< I.Bits(repeating: 23), to: I.Vector.self)
+  static func powerOfTwo<I: InstructionSet>(_ set: I.Type, _ n: I.Integer) -> I.Vector {
+    I.vector(bits: (n &+ I.Integer(repeating: 127)) &<< I.Integer(repeating: 23))
   }
 
   /// x held within the bounds; NaN stays NaN.
   @inlinable @inline(__always)
   static func clamped<I: InstructionSet>(_ set: I.Type, _ x: I.Vector, from low: Float, to high: Float) -> I.Vector {
-    let low = I.Vector(repeating: low)
-    let high = I.Vector(repeating: high)
-    let y = x.replacing(with: low, where: I.isLess(x, low))
-    return y.replacing(with: high, where: I.isLess(high, y))
+    I.minimum(I.Vector(repeating: high), I.maximum(I.Vector(repeating: low), x))
   }
 }

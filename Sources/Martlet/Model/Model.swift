@@ -38,8 +38,8 @@ public final class Model: @unchecked Sendable {
     // The part of the graph that the outputs need, and the given inputs even if they are not needed.
     var needed = Set(inputs.map(\.index))
     var open = outputs.map(\.index)
-    while let node = open.popLast() where node >= 0 {
-      if needed.insert(node).inserted || graph.nodes[node].layer != nil { open.append(contentsOf: graph.nodes[node].inputs.filter { !needed.contains($0) }) }
+    while let node = open.popLast() {
+      if needed.insert(node).inserted { open.append(contentsOf: graph.nodes[node].inputs) }
     }
     let order = needed.sorted()
     for node in order where graph.nodes[node].layer == nil && !inputs.contains(Graph.Node(index: node)) {

@@ -39,9 +39,10 @@ let package = Package(
       name: "MartletRuntime",
       dependencies: ["CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512"]),
     .target(name: "Martlet", dependencies: ["CMartletShims", "MartletRuntime"]),
+    .systemLibrary(name: "CMartlet", path: "include"),
     .target(
       name: "MartletC",
-      dependencies: ["Martlet", "CMartletShims"],
+      dependencies: ["CMartlet", "CMartletShims", "Martlet"],
       linkerSettings: [
         .unsafeFlags(["-static-stdlib"]),
         .unsafeFlags(

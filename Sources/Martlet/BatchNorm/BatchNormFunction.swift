@@ -19,6 +19,7 @@ public enum BatchNormFunction {
     let scaleValues = try call.channelValues(scale, "scale")
     let shiftValues = try call.channelValues(shift, "shift")
     let target = try call.target(y, "y")
+    try ArrayView.checkSeparate(y, "y", from: x, "x", mayBeSame: true)
     if let statistics { try call.load(statistics) } else { try checkBatch(x, channelAxis) }
     guard x.count > 0, let source = call.source, let target else { return nil }
     let affine = ScaleShift(scale: scaleValues.map { UnsafePointer($0.floats) }, shift: shiftValues.map { UnsafePointer($0.floats) })
@@ -72,6 +73,10 @@ public enum BatchNormFunction {
     let gradInput = try gradients.input.flatMap { try call.target($0, "grad_input") }
     let gradScale = try gradients.scale.map { try call.channelTarget($0, "grad_scale") }
     let gradShift = try gradients.shift.map { try call.channelTarget($0, "grad_shift") }
+    if let target = gradients.input {
+      try ArrayView.checkSeparate(target, "grad_input", from: x, "x")
+      try ArrayView.checkSeparate(target, "grad_input", from: gradOutput, "grad_output", mayBeSame: true)
+    }
     try call.load(statistics)
     guard x.count > 0, let source = call.source else {
       gradScale?.update(repeating: 0, count: call.shape.channels)

@@ -77,7 +77,7 @@ public enum ChannelAxis: Sendable, Equatable {
   case first
 
   /// −1 or 1, as C and Python say it.
-  init(number: Int) throws {
+  public init(number: Int) throws {
     switch number {
     case -1: self = .last
     case 1: self = .first
@@ -85,6 +85,9 @@ public enum ChannelAxis: Sendable, Equatable {
       throw MartletError.invalidArgument("channel_axis must be -1 (the last axis) or 1 (channels first); \(number) came.")
     }
   }
+
+  /// The number of channels of an array of this shape.
+  public func channelCount(of shape: [Int]) throws -> Int { try self.shape(of: shape, argument: "x").channels }
 
   func shape(of shape: [Int], argument: String) throws -> ChannelShape {
     switch self {

@@ -6,7 +6,10 @@
 //      "inputs": [0], "outputs": [4], "frozen": ["1.weight"]}
 
 /// Every kind of layer that files may hold.
-enum LayerKinds {
+public enum LayerKinds {
+  /// Their names: "dense", "batch_norm", …
+  public static var names: [String] { all.map { $0.kind } }
+
   static let all: [any BuildableLayer.Type] = [
     Dense.self, BatchNorm.self, Sigmoid.self, Tanh.self, ReLU.self, Softmax.self, Dropout.self, Flatten.self,
     InputNormalization.self,

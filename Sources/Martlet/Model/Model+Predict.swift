@@ -21,6 +21,14 @@ extension Model {
       }
       return floats
     }
+    for (place, output) in outputs.enumerated() {
+      for (other, input) in inputs.enumerated() {
+        try ArrayView.checkSeparate(output, "outputs[\(place)]", from: input, "inputs[\(other)]")
+      }
+      for other in 0..<place {
+        try ArrayView.checkSeparate(output, "outputs[\(place)]", from: outputs[other], "outputs[\(other)]")
+      }
+    }
     let lengths = outputShapes.map { $0.reduce(1, *) }
     try run(inputs, rows: rows, batchSize: batchSize) { executor, first, count in
       for (place, target) in targets.enumerated() {

@@ -34,7 +34,8 @@ private func two(_ a: (Int, Int), _ b: (Int, Int)) -> String {
 @Suite struct SafetensorsAttackTests {
   static let attacks: [Attack] = [
     // The JSON itself.
-    Attack(" {}", 0, "must begin with '{'"), Attack("[]", 0, "must begin with '{'"), Attack("\u{1}\0", 0, "must begin with '{'"),
+    Attack(" {}", 0, "must begin with '{'"), Attack("[]", 0, "must begin with '{'"),
+    Attack("\u{1}\0", 0, "must begin with '{'"),
     Attack("{ ", 0, "the text ends"), Attack("{}x", 0, "the end of the document"), Attack("{}\0", 0, "the end of the document"),
     Attack(one() + one(), 4, "the end of the document"),
     Attack("{\"a\":" + String(repeating: "[", count: 100_000), 0, "64 deep"),

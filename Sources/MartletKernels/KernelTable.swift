@@ -7,11 +7,13 @@ public struct KernelTable: Sendable {
   /// Float32 lanes of one vector.
   public let lanes: Int
   public let matrix: MatrixKernels
+  public let batchNorm: BatchNormKernels
 
   @inlinable
   public init<I: InstructionSet>(_ name: String, _ set: I.Type) {
     self.name = name
     lanes = I.lanes
     matrix = MatrixKernels(set)
+    batchNorm = BatchNormKernels(set)
   }
 }

@@ -5,6 +5,7 @@ enum Baseline: InstructionSet {
   typealias Vector = SIMD4<Float>
   typealias Double64 = SIMD4<Double>
   typealias Integer = SIMD4<Int32>
+  typealias Words = SIMD2<UInt64>
 
   #if arch(arm64)
     static var tileVectors: Int { 4 }
@@ -62,6 +63,9 @@ enum Baseline: InstructionSet {
   static func whereEqual(_ a: Vector, _ b: Vector, _ chosen: Vector, _ otherwise: Vector) -> Vector {
     otherwise.replacing(with: chosen, where: a .== b)
   }
+
+  @inline(__always)
+  static func product(_ a: Words, _ b: UInt64) -> Words { (a & 0xffff_ffff) &* b }
 
   @inline(__always)
   static func squareRoot(_ v: Vector) -> Vector { v.squareRoot() }

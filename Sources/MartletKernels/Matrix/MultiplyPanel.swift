@@ -104,7 +104,7 @@ func multiplyTile<Rows: TileRows>(_: Rows.Type, _ p: PanelProduct, _ row: Int, a
   let width = Rows.Row.vectors * Rows.Row.I.lanes
   if p.columns < width {
     tile.store(p.edge, rowStride: width)
-    copyEdge(p, Rows.count, width, c)
+    copyEdge(Rows.Row.I.self, p, Rows.count, width, c)
   } else if p.accumulate {
     tile.add(to: c, rowStride: p.cRowStride)
   } else {
@@ -114,7 +114,9 @@ func multiplyTile<Rows: TileRows>(_: Rows.Type, _ p: PanelProduct, _ row: Int, a
 
 /// Moves the part of a tile that C has from `edge` to C.
 @inlinable @inline(never)
-func copyEdge(_ p: PanelProduct, _ rows: Int, _ width: Int, _ c: UnsafeMutablePointer<Float>) {
+func copyEdge<I: InstructionSet>(
+  _: I.Type, _ p: PanelProduct, _ rows: Int, _ width: Int, _ c: UnsafeMutablePointer<Float>
+) {
   for i in 0..<rows {
     let source = p.edge + i * width
     let target = c + i * p.cRowStride

@@ -29,7 +29,8 @@ public func packPanel<I: InstructionSet>(
 /// One vector of columns whose rows lie side by side.
 @inlinable @inline(__always)
 func copyColumns<I: InstructionSet>(
-  _: I.Type, _ b: UnsafePointer<Float>, rowStride: Int, depth: Int, count: Int, _ panel: UnsafeMutablePointer<Float>, _ width: Int
+  _: I.Type, _ b: UnsafePointer<Float>, rowStride: Int, depth: Int, count: Int, _ panel: UnsafeMutablePointer<Float>,
+  _ width: Int
 ) {
   for k in 0..<depth {
     let row = b + k * rowStride

@@ -18,6 +18,11 @@ public protocol InstructionSet: SendableMetatype {
   /// Half as many lanes in UInt64 (one register), for products of 32-bit integers.
   associatedtype Words: SIMD where Words.Scalar == UInt64
 
+  /// Rows of the tallest matrix tile, 6 or 4.
+  static var tileRows: Int { get }
+  /// Width of the widest matrix tile in vectors, 4 or 2: with six rows, 4 fill 32 registers and 2 fill 16.
+  static var tileVectors: Int { get }
+
   /// a·b + c, in one rounding only where the hardware does it so.
   static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector
   /// a·b + c, in one rounding only where the hardware does it so.

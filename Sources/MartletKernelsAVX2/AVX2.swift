@@ -7,6 +7,9 @@ enum AVX2: InstructionSet {
   typealias Integer = SIMD8<Int32>
   typealias Words = SIMD4<UInt64>
 
+  static var tileRows: Int { 6 }
+  static var tileVectors: Int { 2 }
+
   @inline(__always)
   static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector { c.addingProduct(a, b) }
   @inline(__always)

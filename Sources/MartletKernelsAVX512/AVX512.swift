@@ -7,6 +7,9 @@ enum AVX512: InstructionSet {
   typealias Integer = SIMD16<Int32>
   typealias Words = SIMD8<UInt64>
 
+  static var tileRows: Int { 6 }
+  static var tileVectors: Int { 4 }
+
   @inline(__always)
   static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector { c.addingProduct(a, b) }
   @inline(__always)

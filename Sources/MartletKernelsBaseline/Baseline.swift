@@ -8,6 +8,15 @@ enum Baseline: InstructionSet {
   typealias Words = SIMD2<UInt64>
 
   #if arch(arm64)
+    static var tileRows: Int { 6 }
+    static var tileVectors: Int { 4 }
+  #else
+    // Without three-operand instructions every product needs a register of its own: six rows would spill.
+    static var tileRows: Int { 4 }
+    static var tileVectors: Int { 2 }
+  #endif
+
+  #if arch(arm64)
     @inline(__always)
     static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector { c.addingProduct(a, b) }
     @inline(__always)

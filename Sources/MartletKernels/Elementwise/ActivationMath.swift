@@ -95,6 +95,34 @@ public enum ActivationMath {
     return logarithm(set, u) + (x - (u - 1)) / u
   }
 
+  /// |x|: all bits but the sign.
+  @inlinable @inline(__always)
+  public static func magnitude<I: InstructionSet>(_ set: I.Type, _ x: I.Vector) -> I.Vector {
+    I.vector(bits: I.bits(x) & I.Integer(repeating: Int32.max))
+  }
+
+  /// Natural logarithm of one Float64, a normal number above 0, to a few units in the last place; NaN and ∞ stay.
+  ///
+  /// x = m·2ᵏ with √½ ≤ m < √2, and log m = 2·artanh s = 2(s + s³/3 + s⁵/5 + …) with s = (m − 1)/(m + 1), |s| < 0.172: eleven
+  /// terms leave 2⁻⁶¹. A generic function, though it needs no vector, so that no other target's code can stand in for it.
+  @inlinable @inline(__always)
+  public static func logarithm<I: InstructionSet>(_ set: I.Type, _ x: Double) -> Double {
+    guard x < .infinity else { return x }
+    let bits = Int64(bitPattern: x.bitPattern)
+    // The bits of √½.
+    let k = (bits &- 0x3fe6_a09e_667f_3bcd) &>> 52
+    let m = Double(bitPattern: UInt64(bitPattern: bits &- (k &<< 52)))
+    let s = (m - 1) / (m + 1)
+    let square = s * s
+    var series = 1.0 / 21
+    var odd = 19.0
+    while odd >= 1 {
+      series = series * square + 1 / odd
+      odd -= 2
+    }
+    return Double(k) * 0.693147180559945309417 + 2 * s * series
+  }
+
   // MARK: - Parts
 
   /// n = round(x / ln 2) as a sum with 1.5·2²³, and e^(x − n·ln 2) − 1.

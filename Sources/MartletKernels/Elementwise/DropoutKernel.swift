@@ -40,40 +40,36 @@ func dropoutKernel<I: InstructionSet>(
     // Eight blocks, a register's worth at a time.
     var part = 0
     while part < 8 {
-      let block = UInt64(truncatingIfNeeded: (first &+ group) &>> 2 &+ part)
+      let block = UInt64(truncatingIfNeeded: (first + group) / 4 + part)
       let words = philoxWords(set, counter: lanes &+ I.Words(repeating: block), key: rule.key)
-      let near = group &+ 2 &* part
+      let near = group + 2 * part
       dropoutVector(set, words.0, x, near, count, threshold, scale, y, accumulate)
-      dropoutVector(set, words.1, x, near &+ 16, count, threshold, scale, y, accumulate)
-      part &+= width
+      dropoutVector(set, words.1, x, near + 16, count, threshold, scale, y, accumulate)
+      part += width
     }
-    group &+= 32
+    group += 32
   }
 }
 
 /// One vector of `dropoutKernel`: elements from i on, as many as there are.
-@inlinable @inline(__always)
+@inlinable @inline(always)
 func dropoutVector<I: InstructionSet>(
   _ set: I.Type, _ words: I.Words, _ x: UnsafePointer<Float>, _ i: Int, _ count: Int, _ threshold: I.Integer,
   _ scale: I.Vector, _ y: UnsafeMutablePointer<Float>, _ accumulate: Bool
 ) {
-  let rest = count &- i
+  let rest = count - i
   if rest <= 0 { return }
   // The difference of two numbers of 31 bits has the sign of the comparison; spread over the lane, it is the mask.
   let bits = unsafeBitCast(words &>> I.Words(repeating: 1), to: I.Integer.self) & I.Integer(repeating: Int32.max)
   let dropped = (bits &- threshold) &>> I.Integer(repeating: 31)
-  if rest >= I.lanes {
-    let kept = I.vector(bits: I.bits(I.load(x + i) * scale) & ~dropped)
-    I.store(accumulate ? I.load(y + i) + kept : kept, y + i)
-  } else {
-    let kept = I.vector(bits: I.bits(I.load(first: rest, x + i) * scale) & ~dropped)
-    I.store(first: rest, accumulate ? I.load(first: rest, y + i) + kept : kept, y + i)
-  }
+  var value = I.vector(bits: I.bits(I.load(upTo: rest, x + i) * scale) & ~dropped)
+  if accumulate { value += I.load(upTo: rest, y + i) }
+  I.store(upTo: rest, value, y + i)
 }
 
 /// The blocks with 64-bit counters `counter` (the other two words are 0): words 0 and 1 of each in a lane of the first result,
 /// words 2 and 3 in the second.
-@inlinable @inline(__always)
+@inlinable @inline(always)
 func philoxWords<I: InstructionSet>(_ set: I.Type, counter: I.Words, key: UInt64) -> (I.Words, I.Words) {
   let low = I.Words(repeating: 0xffff_ffff)
   let half = I.Words(repeating: 32)

@@ -9,16 +9,12 @@ func columnReduction<I: InstructionSet>(
 ) {
   switch function {
   case .sum: columnSums(set, x, rows: rows, columns: columns, stride: stride, into: results)
-  case .maximum:
-    columnExtremes(
-      set, x, rows, columns, stride, results, { Extremes.maximum(set, $0, $1) }, { $0 > $1 || $0 != $0 ? $0 : $1 })
-  case .minimum:
-    columnExtremes(
-      set, x, rows, columns, stride, results, { Extremes.minimum(set, $0, $1) }, { $0 < $1 || $0 != $0 ? $0 : $1 })
+  case .maximum: columnExtremes(set, true, x, rows, columns, stride, results)
+  case .minimum: columnExtremes(set, false, x, rows, columns, stride, results)
   }
 }
 
-@inlinable @inline(__always)
+@inlinable @inline(always)
 func columnSums<I: InstructionSet>(
   _ set: I.Type, _ x: UnsafePointer<Float>, rows: Int, columns: Int, stride: Int, into results: UnsafeMutablePointer<Double>
 ) {
@@ -54,7 +50,7 @@ func columnSums<I: InstructionSet>(
 }
 
 /// One column by itself: four running sums.
-@inlinable @inline(__always)
+@inlinable @inline(always)
 func stridedSum<I: InstructionSet>(_ set: I.Type, _ x: UnsafePointer<Float>, rows: Int, stride: Int) -> Double {
   var sums = SIMD4<Double>(repeating: 0)
   var r = 0
@@ -73,10 +69,10 @@ func stridedSum<I: InstructionSet>(_ set: I.Type, _ x: UnsafePointer<Float>, row
   return total
 }
 
-@inlinable @inline(__always)
+@inlinable @inline(always)
 func columnExtremes<I: InstructionSet>(
-  _ set: I.Type, _ x: UnsafePointer<Float>, _ rows: Int, _ columns: Int, _ stride: Int,
-  _ results: UnsafeMutablePointer<Double>, _ f: (I.Vector, I.Vector) -> I.Vector, _ g: (Float, Float) -> Float
+  _ set: I.Type, _ isLargest: Bool, _ x: UnsafePointer<Float>, _ rows: Int, _ columns: Int, _ stride: Int,
+  _ results: UnsafeMutablePointer<Double>
 ) {
   var c = 0
   while c + I.lanes <= columns {
@@ -84,7 +80,7 @@ func columnExtremes<I: InstructionSet>(
     var p = x + c
     for _ in 1..<max(rows, 1) {
       p += stride
-      best = f(best, I.load(p))
+      best = Extremes.extreme(set, isLargest, best, I.load(p))
     }
     I.store(I.widened(best), results + c)
     c += I.lanes
@@ -94,7 +90,7 @@ func columnExtremes<I: InstructionSet>(
     var p = x + c
     for _ in 1..<max(rows, 1) {
       p += stride
-      best = g(best, p[0])
+      best = Extremes.extreme(set, isLargest, best, p[0])
     }
     results[c] = Double(best)
     c += 1

@@ -21,46 +21,37 @@ func crossEntropyKernel<I: InstructionSet>(
     if let labels {
       let label = Int(labels[r])
       let target = Double(x[label]) - Double(largest)
-      let total = exponentialSum(set, x, classes, largest, g)
+      let total = shiftedExponentials(set, x, columns: classes, largest: largest, into: g)
       sum.pointee += ActivationMath.logarithm(set, total) - target
       if predicted == label { correct.pointee += 1 }
       if let g {
-        let factor = I.Vector(repeating: Float(Double(gradientScale) / total))
-        VectorLoops.map(set, UnsafePointer(g), count: classes, into: g) { $0 * factor }
+        scaleRow(set, g, classes, by: Float(Double(gradientScale) / total))
         g[label] -= gradientScale
       }
     } else if let probabilities {
       let t = probabilities + r * classes
       let (weight, target) = weightedLogits(set, x, t, classes, largest)
-      let total = exponentialSum(set, x, classes, largest, g)
+      let total = shiftedExponentials(set, x, columns: classes, largest: largest, into: g)
       sum.pointee += ActivationMath.logarithm(set, total) * weight - target
       let expected = firstIndex(set, of: RowReduction.maximum(set, t, count: classes), t, count: classes)
       if predicted == expected { correct.pointee += 1 }
       if let g {
         let factor = I.Vector(repeating: Float(Double(gradientScale) * weight / total))
         let scale = I.Vector(repeating: gradientScale)
-        VectorLoops.map(set, UnsafePointer(g), t, count: classes, into: g) { e, t in e * factor - t * scale }
+        var c = 0
+        while c < classes {
+          let rest = classes - c
+          let weighted = I.load(upTo: rest, t + c) * scale
+          I.store(upTo: rest, I.load(upTo: rest, g + c) * factor - weighted, g + c)
+          c += I.lanes
+        }
       }
     }
   }
 }
 
-/// Σ_c e^(x_c − largest); each of them written to y unless nil.
-@inlinable @inline(__always)
-func exponentialSum<I: InstructionSet>(
-  _ set: I.Type, _ x: UnsafePointer<Float>, _ columns: Int, _ largest: Float, _ y: UnsafeMutablePointer<Float>?
-) -> Double {
-  if let y { return shiftedExponentials(set, x, columns: columns, largest: largest, into: y) }
-  let shift = I.Vector(repeating: largest)
-  var sum = I.Double64(repeating: 0)
-  VectorLoops.forEach(set, x, count: columns, padding: -.infinity) { v, _ in
-    sum += I.widened(ActivationMath.exponential(set, v - shift))
-  }
-  return sum.sum()
-}
-
 /// Σ_c t_c and Σ_c t_c·(x_c − largest), the second over the classes whose t is not 0.
-@inlinable @inline(__always)
+@inlinable @inline(always)
 func weightedLogits<I: InstructionSet>(
   _ set: I.Type, _ x: UnsafePointer<Float>, _ t: UnsafePointer<Float>, _ columns: Int, _ largest: Float
 ) -> (Double, Double) {
@@ -68,11 +59,14 @@ func weightedLogits<I: InstructionSet>(
   let shift = I.Vector(repeating: largest)
   var weight = I.Double64(repeating: 0)
   var sum = I.Double64(repeating: 0)
-  VectorLoops.forEach(set, t, count: columns, padding: 0) { p, c in
+  var c = 0
+  while c < columns {
     let rest = columns - c
-    let v = (rest >= I.lanes ? I.load(x + c) : I.load(first: rest, x + c)) - shift
+    let p = I.load(upTo: rest, t + c)
+    let v = I.load(upTo: rest, x + c) - shift
     weight += I.widened(p)
     sum = I.multiplyAdd(I.widened(p), I.widened(I.whereEqual(p, zero, zero, v)), sum)
+    c += I.lanes
   }
   return (weight.sum(), sum.sum())
 }

@@ -12,16 +12,14 @@ func squaredErrorKernel<I: InstructionSet>(
     let row = x + r * columns
     let t = targets + r * columns
     var squares = I.Double64(repeating: 0)
-    VectorLoops.forEach(set, row, count: columns, padding: 0) { v, c in
+    var c = 0
+    while c < columns {
       let rest = columns - c
-      let isWhole = rest >= I.lanes
-      let d = v - (isWhole ? I.load(t + c) : I.load(first: rest, t + c))
+      let d = I.load(upTo: rest, row + c) - I.load(upTo: rest, t + c)
       let wide = I.widened(d)
       squares = I.multiplyAdd(wide, wide, squares)
-      if let gradient {
-        let g = gradient + r * columns + c
-        if isWhole { I.store(d * factor, g) } else { I.store(first: rest, d * factor, g) }
-      }
+      if let gradient { I.store(upTo: rest, d * factor, gradient + r * columns + c) }
+      c += I.lanes
     }
     sum.pointee += squares.sum() / Double(columns)
   }
@@ -48,10 +46,11 @@ func binaryCrossEntropyKernel<I: InstructionSet>(
     var losses = I.Double64(repeating: 0)
     var wrong = zero
     // A missing column looks like x = −200, t = 0: right, and without loss.
-    VectorLoops.forEach(set, row, count: columns, padding: -200) { v, c in
+    var c = 0
+    while c < columns {
       let rest = columns - c
-      let isWhole = rest >= I.lanes
-      let target = isWhole ? I.load(t + c) : I.load(first: rest, t + c)
+      let v = I.load(upTo: rest, row + c, padding: -200)
+      let target = I.load(upTo: rest, t + c)
       let magnitude = ActivationMath.magnitude(set, v)
       let distance = I.whereLess(zero, v, 1 - target, target)
       let tail = ActivationMath.logarithmOfOnePlus(set, ActivationMath.exponential(set, zero - magnitude))
@@ -59,10 +58,10 @@ func binaryCrossEntropyKernel<I: InstructionSet>(
       let difference = I.whereLess(zero, v, one, zero) - I.whereLess(half, target, one, zero)
       wrong += difference * difference
       if let gradient {
-        let g = gradient + r * columns + c
         let d = (ActivationMath.sigmoid(set, v) - target) * factor
-        if isWhole { I.store(d, g) } else { I.store(first: rest, d, g) }
+        I.store(upTo: rest, d, gradient + r * columns + c)
       }
+      c += I.lanes
     }
     sum.pointee += losses.sum() / Double(columns)
     if wrong.sum() == 0 { correct.pointee += 1 }

@@ -18,7 +18,7 @@ func rowReduction<I: InstructionSet>(
 
 public enum RowReduction {
   /// Σ x[i] in Float64: four running sums, so that additions need not wait for one another.
-  @inlinable @inline(__always)
+  @inlinable @inline(always)
   public static func sum<I: InstructionSet>(_ set: I.Type, _ x: UnsafePointer<Float>, count: Int) -> Double {
     var a = I.Double64(repeating: 0)
     var b = a
@@ -45,21 +45,20 @@ public enum RowReduction {
   }
 
   /// The largest of at least one value; NaN if any is.
-  @inlinable @inline(__always)
+  @inlinable @inline(always)
   public static func maximum<I: InstructionSet>(_ set: I.Type, _ x: UnsafePointer<Float>, count: Int) -> Float {
-    extreme(set, x, count: count, { Extremes.maximum(set, $0, $1) }, { $0 > $1 || $0 != $0 ? $0 : $1 })
+    extreme(set, true, x, count: count)
   }
 
   /// The smallest of at least one value; NaN if any is.
-  @inlinable @inline(__always)
+  @inlinable @inline(always)
   public static func minimum<I: InstructionSet>(_ set: I.Type, _ x: UnsafePointer<Float>, count: Int) -> Float {
-    extreme(set, x, count: count, { Extremes.minimum(set, $0, $1) }, { $0 < $1 || $0 != $0 ? $0 : $1 })
+    extreme(set, false, x, count: count)
   }
 
-  @inlinable @inline(__always)
+  @inlinable @inline(always)
   static func extreme<I: InstructionSet>(
-    _ set: I.Type, _ x: UnsafePointer<Float>, count: Int, _ f: (I.Vector, I.Vector) -> I.Vector,
-    _ g: (Float, Float) -> Float
+    _ set: I.Type, _ isLargest: Bool, _ x: UnsafePointer<Float>, count: Int
   ) -> Float {
     var best = x[0]
     var i = 1
@@ -68,20 +67,20 @@ public enum RowReduction {
       var b = a
       i = I.lanes
       while i + 2 * I.lanes <= count {
-        a = f(a, I.load(x + i))
-        b = f(b, I.load(x + i + I.lanes))
+        a = Extremes.extreme(set, isLargest, a, I.load(x + i))
+        b = Extremes.extreme(set, isLargest, b, I.load(x + i + I.lanes))
         i += 2 * I.lanes
       }
       if i + I.lanes <= count {
-        a = f(a, I.load(x + i))
+        a = Extremes.extreme(set, isLargest, a, I.load(x + i))
         i += I.lanes
       }
-      a = f(a, b)
+      a = Extremes.extreme(set, isLargest, a, b)
       best = a[0]
-      for lane in 1..<I.lanes { best = g(best, a[lane]) }
+      for lane in 1..<I.lanes { best = Extremes.extreme(set, isLargest, best, a[lane]) }
     }
     while i < count {
-      best = g(best, x[i])
+      best = Extremes.extreme(set, isLargest, best, x[i])
       i += 1
     }
     return best
@@ -101,7 +100,7 @@ func argmaxKernel<I: InstructionSet>(
 }
 
 /// The first index of a value that is there; NaN is the same as NaN.
-@inlinable @inline(__always)
+@inlinable @inline(always)
 func firstIndex<I: InstructionSet>(_ set: I.Type, of value: Float, _ x: UnsafePointer<Float>, count: Int) -> Int {
   var i = 0
   if value == value {

@@ -13,33 +13,39 @@ func softmaxKernel<I: InstructionSet>(
     let out = y + r * columns
     let largest = RowReduction.maximum(set, row, count: columns)
     let sum = shiftedExponentials(set, row, columns: columns, largest: largest, into: out)
-    let factor = I.Vector(repeating: Float(1 / sum))
-    VectorLoops.map(set, UnsafePointer(out), count: columns, into: out) { $0 * factor }
+    scaleRow(set, out, columns, by: Float(1 / sum))
   }
 }
 
-/// y[c] = e^(x[c] − largest); returns their sum.
-@inlinable @inline(__always)
+/// y[c] = e^(x[c] − largest), unless y is nil; returns their sum.
+@inlinable @inline(always)
 func shiftedExponentials<I: InstructionSet>(
-  _ set: I.Type, _ x: UnsafePointer<Float>, columns: Int, largest: Float, into y: UnsafeMutablePointer<Float>
+  _ set: I.Type, _ x: UnsafePointer<Float>, columns: Int, largest: Float, into y: UnsafeMutablePointer<Float>?
 ) -> Double {
   let shift = I.Vector(repeating: largest)
   var sum = I.Double64(repeating: 0)
   var c = 0
-  while c + I.lanes <= columns {
-    let e = ActivationMath.exponential(set, I.load(x + c) - shift)
-    I.store(e, y + c)
+  while c < columns {
+    let rest = columns - c
+    // e^−∞ adds nothing to the sum. (largest = ±∞ makes NaN of it, as of the rest of the row.)
+    let e = ActivationMath.exponential(set, I.load(upTo: rest, x + c, padding: -.infinity) - shift)
+    if let y { I.store(upTo: rest, e, y + c) }
     sum += I.widened(e)
     c += I.lanes
   }
-  let rest = columns - c
-  if rest > 0 {
-    // e^−∞ adds nothing to the sum. (largest = ±∞ makes NaN of it, as of the rest of the row.)
-    let e = ActivationMath.exponential(set, VectorLoops.load(set, first: rest, x + c, padding: -.infinity) - shift)
-    I.store(first: rest, e, y + c)
-    sum += I.widened(e)
-  }
   return sum.sum()
+}
+
+/// y[c] *= factor
+@inlinable @inline(always)
+func scaleRow<I: InstructionSet>(_ set: I.Type, _ y: UnsafeMutablePointer<Float>, _ columns: Int, by factor: Float) {
+  let factor = I.Vector(repeating: factor)
+  var c = 0
+  while c < columns {
+    let rest = columns - c
+    I.store(upTo: rest, I.load(upTo: rest, y + c) * factor, y + c)
+    c += I.lanes
+  }
 }
 
 /// `gradInput (+)= y·(gradOutput − Σ_c gradOutput·y)`; gradInput may be gradOutput.
@@ -56,20 +62,19 @@ func softmaxGradientKernel<I: InstructionSet>(
     let out = gradInput + r * columns
     var sum = I.Double64(repeating: 0)
     var c = 0
-    while c + I.lanes <= columns {
-      sum = I.multiplyAdd(I.widened(I.load(g + c)), I.widened(I.load(y + c)), sum)
+    while c < columns {
+      let rest = columns - c
+      sum = I.multiplyAdd(I.widened(I.load(upTo: rest, g + c)), I.widened(I.load(upTo: rest, y + c)), sum)
       c += I.lanes
     }
-    var total = columns >= I.lanes ? sum.sum() : 0
+    let dot = I.Vector(repeating: Float(sum.sum()))
+    c = 0
     while c < columns {
-      total += Double(g[c]) * Double(y[c])
-      c += 1
-    }
-    let dot = I.Vector(repeating: Float(total))
-    if accumulate {
-      VectorLoops.update(set, out, g, y, count: columns) { g, y, old in I.multiplyAdd(y, g - dot, old) }
-    } else {
-      VectorLoops.map(set, g, y, count: columns, into: out) { g, y in y * (g - dot) }
+      let rest = columns - c
+      var value = I.load(upTo: rest, y + c) * (I.load(upTo: rest, g + c) - dot)
+      if accumulate { value += I.load(upTo: rest, out + c) }
+      I.store(upTo: rest, value, out + c)
+      c += I.lanes
     }
   }
 }

@@ -21,22 +21,14 @@ func adamKernel<I: InstructionSet>(
   var i = 0
   while i < count {
     let rest = count - i
-    let isWhole = rest >= I.lanes
-    let p = isWhole ? I.load(parameter + i) : I.load(first: rest, parameter + i)
-    let g = I.multiplyAdd(decay, p, isWhole ? I.load(gradient + i) : I.load(first: rest, gradient + i))
-    let m = I.multiplyAdd(beta1, isWhole ? I.load(first + i) : I.load(first: rest, first + i), rest1 * g)
-    let v = I.multiplyAdd(beta2, isWhole ? I.load(second + i) : I.load(first: rest, second + i), rest2 * (g * g))
+    let p = I.load(upTo: rest, parameter + i)
+    let g = I.multiplyAdd(decay, p, I.load(upTo: rest, gradient + i))
+    let m = I.multiplyAdd(beta1, I.load(upTo: rest, first + i), rest1 * g)
+    let v = I.multiplyAdd(beta2, I.load(upTo: rest, second + i), rest2 * (g * g))
     let denominator = I.multiplyAdd(I.squareRoot(v), scale, epsilon)
-    let result = I.multiplyAdd(shrink, p, size * m / denominator)
-    if isWhole {
-      I.store(m, first + i)
-      I.store(v, second + i)
-      I.store(result, parameter + i)
-    } else {
-      I.store(first: rest, m, first + i)
-      I.store(first: rest, v, second + i)
-      I.store(first: rest, result, parameter + i)
-    }
+    I.store(upTo: rest, m, first + i)
+    I.store(upTo: rest, v, second + i)
+    I.store(upTo: rest, I.multiplyAdd(shrink, p, size * m / denominator), parameter + i)
     i += I.lanes
   }
 }

@@ -10,28 +10,18 @@ func sgdKernel<I: InstructionSet>(
   let rate = I.Vector(repeating: -step.learningRate)
   let momentum = I.Vector(repeating: step.momentum)
   let decay = I.Vector(repeating: step.weightDecay)
-  guard let velocity else {
-    VectorLoops.map(set, UnsafePointer(parameter), gradient, count: count, into: parameter) { p, g in
-      I.multiplyAdd(rate, I.multiplyAdd(decay, p, g), p)
-    }
-    return
-  }
-  let isNesterov = step.nesterov
   var i = 0
   while i < count {
     let rest = count - i
-    let isWhole = rest >= I.lanes
-    let p = isWhole ? I.load(parameter + i) : I.load(first: rest, parameter + i)
-    let g = I.multiplyAdd(decay, p, isWhole ? I.load(gradient + i) : I.load(first: rest, gradient + i))
-    let v = I.multiplyAdd(momentum, isWhole ? I.load(velocity + i) : I.load(first: rest, velocity + i), g)
-    let result = I.multiplyAdd(rate, isNesterov ? I.multiplyAdd(momentum, v, g) : v, p)
-    if isWhole {
-      I.store(v, velocity + i)
-      I.store(result, parameter + i)
-    } else {
-      I.store(first: rest, v, velocity + i)
-      I.store(first: rest, result, parameter + i)
+    let p = I.load(upTo: rest, parameter + i)
+    let g = I.multiplyAdd(decay, p, I.load(upTo: rest, gradient + i))
+    var direction = g
+    if let velocity {
+      let v = I.multiplyAdd(momentum, I.load(upTo: rest, velocity + i), g)
+      I.store(upTo: rest, v, velocity + i)
+      direction = step.nesterov ? I.multiplyAdd(momentum, v, g) : v
     }
+    I.store(upTo: rest, I.multiplyAdd(rate, direction, p), parameter + i)
     i += I.lanes
   }
 }

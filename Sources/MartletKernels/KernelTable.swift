@@ -8,6 +8,10 @@ public struct KernelTable: Sendable {
   public let lanes: Int
   public let matrix: MatrixKernels
   public let batchNorm: BatchNormKernels
+  public let elementwise: ElementwiseKernels
+  public let reduction: ReductionKernels
+  public let loss: LossKernels
+  public let update: UpdateKernels
 
   @inlinable
   public init<I: InstructionSet>(_ name: String, _ set: I.Type) {
@@ -15,5 +19,9 @@ public struct KernelTable: Sendable {
     lanes = I.lanes
     matrix = MatrixKernels(set)
     batchNorm = BatchNormKernels(set)
+    elementwise = ElementwiseKernels(set)
+    reduction = ReductionKernels(set)
+    loss = LossKernels(set)
+    update = UpdateKernels(set)
   }
 }

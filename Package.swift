@@ -3,7 +3,8 @@
 import PackageDescription
 
 /// Kernel code is optimised in debug builds too, and runs unchecked: every argument was checked by the layers above.
-let kernelFlags: SwiftSetting = .unsafeFlags(["-Ounchecked"])
+/// Without `-fno-math-errno` a square root is a branch to libm a lane and never a vector instruction.
+let kernelFlags: SwiftSetting = .unsafeFlags(["-Ounchecked", "-Xcc", "-fno-math-errno"])
 
 /// Compiler flags of one instruction set: code generation for it, and nothing wider.
 func instructionSet(_ flags: [String]) -> [SwiftSetting] {
@@ -37,7 +38,7 @@ let package = Package(
     .target(
       name: "MartletRuntime",
       dependencies: ["CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512"]),
-    .target(name: "Martlet", dependencies: ["MartletRuntime"]),
+    .target(name: "Martlet", dependencies: ["CMartletShims", "MartletRuntime"]),
     .target(
       name: "MartletC",
       dependencies: ["Martlet", "CMartletShims"],

@@ -40,10 +40,11 @@ let package = Package(
     .target(
       name: "MartletRuntime",
       dependencies: ["CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512"]),
-    .target(name: "Martlet", dependencies: ["MartletRuntime"]),
+    .target(name: "Martlet", dependencies: ["CMartletShims", "MartletRuntime"]),
+    .systemLibrary(name: "CMartlet", path: "include"),
     .target(
       name: "MartletC",
-      dependencies: ["Martlet", "CMartletShims"],
+      dependencies: ["CMartlet", "CMartletShims", "Martlet"],
       linkerSettings: [
         .unsafeFlags(["-static-stdlib"]),
         .unsafeFlags(

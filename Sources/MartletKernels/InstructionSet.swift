@@ -18,7 +18,9 @@ public protocol InstructionSet: SendableMetatype {
   /// Half as many lanes in UInt64 (one register), for products of 32-bit integers.
   associatedtype Words: SIMD where Words.Scalar == UInt64
 
-  /// Width of a matrix tile in vectors: with six rows, 4 fill 32 registers and 2 fill 16.
+  /// Rows of the tallest matrix tile, 6 or 4.
+  static var tileRows: Int { get }
+  /// Width of the widest matrix tile in vectors, 4 or 2: with six rows, 4 fill 32 registers and 2 fill 16.
   static var tileVectors: Int { get }
 
   /// a·b + c, in one rounding only where the hardware does it so.
@@ -52,11 +54,6 @@ public protocol InstructionSet: SendableMetatype {
 
   static func squareRoot(_ v: Vector) -> Vector
   static func squareRoot(_ v: Double64) -> Double64
-
-  /// A quarter of the vector at each of `p`, `p + 4·stride`, `p + 8·stride`…: four values side by side per group of four rows.
-  static func quads(_ p: UnsafePointer<Float>, stride: Int) -> Vector
-  /// Transposes the 4×4 blocks that lie on top of each other in four vectors: lane 4·q + r of result s is lane 4·q + s of operand r.
-  static func transposedQuads(_ a: Vector, _ b: Vector, _ c: Vector, _ d: Vector) -> (Vector, Vector, Vector, Vector)
 }
 
 extension InstructionSet {

@@ -7,6 +7,7 @@ public struct KernelTable: Sendable {
   /// Float32 lanes of one vector.
   public let lanes: Int
   public let matrix: MatrixKernels
+  public let batchNorm: BatchNormKernels
   public let elementwise: ElementwiseKernels
   public let reduction: ReductionKernels
   public let loss: LossKernels
@@ -17,6 +18,7 @@ public struct KernelTable: Sendable {
     self.name = name
     lanes = I.lanes
     matrix = MatrixKernels(set)
+    batchNorm = BatchNormKernels(set)
     elementwise = ElementwiseKernels(set)
     reduction = ReductionKernels(set)
     loss = LossKernels(set)

@@ -7,6 +7,7 @@ enum AVX512: InstructionSet {
   typealias Integer = SIMD16<Int32>
   typealias Words = SIMD8<UInt64>
 
+  static var tileRows: Int { 6 }
   static var tileVectors: Int { 4 }
 
   @inline(__always)
@@ -59,47 +60,6 @@ enum AVX512: InstructionSet {
   static func squareRoot(_ v: Vector) -> Vector { v.squareRoot() }
   @inline(__always)
   static func squareRoot(_ v: Double64) -> Double64 { v.squareRoot() }
-
-  @inline(__always)
-  static func quads(_ p: UnsafePointer<Float>, stride: Int) -> Vector {
-    func quad(_ group: Int) -> SIMD4<Float> { UnsafeRawPointer(p + 4 * group * stride).loadUnaligned(as: SIMD4<Float>.self) }
-    return Vector(
-      lowHalf: SIMD8(lowHalf: quad(0), highHalf: quad(1)), highHalf: SIMD8(lowHalf: quad(2), highHalf: quad(3)))
-  }
-  @inline(__always)
-  static func transposedQuads(_ a: Vector, _ b: Vector, _ c: Vector, _ d: Vector) -> (Vector, Vector, Vector, Vector) {
-    let (ab01, cd01) = (interleavedLow(a, b), interleavedLow(c, d))
-    let (ab23, cd23) = (interleavedHigh(a, b), interleavedHigh(c, d))
-    return (lowPairs(ab01, cd01), highPairs(ab01, cd01), lowPairs(ab23, cd23), highPairs(ab23, cd23))
-  }
-  /// a₀ b₀ a₁ b₁ of each four lanes.
-  @inline(__always)
-  private static func interleavedLow(_ a: Vector, _ b: Vector) -> Vector {
-    Vector(
-      a[0], b[0], a[1], b[1], a[4], b[4], a[5], b[5],
-      a[8], b[8], a[9], b[9], a[12], b[12], a[13], b[13])
-  }
-  /// a₂ b₂ a₃ b₃ of each four lanes.
-  @inline(__always)
-  private static func interleavedHigh(_ a: Vector, _ b: Vector) -> Vector {
-    Vector(
-      a[2], b[2], a[3], b[3], a[6], b[6], a[7], b[7],
-      a[10], b[10], a[11], b[11], a[14], b[14], a[15], b[15])
-  }
-  /// a₀ a₁ b₀ b₁ of each four lanes.
-  @inline(__always)
-  private static func lowPairs(_ a: Vector, _ b: Vector) -> Vector {
-    Vector(
-      a[0], a[1], b[0], b[1], a[4], a[5], b[4], b[5],
-      a[8], a[9], b[8], b[9], a[12], a[13], b[12], b[13])
-  }
-  /// a₂ a₃ b₂ b₃ of each four lanes.
-  @inline(__always)
-  private static func highPairs(_ a: Vector, _ b: Vector) -> Vector {
-    Vector(
-      a[2], a[3], b[2], b[3], a[6], a[7], b[6], b[7],
-      a[10], a[11], b[10], b[11], a[14], a[15], b[14], b[15])
-  }
 }
 
 @inline(never)

@@ -8,8 +8,11 @@ enum Baseline: InstructionSet {
   typealias Words = SIMD2<UInt64>
 
   #if arch(arm64)
+    static var tileRows: Int { 6 }
     static var tileVectors: Int { 4 }
   #else
+    // Without three-operand instructions every product needs a register of its own: six rows would spill.
+    static var tileRows: Int { 4 }
     static var tileVectors: Int { 2 }
   #endif
 
@@ -71,41 +74,6 @@ enum Baseline: InstructionSet {
   static func squareRoot(_ v: Vector) -> Vector { v.squareRoot() }
   @inline(__always)
   static func squareRoot(_ v: Double64) -> Double64 { v.squareRoot() }
-
-  @inline(__always)
-  static func quads(_ p: UnsafePointer<Float>, stride: Int) -> Vector {
-    UnsafeRawPointer(p).loadUnaligned(as: Vector.self)
-  }
-  @inline(__always)
-  static func transposedQuads(_ a: Vector, _ b: Vector, _ c: Vector, _ d: Vector) -> (Vector, Vector, Vector, Vector) {
-    let (ab01, cd01) = (interleavedLow(a, b), interleavedLow(c, d))
-    let (ab23, cd23) = (interleavedHigh(a, b), interleavedHigh(c, d))
-    return (lowPairs(ab01, cd01), highPairs(ab01, cd01), lowPairs(ab23, cd23), highPairs(ab23, cd23))
-  }
-  /// a₀ b₀ a₁ b₁ of each four lanes.
-  @inline(__always)
-  private static func interleavedLow(_ a: Vector, _ b: Vector) -> Vector {
-    Vector(
-      a[0], b[0], a[1], b[1])
-  }
-  /// a₂ b₂ a₃ b₃ of each four lanes.
-  @inline(__always)
-  private static func interleavedHigh(_ a: Vector, _ b: Vector) -> Vector {
-    Vector(
-      a[2], b[2], a[3], b[3])
-  }
-  /// a₀ a₁ b₀ b₁ of each four lanes.
-  @inline(__always)
-  private static func lowPairs(_ a: Vector, _ b: Vector) -> Vector {
-    Vector(
-      a[0], a[1], b[0], b[1])
-  }
-  /// a₂ a₃ b₂ b₃ of each four lanes.
-  @inline(__always)
-  private static func highPairs(_ a: Vector, _ b: Vector) -> Vector {
-    Vector(
-      a[2], a[3], b[2], b[3])
-  }
 }
 
 @inline(never)

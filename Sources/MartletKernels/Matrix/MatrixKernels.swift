@@ -20,7 +20,7 @@ public struct MatrixKernels: Sendable {
   public init<I: InstructionSet>(_ set: I.Type) {
     panelColumns = I.tileVectors * I.lanes
     lanes = I.lanes
-    tileRows = 6
+    tileRows = I.tileRows
     multiplyPanel = { MartletKernels.multiplyPanel(I.self, $0) }
     packPanel = { MartletKernels.packPanel(I.self, $0, rowStride: $1, columnStride: $2, depth: $3, columns: $4, into: $5) }
     packRows = { MartletKernels.packRows(I.self, $0, rowStride: $1, columnStride: $2, rows: $3, depth: $4, into: $5) }

@@ -6,10 +6,12 @@ public struct PanelProduct {
   public var rows: Int
   public var columns: Int
   public var depth: Int
-  /// Element (i, k) of A lies at `a[i·aRowStride + k·aDepthStride]`; one of the strides is 1.
+  /// The first row of A. Within a tile, element (i, k) lies at `a[i·aRowStride + k·aDepthStride]`; one of the strides is 1.
   public var a: UnsafePointer<Float>
   public var aRowStride: Int
   public var aDepthStride: Int
+  /// From tile to tile, row i begins at `a[i·aTileStride]`: `aRowStride`, or the depth where tiles were packed one after the other.
+  public var aTileStride: Int
   /// Row k of the panel lies at `b[k·bDepthStride]`, and is readable to a whole number of vectors.
   public var b: UnsafePointer<Float>
   public var bDepthStride: Int
@@ -23,7 +25,8 @@ public struct PanelProduct {
   @inlinable
   public init(
     rows: Int, columns: Int, depth: Int, a: UnsafePointer<Float>, aRowStride: Int, aDepthStride: Int,
-    b: UnsafePointer<Float>, bDepthStride: Int, c: UnsafeMutablePointer<Float>, cRowStride: Int, accumulate: Bool,
+    aTileStride: Int, b: UnsafePointer<Float>, bDepthStride: Int, c: UnsafeMutablePointer<Float>, cRowStride: Int,
+    accumulate: Bool,
     edge: UnsafeMutablePointer<Float>
   ) {
     self.rows = rows
@@ -32,6 +35,7 @@ public struct PanelProduct {
     self.a = a
     self.aRowStride = aRowStride
     self.aDepthStride = aDepthStride
+    self.aTileStride = aTileStride
     self.b = b
     self.bDepthStride = bDepthStride
     self.c = c
@@ -70,16 +74,19 @@ func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct) {
 
 @inlinable @inline(__always)
 func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int, aDepthStride: Int) {
+  typealias I = Row.I
   typealias One = OneRow<Row>
   typealias Two = Stacked<One, One>
   typealias Four = Stacked<Two, Two>
   typealias Six = Stacked<Four, Two>
   var i = 0
-  while i + 6 <= p.rows {
-    multiplyTile(Six.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
-    i += 6
+  if I.tileRows == 6 {
+    while i + 6 <= p.rows {
+      multiplyTile(Six.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
+      i += 6
+    }
   }
-  if i + 4 <= p.rows {
+  while i + 4 <= p.rows {
     multiplyTile(Four.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
     i += 4
   }
@@ -93,7 +100,7 @@ func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int,
 @inlinable @inline(__always)
 func multiplyTile<Rows: TileRows>(_: Rows.Type, _ p: PanelProduct, _ row: Int, aRowStride: Int, aDepthStride: Int) {
   var tile = Rows.zero
-  var a = p.a + row * aRowStride
+  var a = p.a + row * p.aTileStride
   var b = p.b
   for _ in 0..<p.depth {
     tile.addOuterProduct(a, rowStride: aRowStride, Rows.Row.load(b))

@@ -10,78 +10,109 @@ public func packPanel<I: InstructionSet>(
   into panel: UnsafeMutablePointer<Float>
 ) {
   let width = (columns + I.lanes - 1) / I.lanes * I.lanes
-  var column = 0
-  while column < columns {
-    let count = min(I.lanes, columns - column)
-    let source = b + column * columnStride
-    let target = panel + column
-    if columnStride == 1 {
-      copyColumns(I.self, source, rowStride: rowStride, depth: depth, count: count, target, width)
-    } else if rowStride == 1 && count == I.lanes {
-      transposeColumns(I.self, source, columnStride: columnStride, depth: depth, target, width)
-    } else {
-      gatherColumns(I.self, source, rowStride, columnStride, 0..<depth, count, target, width)
+  if columnStride == 1 {
+    copyRows(I.self, b, rowStride, depth, columns, panel, width)
+  } else if rowStride == 1 {
+    transposeColumns(b, columnStride, depth, columns, panel, width)
+  } else {
+    gather(b, rowStride, columnStride, 0..<depth, 0..<columns, panel, width)
+  }
+  if columns < width {
+    for k in 0..<depth {
+      for j in columns..<width { panel[k * width + j] = 0 }
     }
-    column += I.lanes
   }
 }
 
-/// One vector of columns whose rows lie side by side.
+/// Rows that lie side by side.
 @inlinable @inline(__always)
-func copyColumns<I: InstructionSet>(
-  _: I.Type, _ b: UnsafePointer<Float>, rowStride: Int, depth: Int, count: Int, _ panel: UnsafeMutablePointer<Float>,
-  _ width: Int
-) {
-  for k in 0..<depth {
-    let row = b + k * rowStride
-    I.store(count == I.lanes ? I.load(row) : I.load(first: count, row), panel + k * width)
-  }
-}
-
-/// One vector of columns each of which is contiguous: 4×4 blocks are transposed in registers.
-@inlinable @inline(__always)
-func transposeColumns<I: InstructionSet>(
-  _: I.Type, _ b: UnsafePointer<Float>, columnStride: Int, depth: Int, _ panel: UnsafeMutablePointer<Float>, _ width: Int
-) {
-  var k = 0
-  while k + 4 <= depth {
-    let column = b + k
-    let (r0, r1, r2, r3) = I.transposedQuads(
-      I.quads(column, stride: columnStride), I.quads(column + columnStride, stride: columnStride),
-      I.quads(column + 2 * columnStride, stride: columnStride), I.quads(column + 3 * columnStride, stride: columnStride))
-    let row = panel + k * width
-    I.store(r0, row)
-    I.store(r1, row + width)
-    I.store(r2, row + 2 * width)
-    I.store(r3, row + 3 * width)
-    k += 4
-  }
-  gatherColumns(I.self, b, 1, columnStride, k..<depth, I.lanes, panel, width)
-}
-
-/// At most one vector of columns, element by element.
-@inlinable @inline(__always)
-func gatherColumns<I: InstructionSet>(
-  _: I.Type, _ b: UnsafePointer<Float>, _ rowStride: Int, _ columnStride: Int, _ rows: Range<Int>, _ count: Int,
+func copyRows<I: InstructionSet>(
+  _: I.Type, _ b: UnsafePointer<Float>, _ rowStride: Int, _ depth: Int, _ columns: Int,
   _ panel: UnsafeMutablePointer<Float>, _ width: Int
 ) {
-  for k in rows {
+  let whole = columns / I.lanes * I.lanes
+  for k in 0..<depth {
     let source = b + k * rowStride
     let target = panel + k * width
-    for j in 0..<count { target[j] = source[j * columnStride] }
-    for j in count..<I.lanes { target[j] = 0 }
+    var j = 0
+    while j < whole {
+      I.store(I.load(source + j), target + j)
+      j += I.lanes
+    }
+    while j < columns {
+      target[j] = source[j]
+      j += 1
+    }
   }
 }
 
-/// Copies `A[rows, depth]` so that the values of one column lie side by side: element (i, k) goes to `packed[k·rows + i]`.
+/// Columns each of which is contiguous: 4×4 blocks are transposed in registers, down four columns at a time, so that each
+/// cache line of the source is used up while it is near.
+@inlinable @inline(__always)
+func transposeColumns(
+  _ b: UnsafePointer<Float>, _ columnStride: Int, _ depth: Int, _ columns: Int,
+  _ panel: UnsafeMutablePointer<Float>, _ width: Int
+) {
+  let wholeColumns = columns & ~3
+  let wholeDepth = depth & ~3
+  var j = 0
+  while j < wholeColumns {
+    var source = UnsafeRawPointer(b + j * columnStride)
+    var target = UnsafeMutableRawPointer(panel + j)
+    let columnBytes = 4 * columnStride
+    let rowBytes = 4 * width
+    var k = 0
+    while k < wholeDepth {
+      let c0 = source.loadUnaligned(as: SIMD4<Float>.self)
+      let c1 = (source + columnBytes).loadUnaligned(as: SIMD4<Float>.self)
+      let c2 = (source + 2 * columnBytes).loadUnaligned(as: SIMD4<Float>.self)
+      let c3 = (source + 3 * columnBytes).loadUnaligned(as: SIMD4<Float>.self)
+      target.storeBytes(of: SIMD4(c0[0], c1[0], c2[0], c3[0]), as: SIMD4<Float>.self)
+      (target + rowBytes).storeBytes(of: SIMD4(c0[1], c1[1], c2[1], c3[1]), as: SIMD4<Float>.self)
+      (target + 2 * rowBytes).storeBytes(of: SIMD4(c0[2], c1[2], c2[2], c3[2]), as: SIMD4<Float>.self)
+      (target + 3 * rowBytes).storeBytes(of: SIMD4(c0[3], c1[3], c2[3], c3[3]), as: SIMD4<Float>.self)
+      source += 16
+      target += 4 * rowBytes
+      k += 4
+    }
+    j += 4
+  }
+  gather(b, 1, columnStride, wholeDepth..<depth, 0..<wholeColumns, panel, width)
+  gather(b, 1, columnStride, 0..<depth, wholeColumns..<columns, panel, width)
+}
+
+/// Element by element.
+@inlinable @inline(__always)
+func gather(
+  _ b: UnsafePointer<Float>, _ rowStride: Int, _ columnStride: Int, _ rows: Range<Int>, _ columns: Range<Int>,
+  _ panel: UnsafeMutablePointer<Float>, _ width: Int
+) {
+  for j in columns {
+    for k in rows { panel[k * width + j] = b[k * rowStride + j * columnStride] }
+  }
+}
+
+/// Copies `A[rows, depth]` tile by tile: row i of A begins at `packed[i·depth]` where it begins a tile, and within a tile of r
+/// rows (`tileRows`, the last one what is left) element (i, k) lies at `i + k·r`.
 @inlinable
 public func packRows<I: InstructionSet>(
   _: I.Type, _ a: UnsafePointer<Float>, rowStride: Int, columnStride: Int, rows: Int, depth: Int,
   into packed: UnsafeMutablePointer<Float>
 ) {
-  for k in 0..<depth {
-    let source = a + k * columnStride
-    let target = packed + k * rows
-    for i in 0..<rows { target[i] = source[i * rowStride] }
+  var first = 0
+  while first < rows {
+    let count = min(I.tileRows, rows - first)
+    let source = a + first * rowStride
+    let target = packed + first * depth
+    if count == I.tileRows, rowStride == 1 {
+      for k in 0..<depth {
+        for i in 0..<I.tileRows { target[k * I.tileRows + i] = source[k * columnStride + i] }
+      }
+    } else {
+      for k in 0..<depth {
+        for i in 0..<count { target[k * count + i] = source[k * columnStride + i * rowStride] }
+      }
+    }
+    first += count
   }
 }

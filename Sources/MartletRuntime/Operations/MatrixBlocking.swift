@@ -25,16 +25,17 @@ struct MatrixBlocking {
   ///
   /// The same for every instruction set: those that fuse multiply-add agree to the bit.
   static var depthBlock: Int { 256 }
-  /// Rows that use one copy of a part of B: their part of A (384 KiB at full depth) stays in the second-level cache.
-  static var rowsPerBlock: Int { 384 }
-  /// Rows of A copied at a time where A lies badly.
-  static var packedRows: Int { 24 }
+  /// Rows that use one copy of a part of B: their part of A (240 KiB at full depth) stays in the second-level cache.
+  static var rowsPerBlock: Int { 240 }
   /// Multiply-adds worth waking a thread for: 5 to 60 µs.
   private static var workPerPiece: Int { 1 << 19 }
   /// More pieces balance no better, and each needs its slot of the workspace.
-  private static var maximumPieces: Int { 64 }
-  /// Rows that make up for a copy of B that another piece makes too.
-  private static var minimumRowsPerPiece: Int { 96 }
+  private static var maximumPieces: Int { 32 }
+  /// A piece this wide reads A, and this tall copies B, often enough to make up for other pieces doing so too.
+  private static var columnsPerPiece: Int { 256 }
+  private static var rowsPerPiece: Int { 192 }
+  /// Pieces worth making the narrower ones for.
+  private static var enoughPieces: Int { 16 }
 
   init(rows: Int, columns: Int, depth: Int, _ kernels: MatrixKernels) {
     self.rows = rows
@@ -48,8 +49,9 @@ struct MatrixBlocking {
     // In floating point, where no product of three sizes overflows.
     let work = Double(rows) * Double(columns) * Double(depth) / Double(Self.workPerPiece)
     let wanted = Int(min(max(work, 1), Double(Self.maximumPieces)))
-    columnPieces = min(max(stripCount, 1), wanted)
-    rowPieces = max(1, min(wanted / columnPieces, rows / Self.minimumRowsPerPiece))
+    let wide = min(max(stripCount, 1), wanted, Self.quotientUp(columns, Self.columnsPerPiece))
+    rowPieces = max(1, min(wanted / max(wide, 1), rows / Self.rowsPerPiece))
+    columnPieces = wide * rowPieces >= min(wanted, Self.enoughPieces) ? wide : min(max(stripCount, 1), wanted / rowPieces)
   }
 
   static func quotientUp(_ a: Int, _ b: Int) -> Int { (a + b - 1) / b }
@@ -74,10 +76,10 @@ struct MatrixBlocking {
     strip * vectors / stripCount * lanes..<min((strip + 1) * vectors / stripCount * lanes, columns)
   }
 
-  // A slot holds one packed panel of B, one tile and a few packed rows of A, each from a new cache line on.
+  // A slot holds one packed panel of B, one tile and one packed block of A, each from a new cache line on.
   private var panelFloats: Int { min(depth, Self.depthBlock) * panelColumns }
   private var edgeFloats: Int { tileRows * panelColumns }
-  private var rowFloats: Int { min(depth, Self.depthBlock) * Self.packedRows }
+  private var rowFloats: Int { min(depth, Self.depthBlock) * min(rows, Self.rowsPerBlock) }
   private var slotFloats: Int { (panelFloats + edgeFloats + rowFloats + 15) & ~15 }
 
   var workspaceByteCount: Int { pieceCount * slotFloats * MemoryLayout<Float>.stride + Self.alignment }

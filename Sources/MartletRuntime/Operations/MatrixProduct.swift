@@ -16,6 +16,10 @@ struct MatrixProduct {
   /// Rows from which a copy of B pays although B could be read in place.
   private static var rowsWorthPacking: Int { 96 }
 
+  /// Floats between neighbours of a row of A (a column of its transpose) from which each lies in a page of its own and many
+  /// share a set of the cache.
+  private static var farApart: Int { 512 }
+
   func computePiece(_ piece: Int) {
     let strips = blocking.stripRange(piece)
     let rows = blocking.rowRange(piece)
@@ -36,14 +40,18 @@ struct MatrixProduct {
     var depth = 0
     repeat {
       let depths = depth..<min(depth + MatrixBlocking.depthBlock, blocking.depth)
+      let packsA = a.columnStride != 1 && (a.rowStride != 1 || (a.columnStride >= Self.farApart && strips.count > 1))
+      let source = a.data + rows.lowerBound * a.rowStride + depths.lowerBound * a.columnStride
+      if packsA { kernels.packRows(source, a.rowStride, a.columnStride, rows.count, depths.count, packedRows) }
       for strip in strips {
         let columns = blocking.columnRange(strip: strip)
         var part = PanelProduct(
-          rows: rows.count, columns: columns.count, depth: depths.count, a: a.data, aRowStride: 0, aDepthStride: 0,
-          b: panel, bDepthStride: 0, c: c + columns.lowerBound, cRowStride: cRowStride,
+          rows: rows.count, columns: columns.count, depth: depths.count, a: source, aRowStride: a.rowStride,
+          aDepthStride: a.columnStride, aTileStride: a.rowStride, b: panel, bDepthStride: 0,
+          c: c + rows.lowerBound * cRowStride + columns.lowerBound, cRowStride: cRowStride,
           accumulate: accumulate || depth > 0, edge: edge)
         placeB(&part, rows: rows.count, depths, columns, panel)
-        multiply(&part, rows, depths, packedRows)
+        if packsA { multiplyPacked(&part, packedRows) } else { kernels.multiplyPanel(part) }
         if depths.upperBound == blocking.depth { applyTail(rows, columns) }
       }
       depth = depths.upperBound
@@ -64,27 +72,22 @@ struct MatrixProduct {
     }
   }
 
-  /// Reads A in place where either of its strides is 1; else copies a few rows at a time.
-  private func multiply(
-    _ part: inout PanelProduct, _ rows: Range<Int>, _ depths: Range<Int>, _ packedRows: UnsafeMutablePointer<Float>
-  ) {
-    let c = part.c
-    func source(_ row: Int) -> UnsafePointer<Float> { a.data + row * a.rowStride + depths.lowerBound * a.columnStride }
-    if a.columnStride == 1 || a.rowStride == 1 {
-      part.a = source(rows.lowerBound)
-      part.aRowStride = a.rowStride
-      part.aDepthStride = a.columnStride
-      part.c = c + rows.lowerBound * cRowStride
-      kernels.multiplyPanel(part)
-      return
-    }
-    for first in stride(from: rows.lowerBound, to: rows.upperBound, by: MatrixBlocking.packedRows) {
-      part.rows = min(MatrixBlocking.packedRows, rows.upperBound - first)
-      kernels.packRows(source(first), a.rowStride, a.columnStride, part.rows, depths.count, packedRows)
-      part.a = UnsafePointer(packedRows)
-      part.aRowStride = 1
-      part.aDepthStride = part.rows
-      part.c = c + first * cRowStride
+  /// The whole tiles, then the last, lower one: their columns are of different lengths.
+  private func multiplyPacked(_ part: inout PanelProduct, _ packedRows: UnsafeMutablePointer<Float>) {
+    let rows = part.rows
+    let whole = rows / kernels.tileRows * kernels.tileRows
+    part.a = UnsafePointer(packedRows)
+    part.aRowStride = 1
+    part.aDepthStride = kernels.tileRows
+    part.aTileStride = part.depth
+    part.rows = whole
+    kernels.multiplyPanel(part)
+    if whole < rows {
+      part.a += whole * part.depth
+      part.aDepthStride = rows - whole
+      part.aTileStride = 1
+      part.rows = rows - whole
+      part.c += whole * cRowStride
       kernels.multiplyPanel(part)
     }
   }

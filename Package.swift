@@ -3,7 +3,8 @@
 import PackageDescription
 
 /// Kernel code is optimised in debug builds too, and runs unchecked: every argument was checked by the layers above.
-let kernelFlags: SwiftSetting = .unsafeFlags(["-Ounchecked"])
+/// Without `-fno-math-errno` a square root is a branch to libm a lane and never a vector instruction.
+let kernelFlags: SwiftSetting = .unsafeFlags(["-Ounchecked", "-Xcc", "-fno-math-errno"])
 
 /// Compiler flags of one instruction set: code generation for it, and nothing wider.
 func instructionSet(_ flags: [String]) -> [SwiftSetting] {
@@ -12,7 +13,9 @@ func instructionSet(_ flags: [String]) -> [SwiftSetting] {
 
 #if arch(x86_64)
   let avx2 = instructionSet(["-mavx2", "-mfma"])
-  let avx512 = instructionSet(["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma", "-mprefer-vector-width=512"])
+  let avx512 = instructionSet([
+    "-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma", "-mprefer-vector-width=512",
+  ])
 #else
   let avx2 = [kernelFlags]
   let avx512 = [kernelFlags]
@@ -37,16 +40,20 @@ let package = Package(
     .target(
       name: "MartletRuntime",
       dependencies: ["CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512"]),
-    .target(name: "Martlet", dependencies: ["MartletRuntime"]),
+    .target(name: "Martlet", dependencies: ["CMartletShims", "MartletRuntime"]),
+    .systemLibrary(name: "CMartlet", path: "include"),
     .target(
       name: "MartletC",
-      dependencies: ["Martlet", "CMartletShims"],
+      dependencies: ["CMartlet", "CMartletShims", "Martlet"],
       linkerSettings: [
         .unsafeFlags(["-static-stdlib"]),
         .unsafeFlags(
           ["-Xlinker", "--version-script=\(exportMap)", "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "now"],
           .when(platforms: [.linux])),
       ]),
+    .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
+    .executableTarget(
+      name: "MartletBenchmarks", dependencies: ["MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"),
     .target(name: "MartletTestSupport", dependencies: ["Martlet", "MartletRuntime"], path: "Tests/MartletTestSupport"),
     .target(name: "ReferenceKernels", path: "Tests/ReferenceKernels"),
     .testTarget(name: "KernelTests", dependencies: ["MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),

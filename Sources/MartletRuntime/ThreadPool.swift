@@ -1,17 +1,60 @@
 // Worker threads that wait for pieces of an operation.
+import Synchronization
 
-public final class ThreadPool: Sendable {
+/// A fixed team that shares the pieces of one operation at a time.
+///
+/// Workers start with the first operation that can use them, watch for the next operation for some microseconds (the gap
+/// between two kernels of a training step is shorter than waking a thread), then sleep: an idle process uses no CPU. After
+/// `fork` the child's pool starts its own workers.
+public final class ThreadPool: @unchecked Sendable {
+  private let crew: UnsafeMutablePointer<WorkerCrew>
+
+  /// More threads than this are never used.
+  public static let maximumThreadCount = 256
+
   /// The threads that work, the caller's included; at least 1.
-  public var threadCount: Int { fatalError("stub") }
+  public var threadCount: Int { crew.pointee.threadCount.load(ordering: .relaxed) }
 
-  public init(threadCount: Int) { fatalError("stub") }
+  public init(threadCount: Int) {
+    crew = .allocate(capacity: 1)
+    crew.initialize(to: WorkerCrew(threadCount: Self.clamped(threadCount)))
+  }
 
-  /// Takes effect with the next operation. Waits for a running one.
-  public func setThreadCount(_ count: Int) { fatalError("stub") }
+  deinit {
+    // In a child of `fork` the workers never existed, so there is nobody to wait for.
+    if crew.pointee.startOperation() {
+      crew.pointee.retireWorkers(keep: 0)
+    }
+    crew.deinitialize(count: 1)
+    crew.deallocate()
+  }
+
+  private static func clamped(_ count: Int) -> Int { min(max(count, 1), maximumThreadCount) }
+
+  /// Takes effect with the next operation; a running one finishes with the threads it has. Callable from any thread.
+  public func setThreadCount(_ count: Int) {
+    let count = Self.clamped(count)
+    crew.pointee.threadCount.store(count, ordering: .relaxed)
+    // Spare workers leave now if nothing runs, else when the next operation finds them.
+    if crew.pointee.startOperation() {
+      crew.pointee.retireWorkers(keep: count - 1)
+      crew.pointee.endOperation()
+    }
+  }
 
   /// Calls `body(context, piece)` once for every piece in 0..<pieces, on any thread, and returns when all are done. Allocates nothing.
   /// A call from inside a piece, or while another thread's operation has the workers, runs all its pieces on the caller.
+  ///
+  /// Everything written before the call is visible to the pieces, and everything they write is visible after it.
   public func run(
     pieces: Int, _ context: UnsafeMutableRawPointer, _ body: @convention(c) (UnsafeMutableRawPointer, Int) -> Void
-  ) { fatalError("stub") }
+  ) {
+    if pieces > 1, threadCount > 1, crew.pointee.startOperation() {
+      WorkerCrew.fill(crew)
+      crew.pointee.share(pieces, context, body)
+      crew.pointee.endOperation()
+    } else {
+      for piece in 0..<max(pieces, 0) { body(context, piece) }
+    }
+  }
 }

@@ -25,7 +25,8 @@ func options<Options: SizedOptions>(_ pointer: UnsafePointer<Options>?, _ argume
   let known = MemoryLayout<Options>.size
   for offset in known..<max(given, known) where UnsafeRawPointer(pointer).load(fromByteOffset: offset, as: UInt8.self) != 0 {
     throw MartletError(
-      .unsupported, "\(argument): it holds an option that this library (ABI \(MARTLET_ABI_VERSION)) does not know. Use a newer library.")
+      .unsupported,
+      "\(argument): it holds an option that this library (ABI \(MARTLET_ABI_VERSION)) does not know. Use a newer library.")
   }
   return pointer.pointee
 }
@@ -36,7 +37,8 @@ func checkSize<Options: SizedOptions>(_ size: Int, of _: Options.Type, _ argumen
   guard size >= known, size <= known + 4096 else {
     throw MartletError(
       .invalidArgument,
-      "\(argument): struct_size must be sizeof(\(Options.self)) = \(known); \(size) came. Start from the _INIT macro, or set struct_size.")
+      "\(argument): struct_size must be sizeof(\(Options.self)) = \(known); \(size) came. Start from the _INIT macro, or set struct_size."
+    )
   }
 }
 

@@ -77,7 +77,8 @@ extension BatchNorm: BuildableLayer {
     try BatchNorm.check(epsilon: epsilon)
     if let momentum, !(momentum >= 0 && momentum <= 1) {
       throw MartletError.invalidArgument(
-        "momentum must be in 0...1 (the weight of the previous moving statistic; PyTorch's is one minus this); \(momentum) came.")
+        "momentum must be in 0...1 (the weight of the previous moving statistic; PyTorch's is one minus this); \(momentum) came."
+      )
     }
     return inputs[0]
   }

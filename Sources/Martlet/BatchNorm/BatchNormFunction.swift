@@ -22,7 +22,8 @@ public enum BatchNormFunction {
     try ArrayView.checkSeparate(y, "y", from: x, "x", mayBeSame: true)
     if let statistics { try call.load(statistics) } else { try checkBatch(x, channelAxis) }
     guard x.count > 0, let source = call.source, let target else { return nil }
-    let affine = ScaleShift(scale: scaleValues.map { UnsafePointer($0.floats) }, shift: shiftValues.map { UnsafePointer($0.floats) })
+    let affine = ScaleShift(
+      scale: scaleValues.map { UnsafePointer($0.floats) }, shift: shiftValues.map { UnsafePointer($0.floats) })
     return withExtendedLifetime((call, scaleValues, shiftValues)) {
       if statistics != nil {
         call.context.apply(source, call.shape, epsilon: epsilon, affine, activation: .identity, into: target, compute)

@@ -43,7 +43,8 @@ public struct PopulationStatistics {
     let compute = try Compute.shared
     let shape = try channelAxis.shape(of: x.shape, argument: "x")
     guard shape.channels == channels else {
-      throw MartletError.shapeMismatch("x: \(channels) channels are needed; the shape \(Shape.text(x.shape)) has \(shape.channels).")
+      throw MartletError.shapeMismatch(
+        "x: \(channels) channels are needed; the shape \(Shape.text(x.shape)) has \(shape.channels).")
     }
     guard x.count > 0 else { return }
     let copy = x.contiguousFloats == nil ? try Tensor(copying: x) : nil

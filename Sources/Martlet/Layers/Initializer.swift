@@ -73,7 +73,8 @@ extension Initializer {
     } else if let value = configuration["constant"]?.double {
       self = .constant(value)
     } else {
-      throw MartletError.corruptFile("an initializer is none of \(named.keys.sorted().joined(separator: ", ")), normal, constant")
+      throw MartletError.corruptFile(
+        "an initializer is none of \(named.keys.sorted().joined(separator: ", ")), normal, constant")
     }
     do { try check("initializer") } catch let error as MartletError { throw MartletError.corruptFile(error.message) }
   }

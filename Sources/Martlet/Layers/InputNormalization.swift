@@ -72,7 +72,9 @@ final class InputNormalizationStep: PlanStep {
   }
 
   override func backward(_ run: Executor) {
-    guard let memory = context.map(run.pointer), let grad = gradOutput.map(run.floats), let target = gradInputs[0] else { return }
+    guard let memory = context.map(run.pointer), let grad = gradOutput.map(run.floats), let target = gradInputs[0] else {
+      return
+    }
     let context = BatchNormContext(memory, channels: channels)
     run.compute.channelGradientInput(
       gradOutput: grad, output: nil, input: grad, shape(run), center: context.map.center, multiplier: context.map.multiplier,

@@ -30,7 +30,8 @@ public final class Model: @unchecked Sendable {
     guard !outputs.isEmpty else { throw MartletError.invalidArgument("outputs: a model needs at least one output.") }
     guard !inputs.isEmpty else { throw MartletError.invalidArgument("inputs: a model needs at least one input.") }
     for node in inputs where try graph.entry(node, "inputs").layer != nil {
-      throw MartletError.invalidArgument("inputs: node \(node.index) (\"\(try graph.entry(node, "inputs").name)\") is a layer, not an input.")
+      throw MartletError.invalidArgument(
+        "inputs: node \(node.index) (\"\(try graph.entry(node, "inputs").name)\") is a layer, not an input.")
     }
     guard Set(inputs).count == inputs.count else { throw MartletError.invalidArgument("inputs: the same node came twice.") }
     for node in outputs { _ = try graph.entry(node, "outputs") }
@@ -43,7 +44,8 @@ public final class Model: @unchecked Sendable {
     }
     let order = needed.sorted()
     for node in order where graph.nodes[node].layer == nil && !inputs.contains(Graph.Node(index: node)) {
-      throw MartletError.invalidArgument("inputs: the outputs need the input \"\(graph.nodes[node].name)\", which is not among them.")
+      throw MartletError.invalidArgument(
+        "inputs: the outputs need the input \"\(graph.nodes[node].name)\", which is not among them.")
     }
     let position = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
     var layers: [Int: ModelLayer] = [:]

@@ -47,7 +47,8 @@ final class Plan {
         root[last] = sources[0]
         continue
       }
-      step.title = group.nodes.map { "\(network.nodes[$0].name) \(network.nodes[$0].layer?.kind ?? "")" }.joined(separator: " + ")
+      step.title = group.nodes.map { "\(network.nodes[$0].name) \(network.nodes[$0].layer?.kind ?? "")" }.joined(
+        separator: " + ")
       root[last] = last
       steps.append(step)
       stepNodes.append((sources, last))

@@ -72,7 +72,8 @@ public struct ArrayView {
   ) throws {
     guard output.overlaps(other), !(mayBeSame && output.isSameMemory(as: other)) else { return }
     throw MartletError.invalidArgument(
-      "\(name) shares memory with \(otherName). Give it memory of its own\(mayBeSame ? ", or exactly that of \(otherName)" : "").")
+      "\(name) shares memory with \(otherName). Give it memory of its own\(mayBeSame ? ", or exactly that of \(otherName)" : "")."
+    )
   }
 
   /// Elements side by side in row-major order. Axes of one element may have any stride.

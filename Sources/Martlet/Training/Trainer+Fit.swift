@@ -74,7 +74,9 @@ extension Trainer {
     let stepsPerEpoch = rows / batchSize + (lastRows > 0 && !options.dropsLast ? 1 : 0)
     guard rows > 0, options.epochs > 0 else { return TrainingResult() }
     let (steps, overflows) = stepsPerEpoch.multipliedReportingOverflow(by: options.epochs)
-    guard !overflows else { throw MartletError.invalidArgument("epochs: \(options.epochs) times \(stepsPerEpoch) steps is too many.") }
+    guard !overflows else {
+      throw MartletError.invalidArgument("epochs: \(options.epochs) times \(stepsPerEpoch) steps is too many.")
+    }
 
     var memory = try stepMemory(capacity: batchSize)
     try memory.executor.prepare(rows: batchSize)

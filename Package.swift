@@ -13,7 +13,9 @@ func instructionSet(_ flags: [String]) -> [SwiftSetting] {
 
 #if arch(x86_64)
   let avx2 = instructionSet(["-mavx2", "-mfma"])
-  let avx512 = instructionSet(["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma", "-mprefer-vector-width=512"])
+  let avx512 = instructionSet([
+    "-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma", "-mprefer-vector-width=512",
+  ])
 #else
   let avx2 = [kernelFlags]
   let avx512 = [kernelFlags]
@@ -39,15 +41,19 @@ let package = Package(
       name: "MartletRuntime",
       dependencies: ["CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512"]),
     .target(name: "Martlet", dependencies: ["CMartletShims", "MartletRuntime"]),
+    .systemLibrary(name: "CMartlet", path: "include"),
     .target(
       name: "MartletC",
-      dependencies: ["Martlet", "CMartletShims"],
+      dependencies: ["CMartlet", "CMartletShims", "Martlet"],
       linkerSettings: [
         .unsafeFlags(["-static-stdlib"]),
         .unsafeFlags(
           ["-Xlinker", "--version-script=\(exportMap)", "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "now"],
           .when(platforms: [.linux])),
       ]),
+    .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
+    .executableTarget(
+      name: "MartletBenchmarks", dependencies: ["MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"),
     .target(name: "MartletTestSupport", dependencies: ["Martlet", "MartletRuntime"], path: "Tests/MartletTestSupport"),
     .target(name: "ReferenceKernels", path: "Tests/ReferenceKernels"),
     .testTarget(name: "KernelTests", dependencies: ["MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),

@@ -15,6 +15,13 @@ public protocol InstructionSet: SendableMetatype {
   associatedtype Double64: SIMD where Double64.Scalar == Double
   /// The same number of lanes as bit patterns, for work on exponents and signs.
   associatedtype Integer: SIMD where Integer.Scalar == Int32
+  /// Half as many lanes in UInt64 (one register), for products of 32-bit integers.
+  associatedtype Words: SIMD where Words.Scalar == UInt64
+
+  /// Rows of the tallest matrix tile, 6 or 4.
+  static var tileRows: Int { get }
+  /// Width of the widest matrix tile in vectors, 4 or 2: with six rows, 4 fill 32 registers and 2 fill 16.
+  static var tileVectors: Int { get }
 
   /// a·b + c, in one rounding only where the hardware does it so.
   static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector
@@ -41,6 +48,9 @@ public protocol InstructionSet: SendableMetatype {
   static func whereLess(_ a: Vector, _ b: Vector, _ chosen: Vector, _ otherwise: Vector) -> Vector
   /// `a == b ? chosen : otherwise` a lane; with `a` as both operands it tells numbers from NaN.
   static func whereEqual(_ a: Vector, _ b: Vector, _ chosen: Vector, _ otherwise: Vector) -> Vector
+
+  /// The low 32 bits of each lane times `b` < 2³², all 64 bits of it.
+  static func product(_ a: Words, _ b: UInt64) -> Words
 
   static func squareRoot(_ v: Vector) -> Vector
   static func squareRoot(_ v: Double64) -> Double64

@@ -7,11 +7,21 @@ public struct KernelTable: Sendable {
   /// Float32 lanes of one vector.
   public let lanes: Int
   public let matrix: MatrixKernels
+  public let batchNorm: BatchNormKernels
+  public let elementwise: ElementwiseKernels
+  public let reduction: ReductionKernels
+  public let loss: LossKernels
+  public let update: UpdateKernels
 
   @inlinable
   public init<I: InstructionSet>(_ name: String, _ set: I.Type) {
     self.name = name
     lanes = I.lanes
     matrix = MatrixKernels(set)
+    batchNorm = BatchNormKernels(set)
+    elementwise = ElementwiseKernels(set)
+    reduction = ReductionKernels(set)
+    loss = LossKernels(set)
+    update = UpdateKernels(set)
   }
 }

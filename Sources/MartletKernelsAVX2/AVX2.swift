@@ -5,6 +5,10 @@ enum AVX2: InstructionSet {
   typealias Vector = SIMD8<Float>
   typealias Double64 = SIMD8<Double>
   typealias Integer = SIMD8<Int32>
+  typealias Words = SIMD4<UInt64>
+
+  static var tileRows: Int { 6 }
+  static var tileVectors: Int { 2 }
 
   @inline(__always)
   static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector { c.addingProduct(a, b) }
@@ -48,6 +52,9 @@ enum AVX2: InstructionSet {
   static func whereEqual(_ a: Vector, _ b: Vector, _ chosen: Vector, _ otherwise: Vector) -> Vector {
     otherwise.replacing(with: chosen, where: a .== b)
   }
+
+  @inline(__always)
+  static func product(_ a: Words, _ b: UInt64) -> Words { (a & 0xffff_ffff) &* b }
 
   @inline(__always)
   static func squareRoot(_ v: Vector) -> Vector { v.squareRoot() }

@@ -5,6 +5,16 @@ enum Baseline: InstructionSet {
   typealias Vector = SIMD4<Float>
   typealias Double64 = SIMD4<Double>
   typealias Integer = SIMD4<Int32>
+  typealias Words = SIMD2<UInt64>
+
+  #if arch(arm64)
+    static var tileRows: Int { 6 }
+    static var tileVectors: Int { 4 }
+  #else
+    // Without three-operand instructions every product needs a register of its own: six rows would spill.
+    static var tileRows: Int { 4 }
+    static var tileVectors: Int { 2 }
+  #endif
 
   #if arch(arm64)
     @inline(__always)
@@ -56,6 +66,9 @@ enum Baseline: InstructionSet {
   static func whereEqual(_ a: Vector, _ b: Vector, _ chosen: Vector, _ otherwise: Vector) -> Vector {
     otherwise.replacing(with: chosen, where: a .== b)
   }
+
+  @inline(__always)
+  static func product(_ a: Words, _ b: UInt64) -> Words { (a & 0xffff_ffff) &* b }
 
   @inline(__always)
   static func squareRoot(_ v: Vector) -> Vector { v.squareRoot() }

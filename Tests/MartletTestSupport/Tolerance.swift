@@ -10,3 +10,20 @@ public enum Tolerance {
     return n / (1 - n) * magnitude
   }
 }
+
+extension Tolerance {
+  /// Units in the last place that the vector functions may be off: three half-units for the exponential (its polynomial, its
+  /// last sum, the scaling of a denormal) and for the logarithm; a quotient of such an exponential adds the rounding of the
+  /// divisor and its own, and all may count double where the quotient's binade is smaller than the parts'.
+  public static let exponentialUlps = 1.5
+  public static let logarithmUlps = 1.5
+  public static let sigmoidUlps = 3.0
+  public static let tanhUlps = 3.0
+
+  /// Softmax, relative: the difference to the row's maximum is rounded at size `spread`, which the exponential turns into a relative
+  /// error; then 1.5 ulp of the exponential, and three roundings of the factor and the product. (1 ulp ≤ 2 unit roundoffs.)
+  public static func softmax(spread: Double) -> Double { (spread + 8) * unitRoundoff }
+
+  /// A Float32 result computed in `roundings` rounded steps without cancellation.
+  public static func steps(_ roundings: Int) -> Double { Double(roundings) * unitRoundoff * 1.01 }
+}

@@ -4,7 +4,7 @@ import MartletRuntime
 /// One arena with a plan laid out in it. Running allocates nothing.
 ///
 /// Not for several threads at once: each thread takes an executor of its own.
-final class Executor {
+final class Executor: @unchecked Sendable {
   let plan: Plan
   let compute: Compute
   private let memory: Storage

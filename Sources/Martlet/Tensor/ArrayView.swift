@@ -31,6 +31,48 @@ public struct ArrayView {
     self.dataType = dataType
     self.shape = shape
     self.strides = strides ?? Shape.contiguousStrides(shape)
+    guard ArrayView.reach(self.strides, shape) != nil else {
+      throw MartletError.shapeMismatch("\(argument): the strides \(Shape.text(self.strides)) reach beyond all memory.")
+    }
+  }
+
+  /// The lowest and highest element's distance from the first, in elements; nil if that cannot be counted.
+  private static func reach(_ strides: [Int], _ shape: [Int]) -> (low: Int, high: Int)? {
+    var (low, high) = (0, 0)
+    for (stride, dimension) in zip(strides, shape) where dimension > 1 {
+      let (far, overflows) = stride.multipliedReportingOverflow(by: dimension - 1)
+      guard !overflows, far.magnitude <= Shape.maximumElementCount.magnitude else { return nil }
+      if far < 0 { low &+= far } else { high &+= far }
+      guard low > -Shape.maximumElementCount, high < Shape.maximumElementCount else { return nil }
+    }
+    return (low, high)
+  }
+
+  /// The addresses it covers; nil if it has no elements.
+  var addresses: Range<Int>? {
+    guard count > 0, let data, let (low, high) = ArrayView.reach(strides, shape) else { return nil }
+    let base = Int(bitPattern: data)
+    return (base &+ low &* dataType.byteCount)..<(base &+ (high &+ 1) &* dataType.byteCount)
+  }
+
+  /// Whether the two share memory.
+  func overlaps(_ other: ArrayView) -> Bool {
+    guard let mine = addresses, let others = other.addresses else { return false }
+    return mine.overlaps(others)
+  }
+
+  /// The very same elements at the very same place.
+  func isSameMemory(as other: ArrayView) -> Bool {
+    data == other.data && dataType == other.dataType && shape == other.shape && isContiguous && other.isContiguous
+  }
+
+  /// Refuses an output that shares memory with another argument, other than as that argument's exact place where that is allowed.
+  public static func checkSeparate(
+    _ output: ArrayView, _ name: String, from other: ArrayView, _ otherName: String, mayBeSame: Bool = false
+  ) throws {
+    guard output.overlaps(other), !(mayBeSame && output.isSameMemory(as: other)) else { return }
+    throw MartletError.invalidArgument(
+      "\(name) shares memory with \(otherName). Give it memory of its own\(mayBeSame ? ", or exactly that of \(otherName)" : "").")
   }
 
   /// Elements side by side in row-major order. Axes of one element may have any stride.

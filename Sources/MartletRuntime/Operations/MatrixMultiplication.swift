@@ -32,15 +32,33 @@ public struct MatrixTail {
 
 extension Compute {
   /// Scratch memory of ``multiply(rows:columns:depth:_:_:into:rowStride:accumulate:tail:workspace:)``, for any thread count.
-  public func multiplyWorkspaceByteCount(rows: Int, columns: Int, depth: Int) -> Int { fatalError("stub") }
+  public func multiplyWorkspaceByteCount(rows: Int, columns: Int, depth: Int) -> Int {
+    MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix).workspaceByteCount
+  }
 
   /// `C[rows, columns] (+)= A[rows, depth] · B[depth, columns]`, then the tail (never together with `accumulate`).
   ///
-  /// Each element is summed in the same order whatever `rows` and the thread count are: row i of a product alone has the
-  /// bits of row i in any larger product. `depth == 0` writes zeros (then the tail).
+  /// Each element is the sum, in order, of one chain of multiply-adds for each ``MatrixBlocking/depthBlock`` of depth, whatever
+  /// `rows`, the strides and the thread count are: row i of a product alone has the bits of row i in any larger product.
+  ///
+  /// Edge cases: `depth == 0` writes zeros (then the tail), or adds nothing; NaN and infinity reach the elements whose row or
+  /// column they are in, and no others. C must not overlap A or B.
+  /// Cost: rows · columns · depth multiply-adds; each part of B is copied once for every ``MatrixBlocking/rowsPerBlock`` rows,
+  /// unless it can be read in place.
   public func multiply(
     rows: Int, columns: Int, depth: Int, _ a: MatrixView, _ b: MatrixView,
     into c: UnsafeMutablePointer<Float>, rowStride: Int, accumulate: Bool = false, tail: MatrixTail = MatrixTail(),
     workspace: UnsafeMutableRawPointer
-  ) { fatalError("stub") }
+  ) {
+    guard rows > 0, columns > 0 else { return }
+    var product = MatrixProduct(
+      kernels: kernels.matrix, blocking: MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix),
+      a: a, b: b, c: c, cRowStride: rowStride, accumulate: accumulate, tail: tail, workspace: workspace)
+    let pieces = product.blocking.pieceCount
+    withUnsafeMutablePointer(to: &product) { context in
+      pool.run(pieces: pieces, context) { context, piece in
+        context.assumingMemoryBound(to: MatrixProduct.self).pointee.computePiece(piece)
+      }
+    }
+  }
 }

@@ -1,4 +1,5 @@
 // Optimizer updates: one pass over each parameter.
+import MartletKernels
 
 /// One step of stochastic gradient descent: g += weightDecay·p;  v = momentum·v + g;  p −= learningRate·(nesterov ? g + momentum·v : v).
 public struct SGDUpdate: Sendable {
@@ -46,10 +47,56 @@ extension Compute {
   public func update(
     _ parameter: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, velocity: UnsafeMutablePointer<Float>?,
     count: Int, _ rule: SGDUpdate
-  ) { fatalError("stub") }
+  ) {
+    let step = SGDStep(
+      learningRate: rule.learningRate, momentum: rule.momentum, nesterov: rule.nesterov, weightDecay: rule.weightDecay)
+    let cut = PieceCut.elements(count)
+    let work = SGDWork(
+      kernels: kernels.update, parameter: parameter, gradient: gradient, velocity: velocity, step: step, cut: cut)
+    run(work, pieces: cut.pieces)
+  }
 
+  /// `first` and `second` are the moments m and v.
   public func update(
     _ parameter: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, first: UnsafeMutablePointer<Float>,
     second: UnsafeMutablePointer<Float>, count: Int, _ rule: AdamUpdate
-  ) { fatalError("stub") }
+  ) {
+    let shrink = Float(1 - Double(rule.learningRate) * Double(rule.weightDecay))
+    let step = AdamStep(
+      beta1: rule.beta1, beta2: rule.beta2, epsilon: rule.epsilon, coupledDecay: rule.decoupled ? 0 : rule.weightDecay,
+      shrink: rule.decoupled ? shrink : 1, stepSize: rule.stepSize, secondScale: rule.secondScale)
+    let cut = PieceCut.elements(count)
+    let work = AdamWork(
+      kernels: kernels.update, parameter: parameter, gradient: gradient, first: first, second: second, step: step, cut: cut)
+    run(work, pieces: cut.pieces)
+  }
+}
+
+private struct SGDWork: PieceWork {
+  let kernels: UpdateKernels
+  let parameter: UnsafeMutablePointer<Float>
+  let gradient: UnsafePointer<Float>
+  let velocity: UnsafeMutablePointer<Float>?
+  let step: SGDStep
+  let cut: PieceCut
+
+  func run(_ piece: Int) {
+    let (start, count) = cut.range(piece)
+    kernels.sgd(parameter + start, gradient + start, velocity.map { $0 + start }, count, step)
+  }
+}
+
+private struct AdamWork: PieceWork {
+  let kernels: UpdateKernels
+  let parameter: UnsafeMutablePointer<Float>
+  let gradient: UnsafePointer<Float>
+  let first: UnsafeMutablePointer<Float>
+  let second: UnsafeMutablePointer<Float>
+  let step: AdamStep
+  let cut: PieceCut
+
+  func run(_ piece: Int) {
+    let (start, count) = cut.range(piece)
+    kernels.adam(parameter + start, gradient + start, first + start, second + start, count, step)
+  }
 }

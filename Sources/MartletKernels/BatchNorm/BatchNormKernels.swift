@@ -1,0 +1,74 @@
+// The table of batch norm's kernels.
+
+/// Every pass over data that batch norm makes, for one instruction set.
+public struct BatchNormKernels: Sendable {
+  /// Σ(x − center) and Σ(x − center)².
+  public let moments: ChannelSumKernels
+  public let identity: ActivatedChannelKernels
+  public let sigmoid: ActivatedChannelKernels
+  public let tanh: ActivatedChannelKernels
+  public let relu: ActivatedChannelKernels
+
+  @inlinable
+  public init<I: InstructionSet>(_ set: I.Type) {
+    moments = ChannelSumKernels(ChannelMomentTerms<I>.self)
+    identity = ActivatedChannelKernels(set, IdentityActivation.self)
+    sigmoid = ActivatedChannelKernels(set, SigmoidActivation.self)
+    tanh = ActivatedChannelKernels(set, TanhActivation.self)
+    relu = ActivatedChannelKernels(set, ReLUActivation.self)
+  }
+}
+
+/// The passes that apply an activation, or its derivative, as they go.
+public struct ActivatedChannelKernels: Sendable {
+  public let map: ChannelPassKernels
+  /// Σg and Σg·(x − center).
+  public let gradientSums: ChannelSumKernels
+  public let gradientInput: ChannelPassKernels
+  /// The gradient through statistics that were constants.
+  public let scaledGradient: ChannelPassKernels
+
+  @inlinable
+  init<I: InstructionSet, A: ChannelActivation>(_ set: I.Type, _ activation: A.Type) {
+    map = ChannelPassKernels(ChannelMapPass<I, A>.self)
+    gradientSums = ChannelSumKernels(ChannelGradientTerms<I, A>.self)
+    gradientInput = ChannelPassKernels(ChannelGradientPass<I, A>.self)
+    scaledGradient = ChannelPassKernels(ChannelScaledGradientPass<I, A>.self)
+  }
+}
+
+/// A pass that writes one value for each it reads, in both layouts.
+public struct ChannelPassKernels: Sendable {
+  public let columns: @Sendable (ChannelOperands, ChannelCoefficients, ColumnBlock) -> Void
+  public let runs: @Sendable (ChannelOperands, ChannelCoefficients, RunBlock) -> Void
+
+  @inlinable
+  init<Pass: ChannelPass>(_ pass: Pass.Type) {
+    columns = { operands, coefficients, block in
+      ChannelWalk.columns(Pass(accumulate: operands.accumulate), operands, coefficients, block)
+    }
+    runs = { operands, coefficients, block in
+      ChannelWalk.runs(Pass(accumulate: operands.accumulate), operands, coefficients, block)
+    }
+  }
+}
+
+/// Two sums a channel, in both layouts: gathered in short Float32 runs, or in Float64 throughout.
+public struct ChannelSumKernels: Sendable {
+  public let columns: @Sendable (ChannelOperands, UnsafePointer<Float>, ColumnBlock, ChannelSums) -> Void
+  public let runs: @Sendable (ChannelOperands, UnsafePointer<Float>, RunBlock, ChannelSums) -> Void
+  public let exactColumns: @Sendable (ChannelOperands, UnsafePointer<Double>, ColumnBlock, ChannelSums) -> Void
+  public let exactRuns: @Sendable (ChannelOperands, UnsafePointer<Double>, RunBlock, ChannelSums) -> Void
+
+  @inlinable
+  init<Terms: ChannelTerms>(_ terms: Terms.Type) {
+    columns = { operands, center, block, sums in ChannelSummation.columns(Terms(), operands, center: center, block, sums) }
+    runs = { operands, center, block, sums in ChannelSummation.runs(Terms(), operands, center: center, block, sums) }
+    exactColumns = { operands, center, block, sums in
+      ChannelSummation.exactColumns(Terms(), operands, center: center, block, sums)
+    }
+    exactRuns = { operands, center, block, sums in
+      ChannelSummation.exactRuns(Terms(), operands, center: center, block, sums)
+    }
+  }
+}

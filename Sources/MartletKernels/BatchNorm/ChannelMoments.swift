@@ -1,0 +1,72 @@
+// Moments of a channel, and how sums over a channel are gathered.
+
+/// Two sums over each channel: Σu and Σu·v, both factors formed from the data as they are read.
+public protocol ChannelTerms: SendableMetatype {
+  associatedtype Tag: InstructionSet
+  init()
+
+  /// u and v of `Tag.lanes` elements.
+  func term(_ at: ChannelOperands, _ center: Tag.Vector) -> (Tag.Vector, Tag.Vector)
+  /// The same in Float64.
+  func exactTerm(_ at: ChannelOperands, _ center: Tag.Double64) -> (Tag.Double64, Tag.Double64)
+}
+
+/// Terms of Σ(x − center) and Σ(x − center)².
+public struct ChannelMomentTerms<Tag: InstructionSet>: ChannelTerms {
+  @inlinable @inline(__always)
+  public init() {}
+
+  @inlinable @inline(__always)
+  public func term(_ at: ChannelOperands, _ center: Tag.Vector) -> (Tag.Vector, Tag.Vector) {
+    let d = Tag.load(at.input) - center
+    return (d, d)
+  }
+
+  @inlinable @inline(__always)
+  public func exactTerm(_ at: ChannelOperands, _ center: Tag.Double64) -> (Tag.Double64, Tag.Double64) {
+    let d = Tag.widened(Tag.load(at.input)) - center
+    return (d, d)
+  }
+}
+
+/// Both sums of one vector of columns (or of one channel) while they are in registers.
+public struct RunningSums<Tag: InstructionSet> {
+  public var sum: Tag.Vector
+  public var products: Tag.Vector
+
+  @inlinable @inline(__always)
+  public init() {
+    sum = Tag.Vector(repeating: 0)
+    products = Tag.Vector(repeating: 0)
+  }
+
+  @inlinable @inline(__always)
+  public mutating func add(_ term: (Tag.Vector, Tag.Vector)) {
+    sum = sum + term.0
+    products = Tag.multiplyAdd(term.0, term.1, products)
+  }
+
+  @inlinable @inline(__always)
+  public mutating func add(_ other: RunningSums<Tag>) {
+    sum = sum + other.sum
+    products = products + other.products
+  }
+
+  /// Keeps the lanes from `first` on: the earlier ones belong to a neighbouring vector that has counted them.
+  @inlinable @inline(__always)
+  public mutating func keepLanes(from first: Int) {
+    let zero = Tag.Vector(repeating: 0)
+    var lane = zero
+    for i in 0..<Tag.lanes { lane[i] = Float(i) }
+    let first = Tag.Vector(repeating: Float(first))
+    sum = Tag.whereLess(lane, first, zero, sum)
+    products = Tag.whereLess(lane, first, zero, products)
+  }
+
+  /// Adds them to the sums of columns `at`… in Float64.
+  @inlinable @inline(__always)
+  public func flush(to at: ChannelSums) {
+    Tag.store(Tag.load(UnsafePointer(at.sum)) + Tag.widened(sum), at.sum)
+    Tag.store(Tag.load(UnsafePointer(at.products)) + Tag.widened(products), at.products)
+  }
+}

@@ -1,0 +1,114 @@
+// The passes that write one value for each they read, and how they walk over memory.
+
+/// One value out for each value in, from at most four coefficients a channel.
+public protocol ChannelPass: SendableMetatype {
+  associatedtype Tag: InstructionSet
+  /// The coefficients of `Tag.lanes` columns side by side, or of one channel in every lane.
+  associatedtype Coefficients
+  /// What was loaded of the tensors, before anything is written: `result` may be the tensor that is read.
+  associatedtype Values
+
+  /// - Parameter accumulate: add to the result instead of replacing it, where the pass can.
+  init(accumulate: Bool)
+  func coefficients(_ at: ChannelCoefficients) -> Coefficients
+  func repeatedCoefficients(_ at: ChannelCoefficients) -> Coefficients
+  func values(_ at: ChannelOperands) -> Values
+  func result(_ values: Values, _ coefficients: Coefficients) -> Tag.Vector
+}
+
+/// How a pass walks over memory.
+public enum ChannelWalk {
+  /// Four rows at a time: coefficients are loaded once for four vectors, and four streams are read side by side.
+  ///
+  /// Cost: one read of each operand, one write; coefficients come from the first-level cache.
+  @inlinable @inline(__always)
+  public static func columns<Pass: ChannelPass>(
+    _ pass: Pass, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: ColumnBlock
+  ) {
+    let lanes = Pass.Tag.lanes
+    let whole = block.columns / lanes * lanes
+    let last = block.columns - lanes
+    let stride = block.rowStride
+    var row = 0
+    while row + 4 <= block.rows {
+      let r0 = operands.advanced(by: row * stride)
+      let r1 = operands.advanced(by: (row + 1) * stride)
+      let r2 = operands.advanced(by: (row + 2) * stride)
+      let r3 = operands.advanced(by: (row + 3) * stride)
+      // The last vector overlaps its neighbour, so it is read before the neighbour may be overwritten.
+      let t0 = pass.values(r0.advanced(by: last))
+      let t1 = pass.values(r1.advanced(by: last))
+      let t2 = pass.values(r2.advanced(by: last))
+      let t3 = pass.values(r3.advanced(by: last))
+      var column = 0
+      while column < whole {
+        let c = pass.coefficients(coefficients.advanced(by: column))
+        let v0 = pass.result(pass.values(r0.advanced(by: column)), c)
+        let v1 = pass.result(pass.values(r1.advanced(by: column)), c)
+        let v2 = pass.result(pass.values(r2.advanced(by: column)), c)
+        let v3 = pass.result(pass.values(r3.advanced(by: column)), c)
+        Pass.Tag.store(v0, r0.result + column)
+        Pass.Tag.store(v1, r1.result + column)
+        Pass.Tag.store(v2, r2.result + column)
+        Pass.Tag.store(v3, r3.result + column)
+        column += lanes
+      }
+      if column < block.columns {
+        let c = pass.coefficients(coefficients.advanced(by: last))
+        Pass.Tag.store(pass.result(t0, c), r0.result + last)
+        Pass.Tag.store(pass.result(t1, c), r1.result + last)
+        Pass.Tag.store(pass.result(t2, c), r2.result + last)
+        Pass.Tag.store(pass.result(t3, c), r3.result + last)
+      }
+      row += 4
+    }
+    while row < block.rows {
+      let r = operands.advanced(by: row * stride)
+      let tail = pass.values(r.advanced(by: last))
+      var column = 0
+      while column < whole {
+        let c = pass.coefficients(coefficients.advanced(by: column))
+        Pass.Tag.store(pass.result(pass.values(r.advanced(by: column)), c), r.result + column)
+        column += lanes
+      }
+      if column < block.columns {
+        Pass.Tag.store(pass.result(tail, pass.coefficients(coefficients.advanced(by: last))), r.result + last)
+      }
+      row += 1
+    }
+  }
+
+  /// Run after run, the channel's coefficients in registers.
+  @inlinable @inline(__always)
+  public static func runs<Pass: ChannelPass>(
+    _ pass: Pass, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: RunBlock
+  ) {
+    let lanes = Pass.Tag.lanes
+    let length = block.length
+    let last = length - lanes
+    for sample in 0..<block.samples {
+      for channel in 0..<block.channels {
+        let run = operands.advanced(by: sample * block.sampleStride + channel * block.channelStride)
+        let c = pass.repeatedCoefficients(coefficients.advanced(by: channel))
+        let tail = pass.values(run.advanced(by: last))
+        var i = 0
+        while i + 4 * lanes <= length {
+          let v0 = pass.result(pass.values(run.advanced(by: i)), c)
+          let v1 = pass.result(pass.values(run.advanced(by: i + lanes)), c)
+          let v2 = pass.result(pass.values(run.advanced(by: i + 2 * lanes)), c)
+          let v3 = pass.result(pass.values(run.advanced(by: i + 3 * lanes)), c)
+          Pass.Tag.store(v0, run.result + i)
+          Pass.Tag.store(v1, run.result + i + lanes)
+          Pass.Tag.store(v2, run.result + i + 2 * lanes)
+          Pass.Tag.store(v3, run.result + i + 3 * lanes)
+          i += 4 * lanes
+        }
+        while i + lanes <= length {
+          Pass.Tag.store(pass.result(pass.values(run.advanced(by: i)), c), run.result + i)
+          i += lanes
+        }
+        if i < length { Pass.Tag.store(pass.result(tail, c), run.result + last) }
+      }
+    }
+  }
+}

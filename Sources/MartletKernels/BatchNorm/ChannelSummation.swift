@@ -1,0 +1,233 @@
+// How sums over a channel are gathered: short runs in Float32, everything above in Float64.
+
+/// Sums are overwritten, not added to. Each column's sum is formed in an order that depends on the number of rows alone, each
+/// channel's in one that depends on the length of its runs and the lanes of a vector.
+public enum ChannelSummation {
+  /// Values that one Float32 accumulator gathers before it goes to Float64: its rounding errors stay below half of this many
+  /// units in the last place of a partial sum and, being independent, average out over the runs.
+  @inlinable @inline(__always)
+  static var runLength: Int { 32 }
+
+  // MARK: - Columns
+
+  @inlinable @inline(__always)
+  public static func columns<Terms: ChannelTerms>(
+    _ terms: Terms, _ operands: ChannelOperands, center: UnsafePointer<Float>, _ block: ColumnBlock, _ sums: ChannelSums
+  ) {
+    let lanes = Terms.Tag.lanes
+    for column in 0..<block.columns {
+      sums.sum[column] = 0
+      sums.products[column] = 0
+    }
+    var row = 0
+    while row < block.rows {
+      let rows = min(runLength, block.rows - row)
+      let start = operands.advanced(by: row * block.rowStride)
+      var column = 0
+      while column + 2 * lanes <= block.columns {
+        columnPair(
+          terms, start.advanced(by: column), center + column, rows: rows, rowStride: block.rowStride, sums.advanced(by: column))
+        column += 2 * lanes
+      }
+      while column < block.columns {
+        // A partial vector begins further left, and leaves out what its neighbour has counted.
+        let first = min(column, block.columns - lanes)
+        var total = columnRun(
+          terms, start.advanced(by: first), center + first, rows: rows, rowStride: block.rowStride)
+        if first < column { total.keepLanes(from: column - first) }
+        total.flush(to: sums.advanced(by: first))
+        column += lanes
+      }
+      row += rows
+    }
+  }
+
+  /// A short run of two vectors of columns, rows in turn to two accumulators each: four sums hide the latency of addition.
+  @inlinable @inline(__always)
+  static func columnPair<Terms: ChannelTerms>(
+    _ terms: Terms, _ start: ChannelOperands, _ center: UnsafePointer<Float>, rows: Int, rowStride: Int, _ sums: ChannelSums
+  ) {
+    let lanes = Terms.Tag.lanes
+    let left = Terms.Tag.load(center)
+    let right = Terms.Tag.load(center + lanes)
+    var evenLeft = RunningSums<Terms.Tag>()
+    var evenRight = RunningSums<Terms.Tag>()
+    var oddLeft = RunningSums<Terms.Tag>()
+    var oddRight = RunningSums<Terms.Tag>()
+    var at = start
+    for _ in 0..<rows / 2 {
+      evenLeft.add(terms.term(at, left))
+      evenRight.add(terms.term(at.advanced(by: lanes), right))
+      at = at.advanced(by: rowStride)
+      oddLeft.add(terms.term(at, left))
+      oddRight.add(terms.term(at.advanced(by: lanes), right))
+      at = at.advanced(by: rowStride)
+    }
+    if rows % 2 == 1 {
+      evenLeft.add(terms.term(at, left))
+      evenRight.add(terms.term(at.advanced(by: lanes), right))
+    }
+    evenLeft.add(oddLeft)
+    evenRight.add(oddRight)
+    evenLeft.flush(to: sums)
+    evenRight.flush(to: sums.advanced(by: lanes))
+  }
+
+  /// The same for one vector of columns, in the same order.
+  @inlinable @inline(__always)
+  static func columnRun<Terms: ChannelTerms>(
+    _ terms: Terms, _ start: ChannelOperands, _ center: UnsafePointer<Float>, rows: Int, rowStride: Int
+  ) -> RunningSums<Terms.Tag> {
+    let center = Terms.Tag.load(center)
+    var even = RunningSums<Terms.Tag>()
+    var odd = RunningSums<Terms.Tag>()
+    var at = start
+    for _ in 0..<rows / 2 {
+      even.add(terms.term(at, center))
+      at = at.advanced(by: rowStride)
+      odd.add(terms.term(at, center))
+      at = at.advanced(by: rowStride)
+    }
+    if rows % 2 == 1 { even.add(terms.term(at, center)) }
+    even.add(odd)
+    return even
+  }
+
+  // MARK: - Runs
+
+  @inlinable @inline(__always)
+  public static func runs<Terms: ChannelTerms>(
+    _ terms: Terms, _ operands: ChannelOperands, center: UnsafePointer<Float>, _ block: RunBlock, _ sums: ChannelSums
+  ) {
+    for channel in 0..<block.channels {
+      let c = Terms.Tag.Vector(repeating: center[channel])
+      var sum = Terms.Tag.Double64(repeating: 0)
+      var products = Terms.Tag.Double64(repeating: 0)
+      for sample in 0..<block.samples {
+        let start = operands.advanced(by: sample * block.sampleStride + channel * block.channelStride)
+        var i = 0
+        while i < block.length {
+          let length = min(runLength * 4 * Terms.Tag.lanes, block.length - i)
+          let total = run(terms, start.advanced(by: i), c, length: length)
+          sum = sum + Terms.Tag.widened(total.sum)
+          products = products + Terms.Tag.widened(total.products)
+          i += length
+        }
+      }
+      sums.sum[channel] = laneSum(Terms.Tag.self, sum)
+      sums.products[channel] = laneSum(Terms.Tag.self, products)
+    }
+  }
+
+  /// One short run: four accumulators in turn.
+  @inlinable @inline(__always)
+  static func run<Terms: ChannelTerms>(
+    _ terms: Terms, _ start: ChannelOperands, _ center: Terms.Tag.Vector, length: Int
+  ) -> RunningSums<Terms.Tag> {
+    let lanes = Terms.Tag.lanes
+    var a = RunningSums<Terms.Tag>()
+    var b = RunningSums<Terms.Tag>()
+    var c = RunningSums<Terms.Tag>()
+    var d = RunningSums<Terms.Tag>()
+    var i = 0
+    while i + 4 * lanes <= length {
+      let at = start.advanced(by: i)
+      a.add(terms.term(at, center))
+      b.add(terms.term(at.advanced(by: lanes), center))
+      c.add(terms.term(at.advanced(by: 2 * lanes), center))
+      d.add(terms.term(at.advanced(by: 3 * lanes), center))
+      i += 4 * lanes
+    }
+    while i + lanes <= length {
+      a.add(terms.term(start.advanced(by: i), center))
+      i += lanes
+    }
+    if i < length {
+      // The last vector ends where the run ends; what lies before `i` in it has been counted. A run has at least one whole
+      // vector, and what precedes a later run belongs to the same channel.
+      let first = length - lanes
+      var tail = RunningSums<Terms.Tag>()
+      tail.add(terms.term(start.advanced(by: first), center))
+      tail.keepLanes(from: i - first)
+      b.add(tail)
+    }
+    a.add(b)
+    c.add(d)
+    a.add(c)
+    return a
+  }
+
+  // MARK: - Float64 throughout
+
+  /// For the rare channel whose sums overflowed Float32 or whose center was far off: exactness before speed.
+  @inlinable @inline(__always)
+  public static func exactColumns<Terms: ChannelTerms>(
+    _ terms: Terms, _ operands: ChannelOperands, center: UnsafePointer<Double>, _ block: ColumnBlock, _ sums: ChannelSums
+  ) {
+    let lanes = Terms.Tag.lanes
+    var column = 0
+    while column < block.columns {
+      // A partial vector begins further left and forms its neighbour's sums a second time, with the same bits.
+      let first = min(column, block.columns - lanes)
+      let c = Terms.Tag.load(center + first)
+      var sum = Terms.Tag.Double64(repeating: 0)
+      var products = Terms.Tag.Double64(repeating: 0)
+      for row in 0..<block.rows {
+        let (u, v) = terms.exactTerm(operands.advanced(by: row * block.rowStride + first), c)
+        sum = sum + u
+        products = Terms.Tag.multiplyAdd(u, v, products)
+      }
+      Terms.Tag.store(sum, sums.sum + first)
+      Terms.Tag.store(products, sums.products + first)
+      column += lanes
+    }
+  }
+
+  @inlinable @inline(__always)
+  public static func exactRuns<Terms: ChannelTerms>(
+    _ terms: Terms, _ operands: ChannelOperands, center: UnsafePointer<Double>, _ block: RunBlock, _ sums: ChannelSums
+  ) {
+    let lanes = Terms.Tag.lanes
+    let whole = block.length / lanes * lanes
+    let last = block.length - lanes
+    for channel in 0..<block.channels {
+      let c = Terms.Tag.Double64(repeating: center[channel])
+      var sum = Terms.Tag.Double64(repeating: 0)
+      var products = Terms.Tag.Double64(repeating: 0)
+      var tailSum = Terms.Tag.Double64(repeating: 0)
+      var tailProducts = Terms.Tag.Double64(repeating: 0)
+      for sample in 0..<block.samples {
+        let start = operands.advanced(by: sample * block.sampleStride + channel * block.channelStride)
+        var i = 0
+        while i < whole {
+          let (u, v) = terms.exactTerm(start.advanced(by: i), c)
+          sum = sum + u
+          products = Terms.Tag.multiplyAdd(u, v, products)
+          i += lanes
+        }
+        if whole < block.length {
+          let (u, v) = terms.exactTerm(start.advanced(by: last), c)
+          tailSum = tailSum + u
+          tailProducts = Terms.Tag.multiplyAdd(u, v, tailProducts)
+        }
+      }
+      var total = laneSum(Terms.Tag.self, sum)
+      var totalProducts = laneSum(Terms.Tag.self, products)
+      // Of the tail's lanes the last `length − whole` are new.
+      for lane in whole - last..<lanes {
+        total += tailSum[lane]
+        totalProducts += tailProducts[lane]
+      }
+      sums.sum[channel] = total
+      sums.products[channel] = totalProducts
+    }
+  }
+
+  /// Lanes in order.
+  @inlinable @inline(__always)
+  static func laneSum<I: InstructionSet>(_ set: I.Type, _ v: I.Double64) -> Double {
+    var total = 0.0
+    for lane in 0..<I.lanes { total += v[lane] }
+    return total
+  }
+}

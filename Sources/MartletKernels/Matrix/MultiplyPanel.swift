@@ -1,0 +1,136 @@
+// A block of rows of A times one panel of B: the loop that does the arithmetic of every matrix product.
+
+/// `C[rows, columns] (+)= A[rows, depth] · B[depth, columns]` for one panel, at most `MatrixKernels.panelColumns` wide.
+@frozen
+public struct PanelProduct {
+  public var rows: Int
+  public var columns: Int
+  public var depth: Int
+  /// The first row of A. Within a tile, element (i, k) lies at `a[i·aRowStride + k·aDepthStride]`; one of the strides is 1.
+  public var a: UnsafePointer<Float>
+  public var aRowStride: Int
+  public var aDepthStride: Int
+  /// From tile to tile, row i begins at `a[i·aTileStride]`: `aRowStride`, or the depth where tiles were packed one after the other.
+  public var aTileStride: Int
+  /// Row k of the panel lies at `b[k·bDepthStride]`, and is readable to a whole number of vectors.
+  public var b: UnsafePointer<Float>
+  public var bDepthStride: Int
+  public var c: UnsafeMutablePointer<Float>
+  public var cRowStride: Int
+  /// Adds to C instead of writing it.
+  public var accumulate: Bool
+  /// Room for one tile, `MatrixKernels.tileRows · panelColumns`: there it lands whole where C is not a whole number of vectors wide.
+  public var edge: UnsafeMutablePointer<Float>
+
+  @inlinable
+  public init(
+    rows: Int, columns: Int, depth: Int, a: UnsafePointer<Float>, aRowStride: Int, aDepthStride: Int,
+    aTileStride: Int, b: UnsafePointer<Float>, bDepthStride: Int, c: UnsafeMutablePointer<Float>, cRowStride: Int,
+    accumulate: Bool,
+    edge: UnsafeMutablePointer<Float>
+  ) {
+    self.rows = rows
+    self.columns = columns
+    self.depth = depth
+    self.a = a
+    self.aRowStride = aRowStride
+    self.aDepthStride = aDepthStride
+    self.aTileStride = aTileStride
+    self.b = b
+    self.bDepthStride = bDepthStride
+    self.c = c
+    self.cRowStride = cRowStride
+    self.accumulate = accumulate
+    self.edge = edge
+  }
+}
+
+/// Each element is one chain of multiply-adds in order of depth, whatever tile it falls into: tiles differ in size only.
+@inlinable
+public func multiplyPanel<I: InstructionSet>(_: I.Type, _ p: PanelProduct) {
+  typealias Two = Joined<Single<I>, Single<I>>
+  let vectors = (p.columns + I.lanes - 1) / I.lanes
+  if I.tileVectors == 2 {
+    if vectors == 1 { multiplyRows(Single<I>.self, p) } else { multiplyRows(Two.self, p) }
+  } else {
+    switch vectors {
+    case 1: multiplyRows(Single<I>.self, p)
+    case 2: multiplyRows(Two.self, p)
+    case 3: multiplyRows(Joined<Two, Single<I>>.self, p)
+    default: multiplyRows(Joined<Two, Two>.self, p)
+    }
+  }
+}
+
+/// The panel from top to bottom, in the tallest tiles that fit.
+@inlinable @inline(__always)
+func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct) {
+  if p.aDepthStride == 1 {
+    multiplyRows(Row.self, p, aRowStride: p.aRowStride, aDepthStride: 1)
+  } else {
+    multiplyRows(Row.self, p, aRowStride: 1, aDepthStride: p.aDepthStride)
+  }
+}
+
+@inlinable @inline(__always)
+func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int, aDepthStride: Int) {
+  typealias I = Row.I
+  typealias One = OneRow<Row>
+  typealias Two = Stacked<One, One>
+  typealias Four = Stacked<Two, Two>
+  typealias Six = Stacked<Four, Two>
+  var i = 0
+  if I.tileRows == 6 {
+    while i + 6 <= p.rows {
+      multiplyTile(Six.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
+      i += 6
+    }
+  }
+  while i + 4 <= p.rows {
+    multiplyTile(Four.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
+    i += 4
+  }
+  if i + 2 <= p.rows {
+    multiplyTile(Two.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
+    i += 2
+  }
+  if i < p.rows { multiplyTile(One.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride) }
+}
+
+@inlinable @inline(__always)
+func multiplyTile<Rows: TileRows>(_: Rows.Type, _ p: PanelProduct, _ row: Int, aRowStride: Int, aDepthStride: Int) {
+  var tile = Rows.zero
+  var a = p.a + row * p.aTileStride
+  var b = p.b
+  for _ in 0..<p.depth {
+    tile.addOuterProduct(a, rowStride: aRowStride, Rows.Row.load(b))
+    a += aDepthStride
+    b += p.bDepthStride
+  }
+  let c = p.c + row * p.cRowStride
+  let width = Rows.Row.vectors * Rows.Row.I.lanes
+  if p.columns < width {
+    tile.store(p.edge, rowStride: width)
+    copyEdge(Rows.Row.I.self, p, Rows.count, width, c)
+  } else if p.accumulate {
+    tile.add(to: c, rowStride: p.cRowStride)
+  } else {
+    tile.store(c, rowStride: p.cRowStride)
+  }
+}
+
+/// Moves the part of a tile that C has from `edge` to C.
+@inlinable @inline(never)
+func copyEdge<I: InstructionSet>(
+  _: I.Type, _ p: PanelProduct, _ rows: Int, _ width: Int, _ c: UnsafeMutablePointer<Float>
+) {
+  for i in 0..<rows {
+    let source = p.edge + i * width
+    let target = c + i * p.cRowStride
+    if p.accumulate {
+      for j in 0..<p.columns { target[j] += source[j] }
+    } else {
+      for j in 0..<p.columns { target[j] = source[j] }
+    }
+  }
+}

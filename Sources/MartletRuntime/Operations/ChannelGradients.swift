@@ -1,0 +1,61 @@
+// The gradient of batch norm: two sums a channel, then one pass to the input's gradient.
+import MartletKernels
+
+extension Compute {
+  /// With g = gradOutput·activation′(y): Σg and Σg·(x − center) of each channel, in Float64 (short Float32 runs inside).
+  /// `y` is the activation's output, unused for `.identity`.
+  ///
+  /// A channel whose sums are not finite is done again in Float64 throughout: a product that overflowed Float32 is right then.
+  ///
+  /// Cost: reads `gradOutput` and `x` once, and `y` unless the activation is `.identity`.
+  public func channelGradientSums(
+    gradOutput: UnsafePointer<Float>, output y: UnsafePointer<Float>?, input x: UnsafePointer<Float>,
+    _ shape: ChannelShape, center: UnsafePointer<Float>, activation: Activation,
+    sum: UnsafeMutablePointer<Double>, sumCentered: UnsafeMutablePointer<Double>, workspace: UnsafeMutableRawPointer
+  ) {
+    let totals = ChannelTotals(shape, workspace: workspace)
+    let layout = totals.layout
+    let kernels = kernels.batchNorm[activation].gradientSums
+    let operands = ChannelOperands(
+      input: x, gradOutput: gradOutput, output: y ?? x, result: UnsafeMutablePointer(mutating: x))
+    layout.expand(center, count: layout.columns, into: totals.center) { $0 }
+    totals.run(kernels, operands, exact: false, on: pool)
+    var anyRedone = false
+    for channel in 0..<shape.channels {
+      sum[channel] = totals.sum[channel]
+      sumCentered[channel] = totals.products[channel]
+      let isRedone = !(sum[channel].isFinite && sumCentered[channel].isFinite)
+      totals.isRedone[channel] = isRedone
+      anyRedone = anyRedone || isRedone
+    }
+    if !anyRedone { return }
+    layout.expand(center, count: layout.columns, into: totals.exactCenter) { Double($0) }
+    totals.run(kernels, operands, exact: true, on: pool)
+    for channel in 0..<shape.channels where totals.isRedone[channel] {
+      sum[channel] = totals.sum[channel]
+      sumCentered[channel] = totals.products[channel]
+    }
+  }
+
+  /// `gradInput (+)= multiplier·(g − meanTerm − (x − center)·slope)`, each factor one Float32 a channel.
+  /// With meanTerm and slope nil (statistics were constants): `multiplier·g`. `gradInput` may be `gradOutput`.
+  ///
+  /// Cost: reads `gradOutput` once, `x` unless the statistics were constants, `y` unless the activation is `.identity`; one write.
+  public func channelGradientInput(
+    gradOutput: UnsafePointer<Float>, output y: UnsafePointer<Float>?, input x: UnsafePointer<Float>,
+    _ shape: ChannelShape, center: UnsafePointer<Float>, multiplier: UnsafePointer<Float>,
+    meanTerm: UnsafePointer<Float>?, slope: UnsafePointer<Float>?, activation: Activation,
+    into gradInput: UnsafeMutablePointer<Float>, accumulate: Bool
+  ) {
+    let activated = kernels.batchNorm[activation]
+    let kernels = meanTerm != nil && slope != nil ? activated.gradientInput : activated.scaledGradient
+    ChannelPassJob(
+      kernels: kernels,
+      operands: ChannelOperands(
+        input: x, gradOutput: gradOutput, output: y ?? gradOutput, result: gradInput, accumulate: accumulate),
+      coefficients: ChannelCoefficients(
+        center: center, multiplier: multiplier, slope: slope ?? multiplier, offset: meanTerm ?? multiplier),
+      shape
+    ).run(on: pool)
+  }
+}

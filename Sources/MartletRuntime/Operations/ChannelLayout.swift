@@ -1,0 +1,162 @@
+// How batch norm's kernels see data of any shape: as columns, or as runs; and how the work is cut into pieces.
+import MartletKernels
+
+/// A length cut into pieces of a fixed size; the last one has between half and one and a half of it.
+struct Cut {
+  let length: Int
+  let size: Int
+  let count: Int
+
+  init(_ length: Int, size: Int) {
+    self.length = length
+    self.size = size
+    count = length == 0 ? 0 : max(1, (length + size / 2) / size)
+  }
+
+  func start(_ piece: Int) -> Int { piece * size }
+  func count(_ piece: Int) -> Int { (piece == count - 1 ? length : (piece + 1) * size) - piece * size }
+}
+
+/// The view of a shape that suits vectors.
+///
+/// - Runs of 16 or more values side by side in a channel (channels-first images): each run on its own.
+/// - All else is rows of columns, each column with coefficients of its own: a row is `channels·inner` values. Where this is not a
+///   whole number of vectors (1, 3, 10 channels), 2, 4, 8 … rows are laid end to end, which costs nothing as they are contiguous: the
+///   columns then repeat the channels. Rows that do not fill the last long row are `leftover` columns of it.
+///
+/// The view depends on the shape alone, never on the instruction set or the threads.
+struct ChannelLayout {
+  /// Lanes of the widest vector; the least width of a block that a kernel takes.
+  static let leastWidth = 16
+  /// Rows are laid end to end up to this many columns.
+  static let mostMergedColumns = 256
+
+  let shape: ChannelShape
+  let isRuns: Bool
+  /// Columns of a (long) row; in the view of runs, the channels.
+  let columns: Int
+  /// Whole (long) rows; in the view of runs, 0.
+  let rows: Int
+  /// Columns of the last, partial row.
+  let leftover: Int
+
+  init(_ shape: ChannelShape) {
+    self.shape = shape
+    isRuns = shape.inner >= Self.leastWidth
+    if isRuns {
+      columns = shape.channels
+      rows = 0
+      leftover = 0
+      return
+    }
+    let row = shape.channels * shape.inner
+    var merged = 1
+    while row * merged * 2 <= Self.mostMergedColumns && (row * merged % Self.leastWidth != 0 || row * merged < 64) {
+      merged *= 2
+    }
+    columns = row * merged
+    rows = shape.outer / merged
+    leftover = shape.outer % merged * row
+  }
+
+  /// Whether column and channel are the same thing.
+  var columnsAreChannels: Bool { columns == shape.channels }
+
+  /// Columns side by side that belong to one channel.
+  var columnInner: Int { isRuns ? 1 : shape.inner }
+
+  /// Gives each of `count` columns from `first` on its channel's value.
+  func expand<From: BinaryFloatingPoint, To: BinaryFloatingPoint>(
+    _ values: UnsafePointer<From>, first: Int = 0, count: Int, into columnValues: UnsafeMutablePointer<To>,
+    _ convert: (From) -> To
+  ) {
+    var channel = first / columnInner % shape.channels
+    var inner = first % columnInner
+    for column in 0..<count {
+      columnValues[column] = convert(values[channel])
+      inner &+= 1
+      if inner == columnInner {
+        inner = 0
+        channel = channel &+ 1 == shape.channels ? 0 : channel &+ 1
+      }
+    }
+  }
+
+  /// Adds each column's value to its channel's, columns in order.
+  func fold(_ columnValues: UnsafePointer<Double>, count: Int, into sums: UnsafeMutablePointer<Double>) {
+    var channel = 0
+    var inner = 0
+    for column in 0..<count {
+      sums[channel] += columnValues[column]
+      inner &+= 1
+      if inner == columnInner {
+        inner = 0
+        channel = channel &+ 1 == shape.channels ? 0 : channel &+ 1
+      }
+    }
+  }
+}
+
+/// The pieces of an operation: rectangles of about `elements` values, in a grid of blocks of columns (or channels) and chunks of
+/// what is summed over.
+struct ChannelGrid {
+  let layout: ChannelLayout
+  /// Columns, or channels of the view of runs.
+  let across: Cut
+  /// Rows, or samples of the view of runs.
+  let along: Cut
+  /// The values of a run; a single piece in the view of columns.
+  let within: Cut
+
+  init(_ layout: ChannelLayout, elements: Int, columnBlock: Int) {
+    self.layout = layout
+    if layout.isRuns {
+      within = Cut(layout.shape.inner, size: max(elements, layout.shape.inner < 2 * elements ? layout.shape.inner : 0))
+      let run = min(layout.shape.inner, within.size)
+      // Neighbouring channels first: they are neighbours in memory.
+      across = Cut(layout.shape.channels, size: max(1, elements / run))
+      let width = min(layout.shape.channels, across.size)
+      along = Cut(layout.shape.outer, size: max(1, elements / (run * width)))
+    } else {
+      within = Cut(1, size: 1)
+      across = Cut(layout.columns, size: columnBlock)
+      let width = min(layout.columns, columnBlock)
+      along = Cut(layout.rows, size: max(32, elements / width / 32 * 32))
+    }
+  }
+
+  /// Pieces along a column (or channel): each leaves a partial sum.
+  var chunks: Int { along.count * within.count }
+  var pieces: Int { chunks * across.count }
+
+  func chunk(_ piece: Int) -> Int { piece / across.count }
+  /// The first of the piece's columns (or channels), and how many.
+  func columns(_ piece: Int) -> (first: Int, count: Int) {
+    let block = piece % across.count
+    return (across.start(block), across.count(block))
+  }
+
+  /// Where the piece begins in the tensor, and its rectangle, in the view of columns.
+  func columnBlock(_ piece: Int) -> (offset: Int, block: ColumnBlock) {
+    let (first, count) = columns(piece)
+    let chunk = chunk(piece)
+    return (
+      along.start(chunk) * layout.columns + first,
+      ColumnBlock(rows: along.count(chunk), columns: count, rowStride: layout.columns)
+    )
+  }
+
+  /// The same in the view of runs.
+  func runBlock(_ piece: Int) -> (offset: Int, block: RunBlock) {
+    let shape = layout.shape
+    let (first, count) = columns(piece)
+    let part = chunk(piece) % within.count
+    let sample = chunk(piece) / within.count
+    return (
+      (along.start(sample) * shape.channels + first) * shape.inner + within.start(part),
+      RunBlock(
+        samples: along.count(sample), sampleStride: shape.channels * shape.inner, channels: count, channelStride: shape.inner,
+        length: within.count(part))
+    )
+  }
+}

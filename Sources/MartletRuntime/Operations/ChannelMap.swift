@@ -1,0 +1,142 @@
+// The linear map of each channel: its coefficients, and the pass that applies it.
+import MartletKernels
+
+extension Compute {
+  /// Fills `map` with center = mean, factor = scale / √(variance + epsilon), offset from shift (nil: 1 and 0), in Float64 inside.
+  /// `inverseStandardDeviation` (Float64, may be nil) receives 1/√(variance + epsilon).
+  ///
+  /// Edge cases: a NaN statistic makes its own channel's map NaN; variance + epsilon = 0 makes it infinite.
+  public func fillChannelMap(
+    _ map: ChannelMap, channels: Int, mean: UnsafePointer<Double>, variance: UnsafePointer<Double>, epsilon: Double,
+    scale: UnsafePointer<Float>?, shift: UnsafePointer<Float>?, inverseStandardDeviation: UnsafeMutablePointer<Double>?
+  ) {
+    for channel in 0..<channels {
+      let inverse = 1 / (variance[channel] + epsilon).squareRoot()
+      let factor = (scale.map { Double($0[channel]) } ?? 1) * inverse
+      let center = Float(mean[channel])
+      let multiplier = Float(factor)
+      map.center[channel] = center
+      map.multiplier[channel] = multiplier
+      map.multiplierLow[channel] = Float(factor - Double(multiplier))
+      map.offset[channel] = Float((shift.map { Double($0[channel]) } ?? 0) - (mean[channel] - Double(center)) * factor)
+      inverseStandardDeviation?[channel] = inverse
+    }
+  }
+
+  /// `y = activation(map(x))`; `y` may be `x`.
+  ///
+  /// Cost: one read, one write.
+  public func applyChannelMap(
+    _ map: ChannelMap, _ x: UnsafePointer<Float>, _ shape: ChannelShape, activation: Activation,
+    into y: UnsafeMutablePointer<Float>
+  ) {
+    ChannelPassJob(
+      kernels: kernels.batchNorm[activation].map,
+      operands: ChannelOperands(input: x, gradOutput: x, output: x, result: y),
+      coefficients: ChannelCoefficients(
+        center: map.center, multiplier: map.multiplier, slope: map.multiplierLow, offset: map.offset),
+      shape
+    ).run(on: pool)
+  }
+}
+
+extension BatchNormKernels {
+  subscript(_ activation: Activation) -> ActivatedChannelKernels {
+    switch activation {
+    case .identity: identity
+    case .sigmoid: sigmoid
+    case .tanh: tanh
+    case .relu: relu
+    }
+  }
+}
+
+/// A pass that writes one value for each it reads, cut into pieces.
+struct ChannelPassJob {
+  /// About 128 KB of each operand a piece.
+  static let elementsPerPiece = 32768
+  /// Whole rows where they fit the first-level cache together with their coefficients; else blocks of this many columns.
+  static let columnBlock = 1024
+  /// Columns whose coefficients a piece has to spread out on its stack: at most 1½ times this many, 1 KB of each.
+  static let expandedColumnBlock = 128
+
+  let kernels: ChannelPassKernels
+  let operands: ChannelOperands
+  /// One a channel.
+  let coefficients: ChannelCoefficients
+  let grid: ChannelGrid
+
+  init(kernels: ChannelPassKernels, operands: ChannelOperands, coefficients: ChannelCoefficients, _ shape: ChannelShape) {
+    self.kernels = kernels
+    self.operands = operands
+    self.coefficients = coefficients
+    let layout = ChannelLayout(shape)
+    grid = ChannelGrid(
+      layout, elements: Self.elementsPerPiece,
+      columnBlock: layout.columnsAreChannels ? Self.columnBlock : Self.expandedColumnBlock)
+  }
+
+  func run(on pool: ThreadPool) {
+    var job = self
+    withUnsafeMutablePointer(to: &job) { job in
+      pool.run(pieces: grid.pieces, job) { job, piece in job.assumingMemoryBound(to: ChannelPassJob.self).pointee.run(piece) }
+    }
+    runLeftover()
+  }
+
+  private func run(_ piece: Int) {
+    let (first, count) = grid.columns(piece)
+    if grid.layout.isRuns {
+      let (offset, block) = grid.runBlock(piece)
+      kernels.runs(operands.advanced(by: offset), coefficients.advanced(by: first), block)
+      return
+    }
+    let (offset, block) = grid.columnBlock(piece)
+    if grid.layout.columnsAreChannels {
+      kernels.columns(operands.advanced(by: offset), coefficients.advanced(by: first), block)
+    } else {
+      withExpandedCoefficients(first: first, count: count) { kernels.columns(operands.advanced(by: offset), $0, block) }
+    }
+  }
+
+  /// The rows that do not fill a long one: fewer columns than ``ChannelLayout/mostMergedColumns``, block by block.
+  private func runLeftover() {
+    let layout = grid.layout
+    let cut = Cut(layout.leftover, size: Self.expandedColumnBlock)
+    for piece in 0..<cut.count {
+      let first = cut.start(piece)
+      let count = cut.count(piece)
+      let start = layout.rows * layout.columns + first
+      withExpandedCoefficients(first: first, count: max(count, ChannelLayout.leastWidth)) { coefficients in
+        PaddedColumns.use(operands.advanced(by: start), count: count, writes: true) { operands, columns in
+          kernels.columns(operands, coefficients, ColumnBlock(rows: 1, columns: columns, rowStride: 0))
+        }
+      }
+    }
+  }
+
+  /// The coefficients of `count` columns from `first` on, side by side on the stack.
+  private func withExpandedCoefficients(first: Int, count: Int, _ body: (ChannelCoefficients) -> Void) {
+    // Of constant size: a stack allocation beyond 1 KB, or of a size that varies, may go to the heap.
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { center in
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { multiplier in
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { slope in
+          withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { offset in
+            let pairs = (
+              center.baseAddress.unsafelyUnwrapped, multiplier.baseAddress.unsafelyUnwrapped,
+              slope.baseAddress.unsafelyUnwrapped, offset.baseAddress.unsafelyUnwrapped
+            )
+            grid.layout.expand(coefficients.center, first: first, count: count, into: pairs.0) { $0 }
+            grid.layout.expand(coefficients.multiplier, first: first, count: count, into: pairs.1) { $0 }
+            grid.layout.expand(coefficients.slope, first: first, count: count, into: pairs.2) { $0 }
+            grid.layout.expand(coefficients.offset, first: first, count: count, into: pairs.3) { $0 }
+            body(
+              ChannelCoefficients(
+                center: UnsafePointer(pairs.0), multiplier: UnsafePointer(pairs.1), slope: UnsafePointer(pairs.2),
+                offset: UnsafePointer(pairs.3)))
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,94 @@
+// Mean and variance of each channel.
+import MartletKernels
+
+extension Compute {
+  /// Scratch memory of any operation on a shape that takes a workspace; alignment does not matter.
+  public func channelWorkspaceByteCount(_ shape: ChannelShape) -> Int { ChannelTotals.byteCount(shape) }
+
+  /// Mean and biased variance of each channel, in Float64.
+  ///
+  ///     mean = k + S₁/n,   variance = S₂/n − (S₁/n)²,   S₁ = Σ(x − k),   S₂ = Σ(x − k)²
+  ///
+  /// The pivot k is the mean of eight values of the channel (a constant channel's own value, so its variance is exactly 0). S₁ and S₂
+  /// are gathered in short Float32 runs into Float64. A channel whose pivot was more than two deviations from its mean, where
+  /// the difference S₂/n − (S₁/n)² would lose digits, and one whose sums are not finite, are done again in Float64
+  /// throughout, first about 0, then about the mean: ±1e30 is right, a NaN or infinity in the data shows in that channel alone
+  /// (variance NaN, mean NaN or infinite).
+  ///
+  /// Edge cases: no values yield NaN. Cost: reads `x` once; a channel done again, three times.
+  public func channelMoments(
+    _ x: UnsafePointer<Float>, _ shape: ChannelShape,
+    mean: UnsafeMutablePointer<Double>, variance: UnsafeMutablePointer<Double>, workspace: UnsafeMutableRawPointer
+  ) {
+    let count = Double(shape.valuesPerChannel)
+    if shape.valuesPerChannel == 0 {
+      for channel in 0..<shape.channels {
+        mean[channel] = .nan
+        variance[channel] = .nan
+      }
+      return
+    }
+    let totals = ChannelTotals(shape, workspace: workspace)
+    let operands = ChannelOperands(input: x, gradOutput: x, output: x, result: UnsafeMutablePointer(mutating: x))
+    ChannelPivots.fill(totals.center, x, totals.layout)
+    totals.run(kernels.batchNorm.moments, operands, exact: false, on: pool)
+
+    let layout = totals.layout
+    var anyRedone = false
+    for channel in 0..<shape.channels {
+      let difference = totals.sum[channel] / count
+      let square = totals.products[channel] / count
+      mean[channel] = Double(totals.center[channel * layout.columnInner]) + difference
+      variance[channel] = max(square - difference * difference, 0)
+      // Squares near the end of Float32's range have lost digits, too.
+      let isRedone =
+        !(difference * difference <= 4 * variance[channel]) || !(square < .infinity) || (square > 0 && square < 1e-36)
+      totals.isRedone[channel] = isRedone
+      anyRedone = anyRedone || isRedone
+    }
+    if !anyRedone { return }
+
+    for column in 0..<layout.columns { totals.exactCenter[column] = 0 }
+    totals.run(kernels.batchNorm.moments, operands, exact: true, on: pool)
+    for channel in 0..<shape.channels where totals.isRedone[channel] { mean[channel] = totals.sum[channel] / count }
+
+    layout.expand(UnsafePointer(mean), count: layout.columns, into: totals.exactCenter) { $0 }
+    totals.run(kernels.batchNorm.moments, operands, exact: true, on: pool)
+    for channel in 0..<shape.channels where totals.isRedone[channel] {
+      let difference = totals.sum[channel] / count
+      let square = totals.products[channel] / count
+      // An infinite mean stays what it is: infinity minus itself would make it NaN.
+      if mean[channel].isFinite { mean[channel] += difference }
+      let result = square - difference * difference
+      variance[channel] = result < 0 ? 0 : result
+    }
+  }
+}
+
+/// The values that moments are taken about.
+enum ChannelPivots {
+  /// Values of a channel that make its pivot.
+  private static let samples = 8
+
+  /// x₀ + mean(xᵢ − x₀) over eight values spread evenly over the channel: close to the mean in shuffled and in sorted data, and
+  /// exactly the constant where all are equal.
+  static func fill(_ pivots: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ layout: ChannelLayout) {
+    let shape = layout.shape
+    let count = min(samples, shape.valuesPerChannel)
+    let channels = shape.channels
+    for channel in 0..<channels { pivots[channel] = 0 }
+    for sample in 1..<max(count, 1) {
+      let value = sample * shape.valuesPerChannel / count
+      let row = x + value / shape.inner * channels * shape.inner + value % shape.inner
+      for channel in 0..<channels { pivots[channel] += row[channel &* shape.inner] - x[channel &* shape.inner] }
+    }
+    let weight = 1 / Float(count)
+    for channel in 0..<channels {
+      pivots[channel] = x[channel &* shape.inner] + pivots[channel] * weight
+    }
+    if layout.columnsAreChannels { return }
+    // In place from the end: a column's channel never lies behind the column.
+    let inner = layout.columnInner
+    for column in stride(from: layout.columns - 1, through: 0, by: -1) { pivots[column] = pivots[column / inner % channels] }
+  }
+}

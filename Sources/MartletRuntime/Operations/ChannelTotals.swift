@@ -1,0 +1,165 @@
+// Sums over channels: shared by the moments and the gradient.
+import MartletKernels
+
+/// Two sums a channel over data of one shape, in scratch memory of the caller.
+///
+/// Each piece leaves partial sums of its columns in Float64; they are combined in the order of the pieces, so the threads
+/// do not matter.
+struct ChannelTotals {
+  /// About 256 KB of each operand a piece: less than a core's second-level cache, and many pieces for the threads.
+  static let elementsPerPiece = 65536
+  static let columnBlock = 256
+
+  let grid: ChannelGrid
+  /// What is subtracted from x, one a column, in Float32 …
+  let center: UnsafeMutablePointer<Float>
+  /// … and for sums that are Float64 throughout.
+  let exactCenter: UnsafeMutablePointer<Double>
+  /// The results, one a channel.
+  let sum: UnsafeMutablePointer<Double>
+  let products: UnsafeMutablePointer<Double>
+  /// Channels to be done again in Float64.
+  let isRedone: UnsafeMutablePointer<Bool>
+  /// `[chunk][sum or products][column]`, the leftover columns as one more chunk.
+  private let partial: UnsafeMutablePointer<Double>
+
+  var layout: ChannelLayout { grid.layout }
+  var channels: Int { grid.layout.shape.channels }
+
+  static func byteCount(_ shape: ChannelShape) -> Int {
+    let grid = ChannelGrid(ChannelLayout(shape), elements: elementsPerPiece, columnBlock: columnBlock)
+    let columns = grid.layout.columns
+    return 64 + 8 * (2 * (grid.chunks + 1) * columns + columns + 2 * shape.channels) + 4 * columns + shape.channels
+  }
+
+  init(_ shape: ChannelShape, workspace: UnsafeMutableRawPointer) {
+    grid = ChannelGrid(ChannelLayout(shape), elements: Self.elementsPerPiece, columnBlock: Self.columnBlock)
+    let columns = grid.layout.columns
+    partial = workspace.alignedUp(toMultipleOf: 64).assumingMemoryBound(to: Double.self)
+    exactCenter = partial + 2 * (grid.chunks + 1) * columns
+    sum = exactCenter + columns
+    products = sum + shape.channels
+    center = UnsafeMutableRawPointer(products + shape.channels).assumingMemoryBound(to: Float.self)
+    isRedone = UnsafeMutableRawPointer(center + columns).assumingMemoryBound(to: Bool.self)
+  }
+
+  // MARK: - The sums
+
+  /// Fills `sum` and `products` by `kernels`, about `center` or, where `exact`, about `exactCenter` and only for channels that are redone
+  /// (the others' results mean nothing then).
+  func run(_ kernels: ChannelSumKernels, _ operands: ChannelOperands, exact: Bool, on pool: ThreadPool) {
+    var job = Job(totals: self, kernels: kernels, operands: operands, exact: exact)
+    withUnsafeMutablePointer(to: &job) { job in
+      pool.run(pieces: grid.pieces, job) { job, piece in job.assumingMemoryBound(to: Job.self).pointee.run(piece) }
+      job.pointee.runLeftover()
+    }
+    combine()
+  }
+
+  private struct Job {
+    let totals: ChannelTotals
+    let kernels: ChannelSumKernels
+    let operands: ChannelOperands
+    let exact: Bool
+
+    func run(_ piece: Int) {
+      let grid = totals.grid
+      let (first, count) = grid.columns(piece)
+      if exact && !totals.containsRedone(first: first, count: count) { return }
+      let sums = totals.partialSums(grid.chunk(piece), first: first)
+      let center = totals.center + first
+      let exactCenter = totals.exactCenter + first
+      if grid.layout.isRuns {
+        let (offset, block) = grid.runBlock(piece)
+        if exact {
+          kernels.exactRuns(operands.advanced(by: offset), exactCenter, block, sums)
+        } else {
+          kernels.runs(operands.advanced(by: offset), center, block, sums)
+        }
+      } else {
+        let (offset, block) = grid.columnBlock(piece)
+        if exact {
+          kernels.exactColumns(operands.advanced(by: offset), exactCenter, block, sums)
+        } else {
+          kernels.columns(operands.advanced(by: offset), center, block, sums)
+        }
+      }
+    }
+
+    func runLeftover() {
+      let layout = totals.layout
+      let count = layout.leftover
+      if count == 0 { return }
+      let sums = totals.partialSums(totals.grid.chunks, first: 0)
+      let rest = operands.advanced(by: layout.rows * layout.columns)
+      // Never fewer than 16 columns have room for their sums and centers: a long row has at least 64.
+      PaddedColumns.use(rest, count: count) { operands, columns in
+        let block = ColumnBlock(rows: 1, columns: columns, rowStride: 0)
+        if exact {
+          kernels.exactColumns(operands, totals.exactCenter, block, sums)
+        } else {
+          kernels.columns(operands, totals.center, block, sums)
+        }
+      }
+    }
+  }
+
+  private func partialSums(_ chunk: Int, first: Int) -> ChannelSums {
+    let start = partial + 2 * chunk * layout.columns + first
+    return ChannelSums(sum: start, products: start + layout.columns)
+  }
+
+  private func containsRedone(first: Int, count: Int) -> Bool {
+    for column in first..<first + count where isRedone[column / layout.columnInner % channels] { return true }
+    return false
+  }
+
+  /// Adds up the partial sums: chunks in order, then the columns of a channel in order.
+  private func combine() {
+    let columns = layout.columns
+    let chunks = grid.chunks
+    for channel in 0..<2 * channels { sum[channel] = 0 }
+    if chunks > 0 {
+      for chunk in 1..<max(chunks, 1) {
+        let from = partial + 2 * chunk * columns
+        for i in 0..<2 * columns { partial[i] += from[i] }
+      }
+      layout.fold(partial, count: columns, into: sum)
+      layout.fold(partial + columns, count: columns, into: products)
+    }
+    if layout.leftover > 0 {
+      let from = partial + 2 * chunks * columns
+      layout.fold(from, count: layout.leftover, into: sum)
+      layout.fold(from + columns, count: layout.leftover, into: products)
+    }
+  }
+}
+
+/// Fewer columns than a vector has lanes, at the end of a tensor: copied to where a whole vector may be read and written.
+enum PaddedColumns {
+  /// Calls `body` with operands of at least ``ChannelLayout/leastWidth`` columns in one row, then copies the result back if
+  /// `writes`.
+  static func use(
+    _ operands: ChannelOperands, count: Int, writes: Bool = false, _ body: (ChannelOperands, Int) -> Void
+  ) {
+    let width = ChannelLayout.leastWidth
+    if count >= width { return body(operands, count) }
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: 64) { scratch in
+      scratch.initialize(repeating: 0)
+      let start = scratch.baseAddress.unsafelyUnwrapped
+      let padded = ChannelOperands(
+        input: start, gradOutput: start + width, output: start + 2 * width, result: start + 3 * width,
+        accumulate: operands.accumulate)
+      for column in 0..<count {
+        start[column] = operands.input[column]
+        start[width + column] = operands.gradOutput[column]
+        start[2 * width + column] = operands.output[column]
+        if operands.accumulate { padded.result[column] = operands.result[column] }
+      }
+      body(padded, width)
+      if writes {
+        for column in 0..<count { operands.result[column] = padded.result[column] }
+      }
+    }
+  }
+}

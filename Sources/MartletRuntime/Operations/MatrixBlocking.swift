@@ -1,0 +1,96 @@
+// How a matrix product is cut: into blocks that fit the caches, and into pieces that threads share.
+import MartletKernels
+
+/// The cuts of one product. They follow from the shape and the instruction set alone, so that neither threads nor the way the
+/// operands lie in memory change a bit of the result.
+///
+/// Columns are cut into strips, as wide as a register tile at most and as even as whole vectors allow. A piece is a run of
+/// strips of a run of rows, and packs the parts of B it needs into its own slot of the workspace: pieces share nothing.
+struct MatrixBlocking {
+  let rows: Int
+  let columns: Int
+  let depth: Int
+  /// Vectors that cover the columns.
+  private let vectors: Int
+  private let lanes: Int
+  private let panelColumns: Int
+  private let tileRows: Int
+  let stripCount: Int
+  /// Pieces side by side, and pieces on top of each other.
+  let columnPieces: Int
+  let rowPieces: Int
+
+  /// Depth summed in registers before C is touched: a panel of B this deep stays in the first-level cache on its way through
+  /// the rows, and the partial sums of a deep product are rounded in √-fewer steps than in one chain.
+  ///
+  /// The same for every instruction set: those that fuse multiply-add agree to the bit.
+  static var depthBlock: Int { 256 }
+  /// Rows that use one copy of a part of B: their part of A (240 KiB at full depth) stays in the second-level cache.
+  static var rowsPerBlock: Int { 240 }
+  /// Multiply-adds worth waking a thread for: 5 to 60 µs.
+  private static var workPerPiece: Int { 1 << 19 }
+  /// More pieces balance no better, and each needs its slot of the workspace.
+  private static var maximumPieces: Int { 32 }
+  /// A piece this wide reads A, and this tall copies B, often enough to make up for other pieces doing so too.
+  private static var columnsPerPiece: Int { 256 }
+  private static var rowsPerPiece: Int { 192 }
+  /// Pieces worth making the narrower ones for.
+  private static var enoughPieces: Int { 16 }
+
+  init(rows: Int, columns: Int, depth: Int, _ kernels: MatrixKernels) {
+    self.rows = rows
+    self.columns = columns
+    self.depth = depth
+    lanes = kernels.lanes
+    panelColumns = kernels.panelColumns
+    tileRows = kernels.tileRows
+    vectors = Self.quotientUp(columns, lanes)
+    stripCount = Self.quotientUp(vectors, panelColumns / lanes)
+    // In floating point, where no product of three sizes overflows.
+    let work = Double(rows) * Double(columns) * Double(depth) / Double(Self.workPerPiece)
+    let wanted = Int(min(max(work, 1), Double(Self.maximumPieces)))
+    let wide = min(max(stripCount, 1), wanted, Self.quotientUp(columns, Self.columnsPerPiece))
+    rowPieces = max(1, min(wanted / max(wide, 1), rows / Self.rowsPerPiece))
+    columnPieces = wide * rowPieces >= min(wanted, Self.enoughPieces) ? wide : min(max(stripCount, 1), wanted / rowPieces)
+  }
+
+  static func quotientUp(_ a: Int, _ b: Int) -> Int { (a + b - 1) / b }
+
+  var pieceCount: Int { columnPieces * rowPieces }
+
+  /// The rows of a piece; a whole number of tiles but for the last.
+  func rowRange(_ piece: Int) -> Range<Int> {
+    let tiles = Self.quotientUp(rows, tileRows)
+    let i = piece / columnPieces
+    return min(i * tiles / rowPieces * tileRows, rows)..<min((i + 1) * tiles / rowPieces * tileRows, rows)
+  }
+
+  /// The strips of a piece.
+  func stripRange(_ piece: Int) -> Range<Int> {
+    let j = piece % columnPieces
+    return j * stripCount / columnPieces..<(j + 1) * stripCount / columnPieces
+  }
+
+  /// The columns of a strip.
+  func columnRange(strip: Int) -> Range<Int> {
+    strip * vectors / stripCount * lanes..<min((strip + 1) * vectors / stripCount * lanes, columns)
+  }
+
+  // A slot holds one packed panel of B, one tile and one packed block of A, each from a new cache line on.
+  private var panelFloats: Int { min(depth, Self.depthBlock) * panelColumns }
+  private var edgeFloats: Int { tileRows * panelColumns }
+  private var rowFloats: Int { min(depth, Self.depthBlock) * min(rows, Self.rowsPerBlock) }
+  private var slotFloats: Int { (panelFloats + edgeFloats + rowFloats + 15) & ~15 }
+
+  var workspaceByteCount: Int { pieceCount * slotFloats * MemoryLayout<Float>.stride + Self.alignment }
+
+  private static var alignment: Int { 64 }
+
+  /// The parts of a piece's slot.
+  func slot(
+    _ piece: Int, _ workspace: UnsafeMutableRawPointer
+  ) -> (panel: UnsafeMutablePointer<Float>, edge: UnsafeMutablePointer<Float>, rows: UnsafeMutablePointer<Float>) {
+    let base = workspace.alignedUp(toMultipleOf: Self.alignment).assumingMemoryBound(to: Float.self) + piece * slotFloats
+    return (base, base + panelFloats, base + panelFloats + edgeFloats)
+  }
+}

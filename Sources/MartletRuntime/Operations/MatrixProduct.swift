@@ -1,0 +1,103 @@
+// One matrix product under way: what a piece of it computes.
+import MartletKernels
+
+/// The operands of one product and its cuts; every thread reads it, none writes it.
+struct MatrixProduct {
+  let kernels: MatrixKernels
+  let blocking: MatrixBlocking
+  let a: MatrixView
+  let b: MatrixView
+  let c: UnsafeMutablePointer<Float>
+  let cRowStride: Int
+  let accumulate: Bool
+  let tail: MatrixTail
+  let workspace: UnsafeMutableRawPointer
+
+  /// Rows from which a copy of B pays although B could be read in place.
+  private static var rowsWorthPacking: Int { 96 }
+
+  /// Floats between neighbours of a row of A (a column of its transpose) from which each lies in a page of its own and many
+  /// share a set of the cache.
+  private static var farApart: Int { 512 }
+
+  func computePiece(_ piece: Int) {
+    let strips = blocking.stripRange(piece)
+    let rows = blocking.rowRange(piece)
+    let slot = blocking.slot(piece, workspace)
+    var row = rows.lowerBound
+    while row < rows.upperBound {
+      let block = row..<min(row + MatrixBlocking.rowsPerBlock, rows.upperBound)
+      computeBlock(block, strips, slot.panel, slot.edge, slot.rows)
+      row = block.upperBound
+    }
+  }
+
+  /// The rows of one block: depth outside, strips inside, so that the block's part of A is read from the nearby cache.
+  private func computeBlock(
+    _ rows: Range<Int>, _ strips: Range<Int>, _ panel: UnsafeMutablePointer<Float>, _ edge: UnsafeMutablePointer<Float>,
+    _ packedRows: UnsafeMutablePointer<Float>
+  ) {
+    var depth = 0
+    repeat {
+      let depths = depth..<min(depth + MatrixBlocking.depthBlock, blocking.depth)
+      let packsA = a.columnStride != 1 && (a.rowStride != 1 || (a.columnStride >= Self.farApart && strips.count > 1))
+      let source = a.data + rows.lowerBound * a.rowStride + depths.lowerBound * a.columnStride
+      if packsA { kernels.packRows(source, a.rowStride, a.columnStride, rows.count, depths.count, packedRows) }
+      for strip in strips {
+        let columns = blocking.columnRange(strip: strip)
+        var part = PanelProduct(
+          rows: rows.count, columns: columns.count, depth: depths.count, a: source, aRowStride: a.rowStride,
+          aDepthStride: a.columnStride, aTileStride: a.rowStride, b: panel, bDepthStride: 0,
+          c: c + rows.lowerBound * cRowStride + columns.lowerBound, cRowStride: cRowStride,
+          accumulate: accumulate || depth > 0, edge: edge)
+        placeB(&part, rows: rows.count, depths, columns, panel)
+        if packsA { multiplyPacked(&part, packedRows) } else { kernels.multiplyPanel(part) }
+        if depths.upperBound == blocking.depth { applyTail(rows, columns) }
+      }
+      depth = depths.upperBound
+    } while depth < blocking.depth
+  }
+
+  /// Reads B in place where its rows are contiguous, whole vectors wide and used few times; else copies the panel.
+  private func placeB(
+    _ part: inout PanelProduct, rows: Int, _ depths: Range<Int>, _ columns: Range<Int>, _ panel: UnsafeMutablePointer<Float>
+  ) {
+    let source = b.data + depths.lowerBound * b.rowStride + columns.lowerBound * b.columnStride
+    if b.columnStride == 1, columns.count % kernels.lanes == 0, rows < Self.rowsWorthPacking {
+      part.b = source
+      part.bDepthStride = b.rowStride
+    } else {
+      kernels.packPanel(source, b.rowStride, b.columnStride, depths.count, columns.count, panel)
+      part.bDepthStride = MatrixBlocking.quotientUp(columns.count, kernels.lanes) * kernels.lanes
+    }
+  }
+
+  /// The whole tiles, then the last, lower one: their columns are of different lengths.
+  private func multiplyPacked(_ part: inout PanelProduct, _ packedRows: UnsafeMutablePointer<Float>) {
+    let rows = part.rows
+    let whole = rows / kernels.tileRows * kernels.tileRows
+    part.a = UnsafePointer(packedRows)
+    part.aRowStride = 1
+    part.aDepthStride = kernels.tileRows
+    part.aTileStride = part.depth
+    part.rows = whole
+    kernels.multiplyPanel(part)
+    if whole < rows {
+      part.a += whole * part.depth
+      part.aDepthStride = rows - whole
+      part.aTileStride = 1
+      part.rows = rows - whole
+      part.c += whole * cRowStride
+      kernels.multiplyPanel(part)
+    }
+  }
+
+  private func applyTail(_ rows: Range<Int>, _ columns: Range<Int>) {
+    if tail.bias == nil, tail.multiplier == nil, tail.offset == nil, tail.activation == .identity { return }
+    kernels.applyTail(
+      c + rows.lowerBound * cRowStride + columns.lowerBound, cRowStride, rows.count, columns.count,
+      ProductTail(
+        bias: tail.bias.map { $0 + columns.lowerBound }, multiplier: tail.multiplier.map { $0 + columns.lowerBound },
+        offset: tail.offset.map { $0 + columns.lowerBound }, activation: tail.activation.rawValue))
+  }
+}

@@ -7,7 +7,8 @@ public enum BatchNormFunction {
   ///
   /// - Parameters:
   ///   - scale, shift: `[C]`, or nil for 1 and 0.
-  ///   - statistics: mean and biased variance to use, `[C]` each; nil: the batch's own, which need 2 or more values a channel.
+  ///   - statistics: mean and biased variance to use, `[C]` each; nil: the batch's own, which need 2 or more values a
+  ///     channel.
   ///   - y: contiguous Float32 of `x`'s shape; may be `x`'s own memory.
   /// - Returns: the statistics used, in Float64; nil if `x` is empty.
   public static func normalize(

@@ -3,7 +3,8 @@ import MartletRuntime
 
 /// Mean and variance of each channel over everything that was added.
 ///
-/// Batches are pooled by Chan's rule in Float64: weighted by their size, the variance between batches included. The result does not depend
+/// Batches are pooled by Chan's rule in Float64: weighted by their size, the variance between batches included. The result
+/// does not depend
 /// on how the data was cut, beyond the last bits of Float64.
 /// Source: Chan, Golub & LeVeque 1979.
 public struct PopulationStatistics {

@@ -1,7 +1,8 @@
 // How parameters start.
 import MartletRuntime
 
-/// A distribution, or a number, that a parameter is filled with. `in` and `out` count the values that flow in and out of a unit.
+/// A distribution, or a number, that a parameter is filled with. `in` and `out` count the values that flow in and out of a
+/// unit.
 public enum Initializer: Equatable, Sendable {
   /// Uniform within ±√(6 / (in + out)). Source: Glorot & Bengio 2010. For sigmoid and tanh.
   case glorotUniform

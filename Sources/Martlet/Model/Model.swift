@@ -4,7 +4,8 @@ import Synchronization
 
 /// A network with parameters and state, made of a ``Graph`` or a list of layers.
 ///
-/// Training or inference is said in every call; there is no mode. Inference (``predict(_:batchSize:into:)``) may run on many threads at once;
+/// Training or inference is said in every call; there is no mode. Inference (``predict(_:batchSize:into:)``) may run on
+/// many threads at once;
 /// everything else: one thread at a time.
 public final class Model: @unchecked Sendable {
   let network: Network
@@ -81,7 +82,8 @@ public final class Model: @unchecked Sendable {
     handSeed = seed
   }
 
-  /// Another model of the same layers, whose outputs are those of the named layers. Parameters and state are shared, both ways.
+  /// Another model of the same layers, whose outputs are those of the named layers. Parameters and state are shared, both
+  /// ways.
   public func submodel(outputs names: [String]) throws -> Model {
     guard !names.isEmpty else { throw MartletError.invalidArgument("layer_names: a model needs at least one output.") }
     let nodes = try names.map { name in

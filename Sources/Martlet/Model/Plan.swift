@@ -3,7 +3,8 @@ import MartletRuntime
 
 /// Made once per (network, outputs, capacity, training or inference). Any batch of at most `capacity` rows runs on it.
 ///
-/// Time, for lifetimes: forward step i runs at i, its backward counterpart at 2·steps − 1 − i; inputs come at −1, and output gradients
+/// Time, for lifetimes: forward step i runs at i, its backward counterpart at 2·steps − 1 − i; inputs come at −1, and
+/// output gradients
 /// between the passes.
 final class Plan {
   let capacity: Int

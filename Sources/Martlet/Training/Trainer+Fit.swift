@@ -51,9 +51,11 @@ public struct TrainingEvent {
 extension Trainer {
   /// Trains for whole epochs.
   ///
-  /// - Parameter onEvent: called after each step and each epoch, on this thread; false stops the fit there, with the model usable.
+  /// - Parameter onEvent: called after each step and each epoch, on this thread; false stops the fit there, with the model
+  ///   usable.
   /// - Returns: the last epoch's training figures, each step's before its update.
-  /// - Throws: ``MartletError/Kind/cancelled`` if `onEvent` stopped it; errors of what does not fit, before anything changes. That includes a
+  /// - Throws: ``MartletError/Kind/cancelled`` if `onEvent` stopped it; errors of what does not fit, before anything
+  ///   changes. That includes a
   ///   last batch of one row where batch norm needs two.
   @discardableResult
   public func fit(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     #: One array, or a list of them for a model of several inputs or outputs.
     Arrays = Union[ArrayLike, Sequence[ArrayLike]]
+else:  # types cost import time and are not needed to run
+    Array = Arrays = Any
 
 _CODES: dict[np.dtype[Any], int] = {
     np.dtype(np.float32): _abi.FLOAT32,

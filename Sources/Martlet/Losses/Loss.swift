@@ -69,14 +69,16 @@ struct Targets {
         let label = array.label(row: row)
         guard label >= 0, label < columns else {
           throw MartletError.invalidArgument(
-            "\(argument): labels are in 0..<\(columns), the number of classes; row \(row) has \(label == .min ? "another value" : "\(label)").")
+            "\(argument): labels are in 0..<\(columns), the number of classes; row \(row) has \(label == .min ? "another value" : "\(label)")."
+          )
         }
       }
     } else {
       guard array.shape == full else {
         throw MartletError.shapeMismatch(
           "\(argument): \(loss.name) needs targets of the output's shape \(Shape.text(full))"
-            + (loss == .crossEntropy ? ", or integer labels [\(rows)]" : "") + "; \(array.dataType.name) \(Shape.text(array.shape)) came.")
+            + (loss == .crossEntropy ? ", or integer labels [\(rows)]" : "")
+            + "; \(array.dataType.name) \(Shape.text(array.shape)) came.")
       }
     }
   }
@@ -109,7 +111,8 @@ struct Targets {
     switch loss {
     case .crossEntropy:
       return compute.softmaxCrossEntropy(
-        output, rows: rows, classes: columns, labels: areLabels ? UnsafePointer(memory.assumingMemoryBound(to: Int32.self)) : nil,
+        output, rows: rows, classes: columns,
+        labels: areLabels ? UnsafePointer(memory.assumingMemoryBound(to: Int32.self)) : nil,
         probabilities: areLabels ? nil : values, gradient: gradient, gradientScale: gradientScale, workspace: workspace)
     case .meanSquaredError:
       return compute.meanSquaredError(

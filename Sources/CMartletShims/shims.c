@@ -1,5 +1,9 @@
-/* The only C in the library: cpuid with xgetbv, and a thread-local message buffer. */
+/* The only C in the library: cpuid with xgetbv, a thread-local message buffer, and two system calls Swift cannot name. */
+#define _GNU_SOURCE
 #include "martlet_shims.h"
+
+#include <sched.h>
+#include <unistd.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -43,3 +47,12 @@ static _Thread_local char message[2048];
 
 char *martlet_shims_message_buffer(void) { return message; }
 size_t martlet_shims_message_capacity(void) { return sizeof message; }
+
+int32_t martlet_shims_usable_processors(void) {
+#if defined(__linux__)
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof mask, &mask) == 0) return CPU_COUNT(&mask);
+#endif
+  const long count = sysconf(_SC_NPROCESSORS_ONLN);
+  return count > 0 ? (int32_t)count : 1;
+}

@@ -28,12 +28,12 @@ import Testing
         let b = GuardedBuffer(random.array(count))
         for operation in BinaryOperation.allCases {
           let y = GuardedBuffer(count: count)
-          compute.binary(operation, a.input, b.input, rows: 1, columns: count, broadcast: .none, swapped: false, into: y.pointer)
-          let want = zip(x, b.values).map { exact(operation, $0, $1) }
-          #expect(same(y.values, want), "\(operation) of \(count) on \(set)")
-          let swapped = zip(x, b.values).map { exact(operation, $1, $0) }
-          compute.binary(operation, a.input, b.input, rows: 1, columns: count, broadcast: .none, swapped: true, into: y.pointer)
-          #expect(same(y.values, swapped), "swapped \(operation) of \(count) on \(set)")
+          for swapped in [false, true] {
+            compute.binary(
+              operation, a.input, b.input, rows: 1, columns: count, broadcast: .none, swapped: swapped, into: y.pointer)
+            let want = zip(x, b.values).map { swapped ? exact(operation, $1, $0) : exact(operation, $0, $1) }
+            #expect(same(y.values, want), "\(operation) of \(count) on \(set)")
+          }
         }
       }
     }
@@ -41,30 +41,29 @@ import Testing
 
   @Test func broadcasts() {
     var random = TestRandom(seed: 2)
-    for (set, computes) in EveryCompute.ofAllThreads {
-      for (rows, columns) in [(1, 1), (3, 5), (7, 16), (2, 33), (0, 4), (4, 0), (9000, 13)] {
-        let x = random.array(rows * columns)
-        let row = random.array(columns, 1...2)
-        for compute in computes {
-          for operation in BinaryOperation.allCases {
-            for swapped in [false, true] {
-              let b = GuardedBuffer(row)
+    for (rows, columns) in [(1, 1), (3, 5), (7, 16), (2, 33), (0, 4), (4, 0), (3500, 11)] {
+      let x = random.array(rows * columns)
+      let row = random.array(columns, 1...2)
+      let (b, scalar) = (GuardedBuffer(row), GuardedBuffer([1.5]))
+      for operation in BinaryOperation.allCases {
+        for swapped in [false, true] {
+          let rowwise = x.indices.map { i in
+            swapped ? exact(operation, row[i % columns], x[i]) : exact(operation, x[i], row[i % columns])
+          }
+          let scalarwise = x.map { swapped ? exact(operation, 1.5, $0) : exact(operation, $0, 1.5) }
+          for (set, computes) in EveryCompute.ofAllThreads {
+            for compute in computes {
               // In place.
               let y = GuardedBuffer(x)
-              compute.binary(
-                operation, y.input, b.input, rows: rows, columns: columns, broadcast: .alongRows, swapped: swapped,
-                into: y.pointer)
-              let want = x.indices.map { i in
-                swapped ? exact(operation, row[i % columns], x[i]) : exact(operation, x[i], row[i % columns])
-              }
-              #expect(same(y.values, want), "\(operation) \(rows)×\(columns) on \(set)")
-              let scalar = GuardedBuffer([1.5])
               let z = GuardedBuffer(x)
               compute.binary(
-                operation, z.input, scalar.input, rows: rows, columns: columns, broadcast: .scalar, swapped: swapped,
-                into: z.pointer)
-              let all = x.map { swapped ? exact(operation, 1.5, $0) : exact(operation, $0, 1.5) }
-              #expect(same(z.values, all), "\(operation) with a scalar on \(set)")
+                operation, y.input, b.input, rows: rows, columns: columns, broadcast: .alongRows,
+                swapped: swapped, into: y.pointer)
+              #expect(y.values == rowwise, "\(operation) \(rows)×\(columns) on \(set)")
+              compute.binary(
+                operation, z.input, scalar.input, rows: rows, columns: columns, broadcast: .scalar,
+                swapped: swapped, into: z.pointer)
+              #expect(z.values == scalarwise, "\(operation) with a scalar on \(set)")
             }
           }
         }

@@ -32,8 +32,8 @@ extension Reference {
     // Without the largest term itself, so that log1p sees a small sum exactly.
     let first = row.firstIndex(of: largest) ?? 0
     let others = row.indices.filter { $0 != first }.map { exp(row[$0] - largest) }.reduce(0, +)
-    let logSum = largest + log1p(others)
-    return zip(row, t).map { x, t in t == 0 ? 0 : t * (logSum - x) }.reduce(0, +)
+    // Differences to the largest first: a small loss beside a large logit would lose its digits.
+    return zip(row, t).map { x, t in t == 0 ? 0 : t * ((largest - x) + log1p(others)) }.reduce(0, +)
   }
 
   /// max(x, 0) − x·t + log(1 + e^−|x|)

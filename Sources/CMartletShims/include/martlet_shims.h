@@ -17,6 +17,9 @@ uint32_t martlet_shims_cpu_features(void);
 char *martlet_shims_message_buffer(void);
 size_t martlet_shims_message_capacity(void);
 
+/* The CPUs this process may run on, at least 1. */
+int32_t martlet_shims_usable_processors(void);
+
 /* Tells the CPU that this is a waiting loop. */
 void martlet_shims_pause(void);
 

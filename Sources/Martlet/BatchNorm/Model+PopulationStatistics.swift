@@ -1,0 +1,79 @@
+// Statistics of a whole data set put into a model: batch norm's population statistics, input normalisation's fit.
+import MartletRuntime
+
+extension Model {
+  /// Replaces every batch norm's moving statistics by the exact ones of its inputs over a whole data set.
+  ///
+  /// Layer by layer, in the order they run: the layers before each are at inference, with the exact statistics they have just
+  /// been given. The result does not depend on `batchSize` (beyond Float32 rounding in the layers before). The variance is
+  /// unbiased unless the
+  /// layer keeps it biased. `num_batches_tracked` becomes the number of batches read.
+  ///
+  /// Cost: one inference pass up to each batch norm. Source: Ioffe & Szegedy 2015, algorithm 2, with between-batch variance.
+  ///
+  /// - Throws: ``MartletError`` for inputs that do not fit or fewer than 2 values per channel; no statistic has changed then.
+  public func updatePopulationStatistics(_ inputs: [ArrayView], batchSize: Int = 0) throws {
+    try replaceStatistics(of: { $0 is BatchNorm }, inputs, batchSize: batchSize) { layer, statistics, batches in
+      guard let moving = MovingStatistics(layer), let options = layer.layer as? BatchNorm else { return }
+      let variance = try statistics.variance(unbiased: !options.biasedMovingVariance)
+      for c in 0..<statistics.channels {
+        moving.mean[c] = Float(statistics.mean[c])
+        moving.variance[c] = Float(variance[c])
+      }
+      moving.batches.pointee = Int64(batches)
+    }
+  }
+
+  /// Fits every ``InputNormalization`` layer on a whole data set, in one exact pass each.
+  public func fitInputNormalization(_ inputs: [ArrayView], batchSize: Int = 0) throws {
+    try replaceStatistics(of: { $0 is InputNormalization }, inputs, batchSize: batchSize) { layer, statistics, _ in
+      guard let mean = layer.variable("mean"), let variance = layer.variable("variance"), let count = layer.variable("count")
+      else { return }
+      let values = try statistics.variance()
+      for c in 0..<statistics.channels {
+        mean.storage.doubles[c] = statistics.mean[c]
+        variance.storage.doubles[c] = values[c]
+      }
+      count.storage.integers.pointee = Int64(statistics.count)
+    }
+  }
+
+  private func replaceStatistics(
+    of isWanted: (any Layer) -> Bool, _ inputs: [ArrayView], batchSize: Int,
+    _ store: (ModelLayer, PopulationStatistics, _ batches: Int) throws -> Void
+  ) throws {
+    let rows = try checkInputs(inputs)
+    guard rows > 0 else { throw MartletError.invalidArgument("inputs: statistics of no rows are undefined; 0 rows came.") }
+    let compute = try Compute.shared
+    let targets = network.nodes.filter { node in node.layer.map { isWanted($0.layer) } ?? false }
+    // What stood before, should a later layer fail.
+    let saved = try targets.compactMap(\.layer).flatMap(\.variables).filter { $0.kind == .state }.map { variable in
+      let copy = try Storage(byteCount: variable.storage.byteCount)
+      copy.base.copyMemory(from: variable.storage.base, byteCount: variable.storage.byteCount)
+      return (variable, copy)
+    }
+    do {
+      for node in targets {
+        guard let layer = node.layer, let channels = node.shape.last else { continue }
+        let source = Model(network, inputs: inputNodes, outputs: [node.inputs[0]], seed: 0)
+        var statistics = try PopulationStatistics(channels: channels)
+        let inner = node.shape.reduce(1, *) / channels
+        var workspace: Storage?
+        var batches = 0
+        try source.run(inputs, rows: rows, batchSize: batchSize) { executor, _, count in
+          let shape = ChannelShape(outer: count * inner, channels: channels)
+          let memory = try workspace ?? Storage(byteCount: compute.channelWorkspaceByteCount(shape))
+          workspace = memory
+          statistics.add(executor.outputFloats(0), shape, workspace: memory.base, compute)
+          batches += 1
+        }
+        do { try store(layer, statistics, batches) } catch let error as MartletError {
+          throw MartletError(error.kind, "Layer \"\(layer.name)\": \(error.message)")
+        }
+      }
+    } catch {
+      for (variable, copy) in saved { variable.storage.base.copyMemory(from: copy.base, byteCount: copy.byteCount) }
+      throw error
+    }
+  }
+}

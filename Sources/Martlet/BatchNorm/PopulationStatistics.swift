@@ -1,0 +1,110 @@
+// Exact statistics of a whole data set, batch by batch.
+import MartletRuntime
+
+/// Mean and variance of each channel over everything that was added.
+///
+/// Batches are pooled by Chan's rule in Float64: weighted by their size, the variance between batches included. The result
+/// does not depend
+/// on how the data was cut, beyond the last bits of Float64.
+/// Source: Chan, Golub & LeVeque 1979.
+public struct PopulationStatistics {
+  public let channels: Int
+  /// Values of each channel so far.
+  public private(set) var count = 0
+  public private(set) var mean: [Double]
+  /// Σ(x − mean)² of each channel.
+  private var sumOfSquares: [Double]
+
+  /// - Throws: ``MartletError/Kind/invalidArgument`` unless channels ≥ 1.
+  public init(channels: Int) throws {
+    guard channels >= 1, channels <= Shape.maximumElementCount / 64 else {
+      throw MartletError.invalidArgument("channels must be 1 or more; \(channels) came.")
+    }
+    self.channels = channels
+    mean = [Double](repeating: 0, count: channels)
+    sumOfSquares = mean
+  }
+
+  /// The variance, divided by n, or by n − 1 if `unbiased`.
+  ///
+  /// - Throws: ``MartletError/Kind/invalidState`` if there were no values, or only one for the unbiased variance.
+  public func variance(unbiased: Bool = false) throws -> [Double] {
+    let divisor = count - (unbiased ? 1 : 0)
+    guard count > 0, divisor > 0 else {
+      throw MartletError.invalidState(
+        "Statistics need \(unbiased ? "2 or more values" : "1 or more values") per channel; \(count) were added.")
+    }
+    return sumOfSquares.map { $0 / Double(divisor) }
+  }
+
+  /// Adds a batch in place, `[…, C]` or channels first `[N, C, …]`.
+  ///
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` for another number of channels.
+  public mutating func add(_ x: ArrayView, channelAxis: ChannelAxis = .last) throws {
+    let compute = try Compute.shared
+    let shape = try channelAxis.shape(of: x.shape, argument: "x")
+    guard shape.channels == channels else {
+      throw MartletError.shapeMismatch(
+        "x: \(channels) channels are needed; the shape \(Shape.text(x.shape)) has \(shape.channels).")
+    }
+    guard x.count > 0 else { return }
+    let copy = x.contiguousFloats == nil ? try Tensor(copying: x) : nil
+    guard let floats = x.contiguousFloats ?? copy?.storage.floats else { return }
+    let workspace = try Storage(byteCount: compute.channelWorkspaceByteCount(shape))
+    withExtendedLifetime(copy) { add(floats, shape, workspace: workspace.base, compute) }
+  }
+
+  mutating func add(
+    _ x: UnsafePointer<Float>, _ shape: ChannelShape, workspace: UnsafeMutableRawPointer, _ compute: Compute
+  ) {
+    var batchMean = [Double](repeating: 0, count: channels)
+    var batchVariance = batchMean
+    compute.channelMoments(x, shape, mean: &batchMean, variance: &batchVariance, workspace: workspace)
+    let n = Double(shape.valuesPerChannel)
+    let total = Double(count) + n
+    for c in 0..<channels {
+      let difference = batchMean[c] - mean[c]
+      mean[c] += difference * n / total
+      sumOfSquares[c] += batchVariance[c] * n + difference * difference * Double(count) * n / total
+    }
+    count += shape.valuesPerChannel
+  }
+}
+
+/// Where the channels of an array lie.
+public enum ChannelAxis: Sendable, Equatable {
+  /// `[…, C]`
+  case last
+  /// `[N, C, …]`
+  case first
+
+  /// −1 or 1, as C and Python say it.
+  public init(number: Int) throws {
+    switch number {
+    case -1: self = .last
+    case 1: self = .first
+    default:
+      throw MartletError.invalidArgument("channel_axis must be -1 (the last axis) or 1 (channels first); \(number) came.")
+    }
+  }
+
+  /// The number of channels of an array of this shape.
+  public func channelCount(of shape: [Int]) throws -> Int { try self.shape(of: shape, argument: "x").channels }
+
+  func shape(of shape: [Int], argument: String) throws -> ChannelShape {
+    switch self {
+    case .last:
+      guard let channels = shape.last, channels > 0 else {
+        throw MartletError.shapeMismatch(
+          "\(argument): [..., channels] with 1 or more channels is needed; \(Shape.text(shape)) came.")
+      }
+      return ChannelShape(outer: shape.dropLast().reduce(1, *), channels: channels)
+    case .first:
+      guard shape.count >= 2, shape[1] > 0 else {
+        throw MartletError.shapeMismatch(
+          "\(argument): [N, channels, ...] with 1 or more channels is needed for channels first; \(Shape.text(shape)) came.")
+      }
+      return ChannelShape(outer: shape[0], channels: shape[1], inner: shape[2...].reduce(1, *))
+    }
+  }
+}

@@ -1,0 +1,152 @@
+// The safetensors format: what it is, its data types, and the bounds within which files are read and written.
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
+/// Reading and writing of safetensors files, the format in which Martlet keeps models.
+///
+///     8 bytes        n, the header's length, little-endian
+///     n bytes        JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, …}, from `{` on;
+///                    spaces may follow; an optional member "__metadata__" maps strings to strings
+///     the rest       the tensors' values, little-endian, row-major, without gaps; offsets count from here
+///
+/// Source: the format's description in the README of github.com/huggingface/safetensors.
+enum Safetensors {
+  /// The header's greatest length in bytes; the reference implementation has the same bound.
+  static let maximumHeaderLength = 100_000_000
+  /// The greatest number of tensors in a file.
+  static let maximumTensorCount = 100_000
+  /// The greatest length of a tensor's name in bytes of UTF-8.
+  static let maximumNameLength = 4_096
+  /// The greatest number of dimensions.
+  static let maximumRank = 64
+
+  /// The name in the header that is not a tensor's.
+  static let metadataKey = "__metadata__"
+  /// The bytes before the header.
+  static let prefixLength = 8
+
+  /// Data types by the format's names. Types of less than a byte (F4, F6) are not read.
+  enum Dtype: String, CaseIterable, Sendable {
+    case f64 = "F64"
+    case f32 = "F32"
+    case f16 = "F16"
+    case bf16 = "BF16"
+    case i64 = "I64"
+    case i32 = "I32"
+    case i16 = "I16"
+    case i8 = "I8"
+    case u64 = "U64"
+    case u32 = "U32"
+    case u16 = "U16"
+    case u8 = "U8"
+    case bool = "BOOL"
+    case c64 = "C64"
+    case f8e5m2 = "F8_E5M2"
+    case f8e4m3 = "F8_E4M3"
+    case f8e8m0 = "F8_E8M0"
+
+    /// Bytes per value.
+    var size: Int {
+      switch self {
+      case .f64, .i64, .u64, .c64: 8
+      case .f32, .i32, .u32: 4
+      case .f16, .bf16, .i16, .u16: 2
+      case .i8, .u8, .bool, .f8e5m2, .f8e4m3, .f8e8m0: 1
+      }
+    }
+  }
+
+  /// Bytes of a tensor, or nil if the shape is not one that any code can count in: a negative dimension, a rank over
+  /// ``maximumRank``, or a product past Int.
+  ///
+  /// The product leaves zeros out when it looks for overflow: `[0, 2⁶², 2⁶²]` holds no value, and its strides overflow all
+  /// the
+  /// same in whoever computes them.
+  static func byteCount(shape: [Int], dtype: Dtype) -> Int? {
+    guard shape.count <= maximumRank else { return nil }
+    var bytes = dtype.size
+    var isEmpty = false
+    for dimension in shape {
+      guard dimension >= 0 else { return nil }
+      if dimension == 0 {
+        isEmpty = true
+        continue
+      }
+      let (product, overflow) = bytes.multipliedReportingOverflow(by: dimension)
+      guard !overflow else { return nil }
+      bytes = product
+    }
+    return isEmpty ? 0 : bytes
+  }
+}
+
+/// A named tensor: to be written, or as it stands in a file that was read.
+struct SafetensorsTensor {
+  var name: String
+  var dtype: Safetensors.Dtype
+  var shape: [Int]
+  /// The values, little-endian, row-major. They may stand at any address; the copying functions below are safe for all.
+  var bytes: UnsafeRawBufferPointer
+  /// What keeps `bytes` alive; nil where the caller does. Whoever uses `bytes` directly keeps the tensor alive meanwhile,
+  /// with
+  /// `withExtendedLifetime`.
+  private(set) var owner: SafetensorsFile.Data?
+
+  init(
+    name: String, dtype: Safetensors.Dtype, shape: [Int], bytes: UnsafeRawBufferPointer, owner: SafetensorsFile.Data? = nil
+  ) {
+    self.name = name
+    self.dtype = dtype
+    self.shape = shape
+    self.bytes = bytes
+    self.owner = owner
+  }
+}
+
+/// A file that was read whole: its tensors in the header's order, and its metadata.
+///
+/// Tensors borrow from the file and keep its bytes alive by themselves.
+final class SafetensorsFile {
+  let tensors: [SafetensorsTensor]
+  let metadata: [(key: String, value: String)]
+  private let indexByName: [String: Int]
+
+  init(tensors: [SafetensorsTensor], metadata: [(key: String, value: String)]) {
+    self.tensors = tensors
+    self.metadata = metadata
+    var indexByName: [String: Int] = [:]
+    for (index, tensor) in tensors.enumerated() { indexByName[tensor.name] = index }
+    self.indexByName = indexByName
+  }
+
+  func tensor(named name: String) -> SafetensorsTensor? {
+    indexByName[name].map { tensors[$0] }
+  }
+
+  func metadata(named key: String) -> String? {
+    metadata.first { $0.key == key }?.value
+  }
+
+  /// The memory of all tensors of a file.
+  final class Data {
+    let bytes: UnsafeMutableRawBufferPointer
+
+    /// - Throws: ``MartletError/Kind/outOfMemory``.
+    init(count: Int, source: String) throws(MartletError) {
+      // posix_memalign and not `allocate`, which traps where memory is short.
+      var memory: UnsafeMutableRawPointer?
+      guard posix_memalign(&memory, Safetensors.dataAlignment, max(count, 1)) == 0, let memory else {
+        throw MartletError(.outOfMemory, "\(source): no memory for \(count) bytes of it. Free memory, or use a smaller model.")
+      }
+      bytes = UnsafeMutableRawBufferPointer(start: memory, count: count)
+    }
+
+    deinit { free(bytes.baseAddress) }
+  }
+}

@@ -1,0 +1,170 @@
+// A safetensors header believed in nothing: every name, shape and offset is checked before one of them is used.
+
+/// What a header says, after every claim in it was checked.
+struct SafetensorsHeader {
+  struct Entry {
+    var name: String
+    var dtype: Safetensors.Dtype
+    var shape: [Int]
+    /// Where the tensor's bytes stand in the data.
+    var range: Range<Int>
+  }
+
+  /// Tensors in the header's order. Their ranges cover `0..<dataLength` without gap or overlap.
+  let entries: [Entry]
+  let metadata: [(key: String, value: String)]
+  let dataLength: Int
+
+  /// The header's length from a file's first eight bytes.
+  ///
+  /// - Parameter fileLength: the file's real length, which the header's claim must fit.
+  static func length(prefix: UnsafeRawBufferPointer, fileLength: Int, source: String) throws(MartletError) -> Int {
+    guard fileLength > 0 else { throw failure(source, "the file is empty") }
+    guard fileLength >= Safetensors.prefixLength, prefix.count >= Safetensors.prefixLength else {
+      throw failure(
+        source, "the file has \(fileLength) bytes; the length of the header alone takes \(Safetensors.prefixLength)")
+    }
+    let claim = UInt64(littleEndian: prefix.loadUnaligned(as: UInt64.self))
+    guard claim <= UInt64(Safetensors.maximumHeaderLength) else {
+      throw failure(
+        source, "bytes 0 to 7 announce a header of \(claim) bytes; at most \(Safetensors.maximumHeaderLength) are read")
+    }
+    let length = Int(claim)
+    guard length <= fileLength - Safetensors.prefixLength else {
+      throw failure(
+        source, "bytes 0 to 7 announce a header of \(length) bytes; only \(fileLength - Safetensors.prefixLength) follow")
+    }
+    guard length >= 2 else { throw failure(source, "the header has \(length) bytes; the shortest one, {}, has 2") }
+    return length
+  }
+
+  /// Reads and checks a header.
+  ///
+  /// - Parameter bytes: the header's JSON and nothing else.
+  /// - Throws: ``MartletError/Kind/corruptFile``, or ``MartletError/Kind/unsupported`` for a data type that is not read.
+  init(parsing bytes: UnsafeRawBufferPointer, source: String) throws(MartletError) {
+    guard bytes.first == UInt8(ascii: "{") else {
+      throw Self.failure(source, "the header must begin with '{' at byte \(Safetensors.prefixLength)")
+    }
+    let document = try JSON.parse(bytes, source: source + ", header", baseOffset: Safetensors.prefixLength)
+    guard case .object(let members) = document else { throw Self.failure(source, "the header is not a JSON object") }
+    // One more than the tensors for the metadata.
+    guard members.count <= Safetensors.maximumTensorCount + 1 else {
+      throw Self.failure(
+        source, "the header names \(members.count) tensors; at most \(Safetensors.maximumTensorCount) are read")
+    }
+    var entries: [Entry] = []
+    var metadata: [(key: String, value: String)] = []
+    for (name, value) in members {
+      if name == Safetensors.metadataKey {
+        metadata = try Self.metadata(value, source: source)
+      } else {
+        entries.append(try Self.entry(name: name, value, source: source))
+      }
+    }
+    self.entries = entries
+    self.metadata = metadata
+    dataLength = try Self.checkCover(entries, source: source)
+  }
+
+  /// Checks that what follows the header is exactly what the header describes.
+  func checkDataLength(_ actual: Int, source: String) throws(MartletError) {
+    guard actual != dataLength else { return }
+    throw Self.failure(
+      source,
+      "the header describes \(dataLength) bytes of tensor data; \(actual) follow it"
+        + (actual < dataLength ? ": the file is cut short" : ""))
+  }
+
+  // MARK: Members
+
+  private static func metadata(_ value: JSON, source: String) throws(MartletError) -> [(key: String, value: String)] {
+    guard case .object(let members) = value else {
+      throw failure(source, "\(Safetensors.metadataKey) must be an object of strings, it is \(value.kindName)")
+    }
+    var result: [(key: String, value: String)] = []
+    for (key, value) in members {
+      guard case .string(let text) = value else {
+        throw failure(source, "metadata \(excerpt(key)) must be a string, it is \(value.kindName)")
+      }
+      result.append((key: key, value: text))
+    }
+    return result
+  }
+
+  private static func entry(name: String, _ value: JSON, source: String) throws(MartletError) -> Entry {
+    guard name.utf8.count <= Safetensors.maximumNameLength else {
+      throw failure(
+        source, "a tensor's name has \(name.utf8.count) bytes; at most \(Safetensors.maximumNameLength) are read")
+    }
+    let label = "tensor \(excerpt(name))"
+    guard case .object(let members) = value else {
+      throw failure(source, "\(label) must be an object of dtype, shape and data_offsets, it is \(value.kindName)")
+    }
+    for member in members where !["dtype", "shape", "data_offsets"].contains(member.key) {
+      throw failure(source, "\(label) has the unknown member \(excerpt(member.key))")
+    }
+    guard let dtypeName = value["dtype"]?.string else {
+      throw failure(source, "\(label) needs a dtype, such as \"F32\"")
+    }
+    guard let dtype = Safetensors.Dtype(rawValue: dtypeName) else {
+      let known = Safetensors.Dtype.allCases.map(\.rawValue).joined(separator: ", ")
+      throw MartletError(
+        .unsupported,
+        "\(source): \(label) has dtype \(excerpt(dtypeName)); readable are \(known). Convert the tensor and save it again.")
+    }
+    guard let shape = naturals(value["shape"]) else {
+      throw failure(source, "\(label) needs a shape: an array of integers from 0 on")
+    }
+    guard let byteCount = Safetensors.byteCount(shape: shape, dtype: dtype) else {
+      throw failure(
+        source,
+        "\(label) has a shape of \(shape.count) dimensions, \(excerpt("\(shape)")); at most \(Safetensors.maximumRank) "
+          + "dimensions and 2^63 - 1 bytes are read")
+    }
+    guard let offsets = naturals(value["data_offsets"]), offsets.count == 2 else {
+      throw failure(source, "\(label) needs data_offsets: an array of two integers from 0 on")
+    }
+    guard offsets[0] <= offsets[1] else {
+      throw failure(source, "\(label) ends at data offset \(offsets[1]), before it begins at \(offsets[0])")
+    }
+    guard offsets[1] - offsets[0] == byteCount else {
+      throw failure(
+        source,
+        "\(label) of shape \(excerpt("\(shape)")) and dtype \(dtypeName) takes \(byteCount) bytes; its data_offsets span "
+          + "\(offsets[1] - offsets[0])")
+    }
+    return Entry(name: name, dtype: dtype, shape: shape, range: offsets[0]..<offsets[1])
+  }
+
+  /// An array of integers that are not negative; nil for everything else.
+  private static func naturals(_ value: JSON?) -> [Int]? {
+    guard let elements = value?.array else { return nil }
+    var result: [Int] = []
+    for element in elements {
+      guard let number = element.int, number >= 0 else { return nil }
+      result.append(number)
+    }
+    return result
+  }
+
+  /// Checks that the tensors lie end to end from 0 on, and returns where the last one ends.
+  private static func checkCover(_ entries: [Entry], source: String) throws(MartletError) -> Int {
+    // An empty tensor shares its offset with the next one and comes before it.
+    let sorted = entries.sorted { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
+    var end = 0
+    for entry in sorted {
+      guard entry.range.lowerBound == end else {
+        let what = entry.range.lowerBound < end ? "overlaps the tensor before it, which ends" : "leaves a gap after the data"
+        throw failure(
+          source, "tensor \(excerpt(entry.name)) begins at data offset \(entry.range.lowerBound) and \(what) at \(end)")
+      }
+      end = entry.range.upperBound
+    }
+    return end
+  }
+
+  private static func failure(_ source: String, _ what: String) -> MartletError {
+    .corruptFile("\(source): \(what). The file is damaged or no safetensors file; save or fetch it again.")
+  }
+}

@@ -1,0 +1,82 @@
+// How parameters start.
+import MartletRuntime
+
+/// A distribution, or a number, that a parameter is filled with. `in` and `out` count the values that flow in and out of a
+/// unit.
+public enum Initializer: Equatable, Sendable {
+  /// Uniform within ±√(6 / (in + out)). Source: Glorot & Bengio 2010. For sigmoid and tanh.
+  case glorotUniform
+  /// Normal with deviation √(2 / (in + out)). Source: Glorot & Bengio 2010.
+  case glorotNormal
+  /// Uniform within ±√(6 / in). Source: He et al. 2015. For ReLU.
+  case heUniform
+  /// Normal with deviation √(2 / in). Source: He et al. 2015.
+  case heNormal
+  /// Normal about 0.
+  case normal(deviation: Double)
+  case zeros
+  case constant(Double)
+
+  /// Writes `count` values; the same (seed, stream) give the same values.
+  func fill(_ values: UnsafeMutablePointer<Float>, count: Int, fanIn: Int, fanOut: Int, seed: UInt64, stream: UInt64) {
+    let random = CounterRandom(seed: seed, stream: stream)
+    func uniform(_ limit: Double) {
+      for i in 0..<count { values[i] = Float((2 * random.uniform(UInt64(i)) - 1) * limit) }
+    }
+    func normal(_ deviation: Double) {
+      for i in 0..<count { values[i] = Float(random.normal(UInt64(i)) * deviation) }
+    }
+    let fans = (in: Double(max(fanIn, 1)), sum: Double(max(fanIn + fanOut, 1)))
+    switch self {
+    case .glorotUniform: uniform((6 / fans.sum).squareRoot())
+    case .glorotNormal: normal((2 / fans.sum).squareRoot())
+    case .heUniform: uniform((6 / fans.in).squareRoot())
+    case .heNormal: normal((2 / fans.in).squareRoot())
+    case .normal(let deviation): normal(deviation)
+    case .zeros: values.update(repeating: 0, count: count)
+    case .constant(let value): values.update(repeating: Float(value), count: count)
+    }
+  }
+
+  func check(_ argument: String) throws {
+    switch self {
+    case .normal(let deviation) where !(deviation >= 0 && deviation.isFinite):
+      throw MartletError.invalidArgument("\(argument): the deviation must be a finite number of 0 or more; \(deviation) came.")
+    case .constant(let value) where !value.isFinite:
+      throw MartletError.invalidArgument("\(argument): the constant must be finite; \(value) came.")
+    default: break
+    }
+  }
+}
+
+extension Initializer {
+  var configuration: JSON {
+    switch self {
+    case .glorotUniform: .string("glorot_uniform")
+    case .glorotNormal: .string("glorot_normal")
+    case .heUniform: .string("he_uniform")
+    case .heNormal: .string("he_normal")
+    case .zeros: .string("zeros")
+    case .normal(let deviation): .object([("normal", .number(deviation))])
+    case .constant(let value): .object([("constant", .number(value))])
+    }
+  }
+
+  init(configuration: JSON) throws {
+    let named: [String: Initializer] = [
+      "glorot_uniform": .glorotUniform, "glorot_normal": .glorotNormal, "he_uniform": .heUniform, "he_normal": .heNormal,
+      "zeros": .zeros,
+    ]
+    if let name = configuration.string, let known = named[name] {
+      self = known
+    } else if let deviation = configuration["normal"]?.double {
+      self = .normal(deviation: deviation)
+    } else if let value = configuration["constant"]?.double {
+      self = .constant(value)
+    } else {
+      throw MartletError.corruptFile(
+        "an initializer is none of \(named.keys.sorted().joined(separator: ", ")), normal, constant")
+    }
+    do { try check("initializer") } catch let error as MartletError { throw MartletError.corruptFile(error.message) }
+  }
+}

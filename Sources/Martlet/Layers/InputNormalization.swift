@@ -1,0 +1,84 @@
+// Raw features brought to mean 0 and deviation 1.
+import MartletRuntime
+
+/// (x − mean) / √(variance + epsilon) for each feature, with statistics fitted once on a data set by
+/// ``Model/fitInputNormalization(_:batchSize:)``; before that, the identity.
+///
+/// The feature is the last axis. A feature that never varies becomes 0 (its variance is taken as 1 where variance +
+/// epsilon is 0).
+/// Tensors, all state: `mean`, `variance` (Float64, biased), `count`. Shapes: `[rows, …, C]`; the result has the same.
+public struct InputNormalization: Layer, BuildableLayer, Equatable {
+  public static let kind = "input_normalization"
+  /// Added to the variance; ≥ 0.
+  public var epsilon: Double
+  public init(epsilon: Double = 0) { self.epsilon = epsilon }
+
+  func outputShape(_ inputs: [[Int]]) throws -> [Int] {
+    _ = try Self.channels(inputs)
+    guard epsilon >= 0, epsilon.isFinite else {
+      throw MartletError.invalidArgument("epsilon must be a finite number of 0 or more; \(epsilon) came.")
+    }
+    return inputs[0]
+  }
+
+  func variables(_ inputs: [[Int]]) throws -> [VariableSpecification] {
+    let channels = try Self.channels(inputs)
+    return [
+      VariableSpecification(name: "mean", shape: [channels], kind: .state, dataType: .float64),
+      VariableSpecification(name: "variance", shape: [channels], kind: .state, dataType: .float64, initializer: .constant(1)),
+      VariableSpecification(name: "count", shape: [], kind: .state, dataType: .int64),
+    ]
+  }
+
+  func makeStep(_ site: StepSite) -> PlanStep? { InputNormalizationStep(site, epsilon: epsilon) }
+  var configuration: [(key: String, value: JSON)] { [("epsilon", .number(epsilon))] }
+  init(configuration json: JSON) throws {
+    self.init(epsilon: try ConfigurationReader(json, kind: Self.kind).double("epsilon"))
+  }
+}
+
+final class InputNormalizationStep: PlanStep {
+  private let epsilon: Double
+  private let channels: Int
+  private let mean: Variable?
+  private let variance: Variable?
+  private let fitted: Variable?
+
+  init(_ site: StepSite, epsilon: Double) {
+    self.epsilon = epsilon
+    channels = site.inputShapes[0].last ?? 1
+    mean = site.layer.variable("mean")
+    variance = site.layer.variable("variance")
+    fitted = site.layer.variable("count")
+    super.init(site)
+  }
+
+  private func shape(_ run: Executor) -> ChannelShape {
+    ChannelShape(outer: run.rows * (site.inputLength / channels), channels: channels)
+  }
+
+  override var contextByteCount: Int { BatchNormContext.byteCount(channels: channels) }
+
+  override func forward(_ run: Executor) {
+    guard let memory = context.map(run.pointer), let mean, let variance, let fitted else { return }
+    let context = BatchNormContext(memory, channels: channels)
+    let isFitted = fitted.storage.integers.pointee > 0
+    for c in 0..<channels {
+      let spread = isFitted ? variance.storage.doubles[c] + epsilon : 1
+      context.mean[c] = isFitted ? mean.storage.doubles[c] : 0
+      context.variance[c] = spread > 0 ? spread : 1
+    }
+    context.apply(
+      run.floats(inputs[0]), shape(run), epsilon: 0, ScaleShift(), activation: .identity, into: run.floats(output), run.compute)
+  }
+
+  override func backward(_ run: Executor) {
+    guard let memory = context.map(run.pointer), let grad = gradOutput.map(run.floats), let target = gradInputs[0] else {
+      return
+    }
+    let context = BatchNormContext(memory, channels: channels)
+    run.compute.channelGradientInput(
+      gradOutput: grad, output: nil, input: grad, shape(run), center: context.map.center, multiplier: context.map.multiplier,
+      meanTerm: nil, slope: nil, activation: .identity, into: run.floats(target.buffer), accumulate: target.accumulates)
+  }
+}

@@ -1,0 +1,48 @@
+// Runs a plan: the arena, and what changes from run to run.
+import MartletRuntime
+
+/// One arena with a plan laid out in it. Running allocates nothing.
+///
+/// Not for several threads at once: each thread takes an executor of its own.
+final class Executor: @unchecked Sendable {
+  let plan: Plan
+  let compute: Compute
+  private let memory: Storage
+  /// Rows of the present batch, at most the plan's capacity.
+  private(set) var rows = 0
+  /// Of the present batch's dropout.
+  var randomKey: UInt64 = 0
+  /// Whether backward adds to the gradients that are there.
+  var accumulatesGradients = false
+
+  init(_ plan: Plan, _ compute: Compute) throws {
+    self.plan = plan
+    self.compute = compute
+    memory = try Storage(byteCount: plan.layout.byteCount)
+  }
+
+  func pointer(_ buffer: BufferID) -> UnsafeMutableRawPointer { memory.base + plan.layout.offsets[buffer.index] }
+  func floats(_ buffer: BufferID) -> UnsafeMutablePointer<Float> { pointer(buffer).assumingMemoryBound(to: Float.self) }
+
+  func inputFloats(_ index: Int) -> UnsafeMutablePointer<Float> { floats(plan.inputs[index]) }
+  func outputFloats(_ index: Int) -> UnsafeMutablePointer<Float> { floats(plan.outputs[index]) }
+  /// Where the gradient of an output is handed in before ``backward()``; nil if nothing wants it.
+  func outputGradient(_ index: Int) -> UnsafeMutablePointer<Float>? { plan.outputGradients[index].map(floats) }
+  func inputGradient(_ index: Int) -> UnsafeMutablePointer<Float>? { plan.inputGradients[index].map(floats) }
+
+  /// Sets the batch's size and checks that every step is defined for it; nothing has changed after a throw.
+  func prepare(rows: Int) throws {
+    if rows > 0 { for step in plan.steps { try step.check(rows: rows) } }
+    self.rows = rows
+  }
+
+  func forward() {
+    guard rows > 0 else { return }
+    for step in plan.steps { step.forward(self) }
+  }
+
+  func backward() {
+    guard rows > 0 else { return }
+    for step in plan.backwardSteps { step.backward(self) }
+  }
+}

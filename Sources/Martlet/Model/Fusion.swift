@@ -1,0 +1,50 @@
+// Which layers of a network become one step of a plan.
+import MartletRuntime
+
+/// Nodes that run as one step: a head, and what is applied in the same pass.
+struct FusedGroup {
+  /// Nodes in order; the first is the head, the last gives the group's output.
+  var nodes: [Int]
+  /// The batch norm in the head's tail.
+  var norm: Int?
+  var activation: Activation = .identity
+}
+
+enum Fusion {
+  /// Groups the nodes a plan runs, in order.
+  ///
+  /// - Dense → activation: bias and activation in the product's tail.
+  /// - BatchNorm → activation: one pass, forward and backward.
+  /// - Dense → BatchNorm → activation at inference: the normalisation is a multiplier and an offset in the product's tail.
+  ///
+  /// A value can only vanish into a group if one node reads it and nobody outside the plan does.
+  static func groups(_ nodes: [Int], of network: Network, visible: Set<Int>, training: Bool) -> [FusedGroup] {
+    var readers: [Int: [Int]] = [:]
+    for node in nodes { for input in network.nodes[node].inputs { readers[input, default: []].append(node) } }
+    func onlyReader(_ node: Int) -> Int? {
+      guard !visible.contains(node), let list = readers[node], list.count == 1 else { return nil }
+      return list[0]
+    }
+    func layer(_ node: Int) -> (any BuildableLayer)? { network.nodes[node].layer?.layer }
+
+    var groups: [FusedGroup] = []
+    var taken: Set<Int> = []
+    for node in nodes where !taken.contains(node) {
+      guard let head = layer(node) else { continue }
+      var group = FusedGroup(nodes: [node])
+      var last = node
+      if !training, head is Dense, let next = onlyReader(last), layer(next) is BatchNorm {
+        group.norm = next
+        group.nodes.append(next)
+        last = next
+      }
+      if head is Dense || head is BatchNorm, let next = onlyReader(last), let activation = layer(next) as? ActivationLayer {
+        group.activation = activation.activation
+        group.nodes.append(next)
+      }
+      taken.formUnion(group.nodes)
+      groups.append(group)
+    }
+    return groups
+  }
+}

@@ -1,0 +1,106 @@
+// Building a network node by node.
+
+/// A network under construction: layers applied to inputs and to one another's outputs.
+///
+///     var graph = Graph()
+///     let x = try graph.input([784])
+///     let h = try graph.add(Sigmoid(), to: graph.add(Dense(100), to: x))
+///     let model = try Model(graph, inputs: [x], outputs: [h])
+///
+/// A node can only take earlier nodes, so a graph has no cycles. Models made of a graph do not depend on it or on each other.
+public struct Graph: Sendable {
+  /// One layer applied to earlier nodes, or a place where data comes in.
+  public struct Node: Hashable, Sendable {
+    /// Its number in the graph that made it.
+    public let index: Int
+    public init(index: Int) { self.index = index }
+  }
+
+  struct LayerEntry {
+    var name: String
+    var layer: any BuildableLayer
+    var inputShapes: [[Int]]
+  }
+
+  struct NodeEntry {
+    /// Nil for an input.
+    var layer: Int?
+    var inputs: [Int]
+    /// Of one row.
+    var shape: [Int]
+    var name: String
+  }
+
+  private(set) var layers: [LayerEntry] = []
+  private(set) var nodes: [NodeEntry] = []
+  private var names: Set<String> = []
+  private var counters: [String: Int] = [:]
+
+  public init() {}
+
+  /// A place where data comes in; `shape` is that of one row, without the batch axis.
+  ///
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` for a negative dimension or too many elements;
+  ///   ``MartletError/Kind/invalidArgument``
+  ///   for a name that is taken or holds '/'.
+  public mutating func input(_ shape: [Int], name: String? = nil) throws -> Node {
+    _ = try Shape.elementCount(shape, argument: "input shape")
+    let name = try unique(name, kind: "input")
+    names.insert(name)
+    nodes.append(NodeEntry(layer: nil, inputs: [], shape: shape, name: name))
+    return Node(index: nodes.count - 1)
+  }
+
+  /// A layer applied to one node.
+  ///
+  /// - Parameter name: unique, without '/'; nil: the kind and a number ("dense_1").
+  /// - Throws: ``MartletError`` naming the layer if the input does not fit it or its options are out of range.
+  public mutating func add(_ layer: any Layer, to input: Node, name: String? = nil) throws -> Node {
+    try add(layer, to: [input], name: name)
+  }
+
+  /// A layer applied to several nodes.
+  public mutating func add(_ layer: any Layer, to inputs: [Node], name: String? = nil) throws -> Node {
+    guard let layer = layer as? any BuildableLayer else {
+      throw MartletError(.unsupported, "\(type(of: layer)) is not one of this library's layers, which alone can be built.")
+    }
+    let shapes = try inputs.map { try entry($0, "input of \(type(of: layer).kind)").shape }
+    let name = try unique(name, kind: type(of: layer).kind)
+    let shape: [Int]
+    do {
+      shape = try layer.outputShape(shapes)
+      _ = try layer.variables(shapes)
+    } catch let error as MartletError {
+      throw MartletError(error.kind, "Layer \"\(name)\": \(error.message)")
+    }
+    names.insert(name)
+    layers.append(LayerEntry(name: name, layer: layer, inputShapes: shapes))
+    nodes.append(NodeEntry(layer: layers.count - 1, inputs: inputs.map(\.index), shape: shape, name: name))
+    return Node(index: nodes.count - 1)
+  }
+
+  func entry(_ node: Node, _ argument: String) throws -> NodeEntry {
+    guard nodes.indices.contains(node.index) else {
+      throw MartletError.invalidArgument(
+        "\(argument): node \(node.index) is not one of this graph's \(nodes.count) nodes.")
+    }
+    return nodes[node.index]
+  }
+
+  private mutating func unique(_ name: String?, kind: String) throws -> String {
+    if let name {
+      guard !name.isEmpty, !name.contains("/") else {
+        throw MartletError.invalidArgument("name: a layer's name is not empty and has no '/'; \"\(name)\" came.")
+      }
+      guard !names.contains(name) else {
+        throw MartletError.invalidArgument("name: \"\(name)\" is taken by an earlier layer of this graph.")
+      }
+      return name
+    }
+    while true {
+      counters[kind, default: 0] += 1
+      let candidate = "\(kind)_\(counters[kind, default: 0])"
+      if !names.contains(candidate) { return candidate }
+    }
+  }
+}

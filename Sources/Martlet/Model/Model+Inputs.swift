@@ -1,0 +1,55 @@
+// Checking the arrays a caller hands in against what a model expects.
+import MartletRuntime
+
+extension Model {
+  /// The number of rows of a batch.
+  ///
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` naming the input that does not fit.
+  func checkInputs(_ arrays: [ArrayView]) throws -> Int {
+    try Model.check(arrays, shapes: inputShapes, what: "inputs")
+  }
+
+  func checkOutputArrays(_ arrays: [ArrayView], rows: Int, what: String) throws {
+    let found = try Model.check(arrays, shapes: outputShapes, what: what)
+    guard found == rows else {
+      throw MartletError.shapeMismatch("\(what): \(rows) rows are needed, as many as the inputs have; \(found) came.")
+    }
+  }
+
+  private static func check(_ arrays: [ArrayView], shapes: [[Int]], what: String) throws -> Int {
+    guard arrays.count == shapes.count else {
+      throw MartletError.shapeMismatch("\(what): the model has \(shapes.count); \(arrays.count) came.")
+    }
+    var rows: Int?
+    for (place, (array, shape)) in zip(arrays, shapes).enumerated() {
+      guard let found = array.shape.first, matches(array.shape, shape) else {
+        let expected = "[rows" + shape.map { ", \($0)" }.joined() + "]"
+        throw MartletError.shapeMismatch(
+          "\(what)[\(place)]: the shape \(expected) is needed (the first axis is the batch); \(Shape.text(array.shape)) came.")
+      }
+      if let rows, rows != found {
+        throw MartletError.shapeMismatch(
+          "\(what)[\(place)]: all must have as many rows; the first has \(rows), this one \(found).")
+      }
+      rows = found
+    }
+    return rows ?? 0
+  }
+
+  private static func matches(_ array: [Int], _ row: [Int]) -> Bool {
+    guard array.count == row.count + 1 else { return false }
+    for axis in row.indices where array[axis + 1] != row[axis] { return false }
+    return true
+  }
+}
+
+extension Executor {
+  /// Copies rows of the caller's arrays to where the plan reads them.
+  func load(_ arrays: [ArrayView], from first: Int, count: Int) {
+    for (place, array) in arrays.enumerated() { array.copyRows(from: first, count: count, into: inputFloats(place)) }
+  }
+
+  func load(_ arrays: [ArrayView], rows: UnsafeBufferPointer<Int>) {
+    for (place, array) in arrays.enumerated() { array.copyRows(rows, into: inputFloats(place), compute) }
+  }
+}

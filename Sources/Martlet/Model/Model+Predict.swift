@@ -1,0 +1,94 @@
+// Inference, from any number of threads.
+import MartletRuntime
+
+extension Model {
+  /// Rows that run together where the caller does not say.
+  static let standardBatchSize = 256
+
+  /// Inference over any number of rows, `batchSize` at a time, written to the caller's contiguous Float32 arrays.
+  ///
+  /// A row's result does not depend on the rows beside it. Nothing of the model changes.
+  ///
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` naming the argument that does not fit.
+  public func predict(_ inputs: [ArrayView], batchSize: Int = 0, into outputs: [ArrayView]) throws {
+    let rows = try checkInputs(inputs)
+    try checkOutputArrays(outputs, rows: rows, what: "outputs")
+    let targets = try outputs.enumerated().map { place, array in
+      guard array.count > 0 else { return UnsafeMutablePointer<Float>?.none }
+      guard let floats = array.contiguousFloats else {
+        throw MartletError.invalidArgument(
+          "outputs[\(place)]: contiguous float32 memory is needed; \(array.dataType.name) with the strides \(Shape.text(array.strides)) came."
+        )
+      }
+      return floats
+    }
+    for (place, output) in outputs.enumerated() {
+      for (other, input) in inputs.enumerated() {
+        try ArrayView.checkSeparate(output, "outputs[\(place)]", from: input, "inputs[\(other)]")
+      }
+      for other in 0..<place {
+        try ArrayView.checkSeparate(output, "outputs[\(place)]", from: outputs[other], "outputs[\(other)]")
+      }
+    }
+    let lengths = outputShapes.map { $0.reduce(1, *) }
+    try run(inputs, rows: rows, batchSize: batchSize) { executor, first, count in
+      for (place, target) in targets.enumerated() {
+        let length = lengths[place]
+        target.map { ($0 + first * length).update(from: executor.outputFloats(place), count: count * length) }
+      }
+    }
+  }
+
+  /// Inference of one input, one output.
+  ///
+  /// - Returns: `[rows, …]`.
+  public func predict(_ x: Tensor, batchSize: Int = 0) throws -> Tensor {
+    guard outputNodes.count == 1 else {
+      throw MartletError.invalidArgument("The model has \(outputNodes.count) outputs; use predict(_:batchSize:into:).")
+    }
+    let view = try x.view("x")
+    let rows = try checkInputs([view])
+    let result = try Tensor(shape: [rows] + outputShapes[0])
+    try predict([view], batchSize: batchSize, into: [result.view("result")])
+    return withExtendedLifetime(x) { result }
+  }
+
+  /// Runs inference batch by batch; `body` sees each batch's outputs in the executor.
+  func run(
+    _ inputs: [ArrayView], rows: Int, batchSize: Int, _ body: (Executor, _ first: Int, _ count: Int) throws -> Void
+  ) throws {
+    guard batchSize >= 0 else {
+      throw MartletError.invalidArgument("batch_size must be 1 or more, or 0 for a chosen one; \(batchSize) came.")
+    }
+    guard rows > 0 else { return }
+    let size = min(batchSize == 0 ? Model.standardBatchSize : batchSize, rows)
+    let executor = try takeExecutor(capacity: size)
+    defer { idleExecutors.withLock { $0.append(executor) } }
+    for first in stride(from: 0, to: rows, by: size) {
+      let count = min(size, rows - first)
+      try executor.prepare(rows: count)
+      executor.load(inputs, from: first, count: count)
+      executor.forward()
+      try body(executor, first, count)
+    }
+  }
+
+  /// An idle executor that holds `capacity` rows, or a new one in place of those that are too small or stale.
+  private func takeExecutor(capacity: Int) throws -> Executor {
+    let version = network.version
+    let idle = idleExecutors.withLock { executors -> Executor? in
+      executors.removeAll { $0.plan.version != version }
+      guard let place = executors.firstIndex(where: { $0.plan.capacity >= capacity && $0.plan.capacity <= 4 * capacity })
+      else { return nil }
+      return executors.remove(at: place)
+    }
+    if let idle { return idle }
+    let compute = try Compute.shared
+    let plan = try Plan(
+      network, inputs: inputNodes, outputs: outputNodes, capacity: capacity, training: false, wantsInputGradient: false,
+      compute: compute)
+    // An executor per capacity in use and thread stays; a caller that tries every size must not hoard memory.
+    idleExecutors.withLock { if $0.count >= 16 { $0.removeFirst() } }
+    return try Executor(plan, compute)
+  }
+}

@@ -1,0 +1,145 @@
+// A model: what a network is, with its parameters and state.
+import MartletRuntime
+import Synchronization
+
+/// A network with parameters and state, made of a ``Graph`` or a list of layers.
+///
+/// Training or inference is said in every call; there is no mode. Inference (``predict(_:batchSize:into:)``) may run on
+/// many threads at once;
+/// everything else: one thread at a time.
+public final class Model: @unchecked Sendable {
+  let network: Network
+  let inputNodes: [Int]
+  let outputNodes: [Int]
+  /// Shapes of one row.
+  public let inputShapes: [[Int]]
+  public let outputShapes: [[Int]]
+  /// The executors that inference may take; those in use are not here.
+  let idleExecutors = Mutex<[Executor]>([])
+  /// The executor of loops by hand, and what may be done next with it.
+  var handExecutor: Executor?
+  var handPhase = HandPhase.none
+  /// Seed and count of the batches run by hand in training: dropout's key.
+  var handSeed: UInt64
+  var handBatches: UInt64 = 0
+
+  /// A model of the graph's nodes between inputs and outputs.
+  ///
+  /// - Parameters:
+  ///   - inputs: the graph's inputs, in the order in which data will be given.
+  ///   - outputs: any nodes; at least one.
+  ///   - seed: of the parameters' first values; the same seed gives the same model.
+  /// - Throws: ``MartletError`` if a node is not of this graph, an input is needed that is not given, or an input is not one.
+  public convenience init(_ graph: Graph, inputs: [Graph.Node], outputs: [Graph.Node], seed: UInt64 = 0) throws {
+    guard !outputs.isEmpty else { throw MartletError.invalidArgument("outputs: a model needs at least one output.") }
+    guard !inputs.isEmpty else { throw MartletError.invalidArgument("inputs: a model needs at least one input.") }
+    for node in inputs where try graph.entry(node, "inputs").layer != nil {
+      throw MartletError.invalidArgument(
+        "inputs: node \(node.index) (\"\(try graph.entry(node, "inputs").name)\") is a layer, not an input.")
+    }
+    guard Set(inputs).count == inputs.count else { throw MartletError.invalidArgument("inputs: the same node came twice.") }
+    for node in outputs { _ = try graph.entry(node, "outputs") }
+
+    // The part of the graph that the outputs need, and the given inputs even if they are not needed.
+    var needed = Set(inputs.map(\.index))
+    var open = outputs.map(\.index)
+    while let node = open.popLast() {
+      if needed.insert(node).inserted { open.append(contentsOf: graph.nodes[node].inputs) }
+    }
+    let order = needed.sorted()
+    for node in order where graph.nodes[node].layer == nil && !inputs.contains(Graph.Node(index: node)) {
+      throw MartletError.invalidArgument(
+        "inputs: the outputs need the input \"\(graph.nodes[node].name)\", which is not among them.")
+    }
+    let position = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
+    var layers: [Int: ModelLayer] = [:]
+    var layerOrder: [ModelLayer] = []
+    let nodes = try order.map { index -> Network.Node in
+      let entry = graph.nodes[index]
+      var layer: ModelLayer?
+      if let number = entry.layer {
+        if let known = layers[number] {
+          layer = known
+        } else {
+          let description = graph.layers[number]
+          let made = try ModelLayer(
+            name: description.name, layer: description.layer, inputShapes: description.inputShapes, outputShape: entry.shape)
+          layers[number] = made
+          layerOrder.append(made)
+          layer = made
+        }
+      }
+      return Network.Node(
+        layer: layer, inputs: entry.inputs.compactMap { position[$0] }, shape: entry.shape, name: entry.name)
+    }
+    let network = Network(nodes: nodes, layers: layerOrder)
+    network.initialize(seed: seed)
+    self.init(
+      network, inputs: inputs.compactMap { position[$0.index] }, outputs: outputs.compactMap { position[$0.index] }, seed: seed)
+  }
+
+  init(_ network: Network, inputs: [Int], outputs: [Int], seed: UInt64) {
+    self.network = network
+    inputNodes = inputs
+    outputNodes = outputs
+    inputShapes = inputs.map { network.nodes[$0].shape }
+    outputShapes = outputs.map { network.nodes[$0].shape }
+    handSeed = seed
+  }
+
+  /// Another model of the same layers, whose outputs are those of the named layers. Parameters and state are shared, both
+  /// ways.
+  public func submodel(outputs names: [String]) throws -> Model {
+    guard !names.isEmpty else { throw MartletError.invalidArgument("layer_names: a model needs at least one output.") }
+    let nodes = try names.map { name in
+      guard let node = network.nodes.firstIndex(where: { $0.name == name }) else {
+        _ = try network.layer(named: name)
+        throw MartletError.invalidArgument("The layer \"\(name)\" has no place of its own in this model.")
+      }
+      return node
+    }
+    return Model(network, inputs: inputNodes, outputs: nodes, seed: handSeed)
+  }
+
+  /// An independent copy: parameters, state and switches.
+  public func clone() throws -> Model {
+    let layers = try network.layers.map { original in
+      let copy = try ModelLayer(
+        name: original.name, layer: original.layer, inputShapes: original.inputShapes, outputShape: original.outputShape)
+      for (target, source) in zip(copy.variables, original.variables) { target.copyValues(from: source) }
+      return copy
+    }
+    let copies = Dictionary(uniqueKeysWithValues: zip(network.layers.map(ObjectIdentifier.init), layers))
+    let nodes = network.nodes.map { node in
+      Network.Node(
+        layer: node.layer.flatMap { copies[ObjectIdentifier($0)] }, inputs: node.inputs, shape: node.shape, name: node.name)
+    }
+    return Model(Network(nodes: nodes, layers: layers), inputs: inputNodes, outputs: outputNodes, seed: handSeed)
+  }
+
+  /// Layers in the order they run.
+  public var layers: [ModelLayer] { network.layers }
+  /// Parameters and state in the layers' order.
+  public var variables: [Variable] { network.variables }
+  /// Numbers that training may change.
+  public var parameterCount: Int { variables.filter { $0.kind == .parameter }.reduce(0) { $0 + $1.count } }
+}
+
+extension Network {
+  /// First values of all variables, and state as at the start. Each variable draws from a stream of its own.
+  func initialize(seed: UInt64) {
+    for (number, variable) in variables.enumerated() {
+      switch variable.dataType {
+      case .float32:
+        variable.initializer.fill(
+          variable.floats, count: variable.count, fanIn: variable.fanIn, fanOut: variable.fanOut, seed: seed,
+          stream: UInt64(number))
+      case .float64:
+        if case .constant(let value) = variable.initializer {
+          variable.storage.doubles.update(repeating: value, count: variable.count)
+        }
+      default: break
+      }
+    }
+  }
+}

@@ -1,0 +1,64 @@
+// One step of a plan: a kernel call forward, and its counterpart backward.
+import MartletRuntime
+
+/// Where a step stands: what it reads and how large it may be.
+struct StepSite {
+  /// The layer and its variables.
+  let layer: ModelLayer
+  /// A batch norm folded into this step's tail (inference).
+  var norm: ModelLayer?
+  /// An activation applied in the same pass.
+  var activation: Activation = .identity
+  /// Shapes of one row.
+  let inputShapes: [[Int]]
+  let outputShape: [Int]
+  /// The most rows a batch will have.
+  let capacity: Int
+  let isTraining: Bool
+  let compute: Compute
+
+  var inputLength: Int { inputShapes[0].reduce(1, *) }
+  var outputLength: Int { outputShape.reduce(1, *) }
+}
+
+/// Where a step puts the gradient of one of its inputs.
+struct GradientTarget {
+  let buffer: BufferID
+  /// Another step has already written there: add.
+  let accumulates: Bool
+}
+
+/// Base of all steps. A step is made once per plan; what changes from run to run lies in the ``Executor``.
+class PlanStep {
+  /// Layer names and kinds, joined by + where several became one: "0 dense + 1 batch_norm + 2 relu".
+  var title = ""
+  var inputs: [BufferID] = []
+  var output = BufferID(index: 0)
+  var context: BufferID?
+  var forwardWorkspace: BufferID?
+  var backwardWorkspace: BufferID?
+  /// Nil if nothing before this step, nor the step itself, wants a gradient.
+  var gradOutput: BufferID?
+  var gradInputs: [GradientTarget?] = []
+  /// An earlier step of the backward pass wrote the gradients of the same variables (a shared layer).
+  var addsToGradients = false
+
+  let site: StepSite
+  init(_ site: StepSite) { self.site = site }
+
+  /// What must survive from the forward to the backward pass.
+  var keepsInput: Bool { false }
+  var keepsOutput: Bool { false }
+  var contextByteCount: Int { 0 }
+  var forwardWorkspaceByteCount: Int { 0 }
+  var backwardWorkspaceByteCount: Int { 0 }
+
+  /// Whether this step changes trainable variables.
+  var hasTrainableVariables: Bool { site.layer.variables.contains { $0.isTrainable } }
+
+  /// Refuses a batch that the step is not defined for; nothing has run yet.
+  func check(rows: Int) throws {}
+
+  func forward(_ run: Executor) {}
+  func backward(_ run: Executor) {}
+}

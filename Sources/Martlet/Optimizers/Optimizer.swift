@@ -1,0 +1,89 @@
+// Moves a model's parameters along their gradients.
+import MartletRuntime
+
+/// Update rule and its state for the parameters of one model. Holds on to them.
+public final class Optimizer {
+  private var options: OptimizerOptions
+  private let slots: [Slot]
+  /// Updates done: Adam's t.
+  public private(set) var stepCount = 0
+
+  /// One parameter with the rule's memory of it.
+  private struct Slot {
+    let variable: Variable
+    /// SGD's velocity, Adam's first moment.
+    let first: Storage?
+    /// Adam's second moment.
+    let second: Storage?
+  }
+
+  /// - Throws: ``MartletError/Kind/invalidArgument`` for a number outside its range.
+  public init(_ model: Model, _ options: OptimizerOptions) throws {
+    try options.check()
+    self.options = options
+    // A submodel shares layers it does not reach: their gradients are not this model's to follow.
+    let reached = Set(model.network.nodesReaching(model.outputNodes).compactMap { model.network.nodes[$0].layer?.name })
+    let variables = model.network.layers.filter { reached.contains($0.name) }.flatMap(\.variables)
+    slots = try variables.filter { $0.kind == .parameter }.map { variable in
+      let bytes = variable.count * 4
+      let needsFirst = options.kind != .sgd || options.momentum > 0
+      return Slot(
+        variable: variable, first: needsFirst ? try Storage(byteCount: bytes) : nil,
+        second: options.kind != .sgd ? try Storage(byteCount: bytes) : nil)
+    }
+  }
+
+  public var learningRate: Double { options.learningRate }
+
+  public func setLearningRate(_ value: Double) throws {
+    try OptimizerOptions.check(learningRate: value)
+    options.learningRate = value
+  }
+
+  /// One update of every trainable parameter from its gradient.
+  public func step() throws {
+    let compute = try Compute.shared
+    step(compute)
+  }
+
+  func step(_ compute: Compute) {
+    stepCount += 1
+    for slot in slots where slot.variable.isTrainable { update(slot, compute) }
+  }
+
+  private func update(_ slot: Slot, _ compute: Compute) {
+    guard let gradient = slot.variable.gradient else { return }
+    let decay = slot.variable.isWeight || options.decaysScaleShiftBias ? Float(options.weightDecay) : 0
+    let (values, count) = (slot.variable.floats, slot.variable.count)
+    switch options.kind {
+    case .sgd:
+      compute.update(
+        values, gradient: gradient, velocity: slot.first?.floats, count: count,
+        SGDUpdate(
+          learningRate: Float(options.learningRate), momentum: Float(options.momentum), nesterov: options.nesterov,
+          weightDecay: decay))
+    case .adam, .adamW:
+      guard let first = slot.first, let second = slot.second else { return }
+      let firstCorrection = 1 - power(options.beta1, stepCount)
+      let secondCorrection = 1 - power(options.beta2, stepCount)
+      compute.update(
+        values, gradient: gradient, first: first.floats, second: second.floats, count: count,
+        AdamUpdate(
+          learningRate: Float(options.learningRate), beta1: Float(options.beta1), beta2: Float(options.beta2),
+          epsilon: Float(options.epsilon), weightDecay: decay, decoupled: options.kind == .adamW,
+          stepSize: Float(options.learningRate / firstCorrection),
+          secondScale: Float(1 / secondCorrection.squareRoot())))
+    }
+  }
+
+  /// base to the n, by squaring: no need of a mathematics library.
+  private func power(_ base: Double, _ n: Int) -> Double {
+    var (result, factor, rest) = (1.0, base, n)
+    while rest > 0 {
+      if rest & 1 == 1 { result *= factor }
+      factor *= factor
+      rest >>= 1
+    }
+    return result
+  }
+}

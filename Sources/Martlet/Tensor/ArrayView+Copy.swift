@@ -1,0 +1,125 @@
+// Reading an array into contiguous memory, row by row, with conversion.
+import MartletRuntime
+
+extension ArrayView {
+  /// Elements of one row: the product of all dimensions but the first (1 for rank 0 and 1).
+  var rowCount: Int { shape.first ?? 1 }
+  var rowLength: Int { rowCount == 0 ? 0 : count / rowCount }
+
+  /// Copies the rows first..<first + rows to contiguous Float32 memory.
+  func copyRows(from first: Int, count rows: Int, into destination: UnsafeMutablePointer<Float>) {
+    guard count > 0, rows > 0, let data else { return }
+    let length = rowLength
+    if dataType == .float32, rowsAreContiguous, Int(bitPattern: data) % 4 == 0 {
+      let floats = data.assumingMemoryBound(to: Float.self)
+      let step = shape.isEmpty ? 0 : strides[0]
+      if step == length {
+        destination.update(from: floats + first &* step, count: rows &* length)
+      } else {
+        for row in 0..<rows {
+          (destination + row &* length).update(from: floats + (first &+ row) &* step, count: length)
+        }
+      }
+      return
+    }
+    for row in 0..<rows { readRow(first &+ row, into: destination + row &* length) }
+  }
+
+  /// Copies the rows that `indices` name, in their order.
+  func copyRows(_ indices: UnsafeBufferPointer<Int>, into destination: UnsafeMutablePointer<Float>, _ compute: Compute) {
+    guard count > 0, let data, let first = indices.baseAddress else { return }
+    let length = rowLength
+    if dataType == .float32, rowsAreContiguous, Int(bitPattern: data) % 4 == 0 {
+      compute.gatherRows(
+        data.assumingMemoryBound(to: Float.self), rowStride: shape.isEmpty ? 0 : strides[0], indices: first,
+        rows: indices.count, columns: length, into: destination)
+      return
+    }
+    for (row, index) in indices.enumerated() {
+      readRow(index, into: destination + row &* length)
+    }
+  }
+
+  /// Copies everything to contiguous Float32 memory.
+  func copy(into destination: UnsafeMutablePointer<Float>) {
+    copyRows(from: 0, count: rowCount, into: destination)
+  }
+
+  /// Copies everything to contiguous Float64 memory.
+  func copy(into destination: UnsafeMutablePointer<Double>) {
+    guard count > 0 else { return }
+    let length = rowLength
+    for row in 0..<rowCount {
+      let target = destination + row &* length
+      switch dataType {
+      case .float32: forEachElement(row, Float.self) { target[$0] = Double($1) }
+      case .float64: forEachElement(row, Double.self) { target[$0] = $1 }
+      case .int32: forEachElement(row, Int32.self) { target[$0] = Double($1) }
+      case .int64: forEachElement(row, Int64.self) { target[$0] = Double($1) }
+      case .uint8: forEachElement(row, UInt8.self) { target[$0] = Double($1) }
+      }
+    }
+  }
+
+  /// Integer element (rank 1 or [n, 1]) of a row as a label; Int32.min if it does not fit an Int32.
+  func label(row: Int) -> Int32 {
+    guard let data else { return .min }
+    let offset = row &* (shape.isEmpty ? 0 : strides[0])
+    switch dataType {
+    case .int32: return data.loadUnaligned(fromByteOffset: offset &* 4, as: Int32.self)
+    case .int64: return Int32(exactly: data.loadUnaligned(fromByteOffset: offset &* 8, as: Int64.self)) ?? .min
+    case .uint8: return Int32(data.load(fromByteOffset: offset, as: UInt8.self))
+    case .float32, .float64: return .min
+    }
+  }
+
+  /// The single integer of a counter.
+  var firstInteger: Int64? {
+    guard count == 1, let data else { return nil }
+    switch dataType {
+    case .int64: return data.loadUnaligned(as: Int64.self)
+    case .int32: return Int64(data.loadUnaligned(as: Int32.self))
+    case .uint8: return Int64(data.load(as: UInt8.self))
+    case .float32: return Int64(exactly: data.loadUnaligned(as: Float.self))
+    case .float64: return Int64(exactly: data.loadUnaligned(as: Double.self))
+    }
+  }
+
+  private func readRow(_ row: Int, into target: UnsafeMutablePointer<Float>) {
+    switch dataType {
+    case .float32: forEachElement(row, Float.self) { target[$0] = $1 }
+    case .float64: forEachElement(row, Double.self) { target[$0] = Float($1) }
+    case .int32: forEachElement(row, Int32.self) { target[$0] = Float($1) }
+    case .int64: forEachElement(row, Int64.self) { target[$0] = Float($1) }
+    case .uint8: forEachElement(row, UInt8.self) { target[$0] = Float($1) }
+    }
+  }
+
+  /// Calls `body(i, value)` for the elements of a row in row-major order.
+  @inline(__always)
+  private func forEachElement<Element>(_ row: Int, _: Element.Type, _ body: (Int, Element) -> Void) {
+    guard let data else { return }
+    let size = MemoryLayout<Element>.size
+    var offset = shape.isEmpty ? 0 : row &* strides[0]
+    let length = rowLength
+    if rowsAreContiguous {
+      for i in 0..<length {
+        body(i, data.loadUnaligned(fromByteOffset: (offset &+ i) &* size, as: Element.self))
+      }
+      return
+    }
+    var index = [Int](repeating: 0, count: shape.count)
+    for i in 0..<length {
+      body(i, data.loadUnaligned(fromByteOffset: offset &* size, as: Element.self))
+      var axis = shape.count - 1
+      while axis >= 1 {
+        index[axis] += 1
+        offset &+= strides[axis]
+        if index[axis] < shape[axis] { break }
+        offset &-= strides[axis] &* shape[axis]
+        index[axis] = 0
+        axis -= 1
+      }
+    }
+  }
+}

@@ -1,0 +1,40 @@
+// Shapes: lists of dimensions, counted without overflow.
+
+enum Shape {
+  /// The product of the dimensions, none negative.
+  ///
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` if a dimension is negative or the array would not fit in memory.
+  static func elementCount(_ shape: [Int], argument: String) throws -> Int {
+    var count = 1
+    var isEmpty = false
+    for dimension in shape {
+      guard dimension >= 0 else {
+        throw MartletError.shapeMismatch("\(argument): every dimension must be 0 or more; the shape is \(text(shape)).")
+      }
+      if dimension == 0 { isEmpty = true }
+      let (product, overflows) = count.multipliedReportingOverflow(by: max(dimension, 1))
+      guard !overflows, product <= maximumElementCount else {
+        throw MartletError.shapeMismatch("\(argument): the shape \(text(shape)) has more elements than memory can hold.")
+      }
+      count = product
+    }
+    return isEmpty ? 0 : count
+  }
+
+  /// Every element at 8 bytes stays addressable, with room for sums of a few sizes.
+  static let maximumElementCount = Int.max >> 8
+
+  /// "[60, 784]"
+  static func text(_ shape: [Int]) -> String {
+    "[" + shape.map(String.init).joined(separator: ", ") + "]"
+  }
+
+  /// Steps between neighbours of each axis when the last axis lies side by side.
+  static func contiguousStrides(_ shape: [Int]) -> [Int] {
+    var strides = [Int](repeating: 1, count: shape.count)
+    for axis in stride(from: shape.count - 2, through: 0, by: -1) {
+      strides[axis] = strides[axis + 1] &* max(shape[axis + 1], 1)
+    }
+    return strides
+  }
+}

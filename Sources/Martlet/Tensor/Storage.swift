@@ -1,0 +1,33 @@
+// Memory of tensors, parameters and plans.
+
+#if canImport(Darwin)
+  import Darwin
+#else
+  import Glibc
+#endif
+
+/// A block of zeroed memory on a cache-line boundary, freed with its last owner.
+public final class Storage: @unchecked Sendable {
+  public let base: UnsafeMutableRawPointer
+  public let byteCount: Int
+
+  static let alignment = 64
+
+  /// - Throws: ``MartletError/Kind/outOfMemory`` if the system has no such block.
+  init(byteCount: Int) throws {
+    let rounded = (max(byteCount, 1) + Storage.alignment - 1) & ~(Storage.alignment - 1)
+    var memory: UnsafeMutableRawPointer?
+    guard posix_memalign(&memory, Storage.alignment, rounded) == 0, let memory else {
+      throw MartletError(.outOfMemory, "\(byteCount) bytes of memory were asked for and are not to be had.")
+    }
+    memset(memory, 0, rounded)
+    base = memory
+    self.byteCount = byteCount
+  }
+
+  deinit { free(base) }
+
+  var floats: UnsafeMutablePointer<Float> { base.assumingMemoryBound(to: Float.self) }
+  var doubles: UnsafeMutablePointer<Double> { base.assumingMemoryBound(to: Double.self) }
+  var integers: UnsafeMutablePointer<Int64> { base.assumingMemoryBound(to: Int64.self) }
+}

@@ -1,0 +1,137 @@
+// Whole epochs: shuffling, batching and steps inside the library.
+import MartletRuntime
+
+/// How ``Trainer/fit(_:_:_:onEvent:)`` goes through the data.
+public struct FitOptions {
+  /// ≥ 0.
+  public var epochs = 1
+  /// ≥ 1.
+  public var batchSize = 32
+  /// A new order each epoch.
+  public var shuffles = true
+  /// Leaves out a last batch that is not full.
+  public var dropsLast = false
+  /// Of the order; the same seed gives the same orders.
+  public var seed: UInt64 = 0
+  /// Evaluated after each epoch; nil: nothing.
+  public var validation: (inputs: [ArrayView], targets: [ArrayView])?
+
+  public init(epochs: Int = 1, batchSize: Int = 32, shuffles: Bool = true, dropsLast: Bool = false, seed: UInt64 = 0) {
+    self.epochs = epochs
+    self.batchSize = batchSize
+    self.shuffles = shuffles
+    self.dropsLast = dropsLast
+    self.seed = seed
+  }
+}
+
+/// What a fit tells while it runs.
+public struct TrainingEvent {
+  /// The numbers are the C API's.
+  public enum Kind: Int32, Sendable {
+    /// After each step.
+    case step = 0
+    /// After each epoch and its validation.
+    case epoch = 1
+  }
+
+  public var kind: Kind
+  /// This one, from 0.
+  public var epoch: Int
+  public var epochs: Int
+  /// Steps done in this fit.
+  public var step: Int
+  /// In all its epochs.
+  public var steps: Int
+  /// Of this step, or of the whole epoch.
+  public var training: TrainingResult
+  public var validation: TrainingResult?
+}
+
+extension Trainer {
+  /// Trains for whole epochs.
+  ///
+  /// - Parameter onEvent: called after each step and each epoch, on this thread; false stops the fit there, with the model
+  ///   usable.
+  /// - Returns: the last epoch's training figures, each step's before its update.
+  /// - Throws: ``MartletError/Kind/cancelled`` if `onEvent` stopped it; errors of what does not fit, before anything
+  ///   changes. That includes a
+  ///   last batch of one row where batch norm needs two.
+  @discardableResult
+  public func fit(
+    _ inputs: [ArrayView], _ targets: [ArrayView], _ options: FitOptions = FitOptions(),
+    onEvent: ((TrainingEvent) -> Bool)? = nil
+  ) throws -> TrainingResult {
+    let rows = try model.checkInputs(inputs)
+    let checked = try checkTargets(targets, rows: rows)
+    guard options.epochs >= 0 else { throw MartletError.invalidArgument("epochs must be 0 or more; \(options.epochs) came.") }
+    guard options.batchSize >= 1 else {
+      throw MartletError.invalidArgument("batch_size must be 1 or more; \(options.batchSize) came.")
+    }
+    if let validation = options.validation {
+      _ = try checkTargets(validation.targets, rows: model.checkInputs(validation.inputs))
+    }
+    let batchSize = min(options.batchSize, max(rows, 1))
+    let lastRows = rows % batchSize
+    let stepsPerEpoch = rows / batchSize + (lastRows > 0 && !options.dropsLast ? 1 : 0)
+    guard rows > 0, options.epochs > 0 else { return TrainingResult() }
+    let (steps, overflows) = stepsPerEpoch.multipliedReportingOverflow(by: options.epochs)
+    guard !overflows else {
+      throw MartletError.invalidArgument("epochs: \(options.epochs) times \(stepsPerEpoch) steps is too many.")
+    }
+
+    var memory = try stepMemory(capacity: batchSize)
+    try memory.executor.prepare(rows: batchSize)
+    if lastRows > 0 && !options.dropsLast {
+      do { try memory.executor.prepare(rows: lastRows) } catch let error as MartletError {
+        throw MartletError(
+          error.kind,
+          "The last batch of each epoch has \(lastRows) of \(rows) rows at batch_size \(batchSize). \(error.message) "
+            + "Or leave it out with drop_last, or choose another batch_size.")
+      }
+    }
+
+    let order = try Storage(byteCount: rows * MemoryLayout<Int>.size)
+    let indices = UnsafeMutableBufferPointer(start: order.base.assumingMemoryBound(to: Int.self), count: rows)
+    var done = 0
+    var epochResult = TrainingResult()
+    for epoch in 0..<options.epochs {
+      for i in 0..<rows { indices[i] = i }
+      if options.shuffles { CounterRandom(seed: options.seed, stream: UInt64(epoch)).shuffle(indices) }
+      var total = (loss: 0.0, correct: 0, rows: 0)
+      for number in 0..<stepsPerEpoch {
+        let first = number * batchSize
+        let count = min(batchSize, rows - first)
+        let batch = UnsafeBufferPointer(rebasing: indices[first..<first + count])
+        // A callback may have changed the model's switches.
+        memory = try stepMemory(capacity: batchSize)
+        try memory.executor.prepare(rows: count)
+        memory.executor.load(inputs, rows: batch)
+        for (place, target) in checked.enumerated() {
+          target.load(batch, into: memory.targets[place].base, memory.executor.compute)
+        }
+        let result = run(memory, checked, rows: count)
+        total = (total.loss + result.loss * Double(count), total.correct + result.correct, total.rows + count)
+        done += 1
+        if let onEvent,
+          !onEvent(
+            TrainingEvent(
+              kind: .step, epoch: epoch, epochs: options.epochs, step: done, steps: steps, training: result))
+        {
+          throw MartletError(.cancelled, "The callback stopped the fit after step \(done) of \(steps).")
+        }
+      }
+      epochResult = TrainingResult(loss: total.loss / Double(max(total.rows, 1)), correct: total.correct, rows: total.rows)
+      let validation = try options.validation.map { try evaluate($0.inputs, $0.targets) }
+      if let onEvent,
+        !onEvent(
+          TrainingEvent(
+            kind: .epoch, epoch: epoch, epochs: options.epochs, step: done, steps: steps, training: epochResult,
+            validation: validation))
+      {
+        throw MartletError(.cancelled, "The callback stopped the fit after epoch \(epoch + 1) of \(options.epochs).")
+      }
+    }
+    return epochResult
+  }
+}

@@ -1,0 +1,139 @@
+// A model in training: loss, optimizer, random state, and the memory of a step.
+import MartletRuntime
+
+/// Trains a model. Holds on to it; the model stays usable between steps.
+///
+///     let trainer = try Trainer(net, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1))
+///     let result = try trainer.step(x, labels)
+///
+/// If an output's last layer is a ``Softmax`` and the loss cross-entropy, the two are taken together: the loss reads the
+/// softmax's input, which
+/// keeps the gradient exact where a probability rounds to 0 or 1.
+public final class Trainer {
+  public let model: Model
+  public let loss: Loss
+  public let optimizer: Optimizer
+  /// The model up to what the loss reads.
+  let lossModel: Model
+  let seed: UInt64
+  private var stepCount: UInt64 = 0
+  private var memory: StepMemory?
+  /// The targets of the step under way; kept for its memory.
+  private var stepTargets: [Targets] = []
+
+  /// - Parameter seed: of dropout and shuffling.
+  public init(_ model: Model, loss: Loss, optimizer: OptimizerOptions = .sgd(), seed: UInt64 = 0) throws {
+    self.model = model
+    self.loss = loss
+    self.seed = seed
+    self.optimizer = try Optimizer(model, optimizer)
+    lossModel = Trainer.lossModel(model, loss)
+    for (place, shape) in lossModel.outputShapes.enumerated() where loss == .crossEntropy && shape.count != 1 {
+      throw MartletError.shapeMismatch(
+        "loss: cross_entropy takes outputs [rows, classes]; a row of output \(place) has the shape \(Shape.text(shape)).")
+    }
+  }
+
+  private static func lossModel(_ model: Model, _ loss: Loss) -> Model {
+    guard loss == .crossEntropy else { return model }
+    let nodes = model.outputNodes.map { output -> Int in
+      let node = model.network.nodes[output]
+      return node.layer?.layer is Softmax ? node.inputs[0] : output
+    }
+    return Model(model.network, inputs: model.inputNodes, outputs: nodes, seed: 0)
+  }
+
+  public var learningRate: Double { optimizer.learningRate }
+  public func setLearningRate(_ value: Double) throws { try optimizer.setLearningRate(value) }
+
+  /// One step on one batch: forward, loss, backward, update.
+  ///
+  /// The result is of the batch before the update. Allocates nothing after the first call of a batch size. No rows:
+  /// nothing happens.
+  ///
+  /// - Parameters:
+  ///   - inputs: one array for each of the model's inputs, `[rows, …]`.
+  ///   - targets: one for each output; see ``Loss``.
+  /// - Throws: ``MartletError`` if something does not fit; nothing has changed then.
+  @discardableResult
+  public func step(_ inputs: [ArrayView], _ targets: [ArrayView]) throws -> TrainingResult {
+    let rows = try model.checkInputs(inputs)
+    defer { stepTargets.removeAll(keepingCapacity: true) }
+    try checkTargets(targets, rows: rows, into: &stepTargets)
+    let memory = try stepMemory(capacity: max(rows, 1))
+    try memory.executor.prepare(rows: rows)
+    guard rows > 0 else { return TrainingResult() }
+    memory.executor.load(inputs, from: 0, count: rows)
+    for (place, target) in stepTargets.enumerated() { target.load(from: 0, count: rows, into: memory.targets[place].base) }
+    return run(memory, stepTargets, rows: rows)
+  }
+
+  /// Loss and hits of a whole data set at inference; changes nothing.
+  public func evaluate(_ inputs: [ArrayView], _ targets: [ArrayView], batchSize: Int = 0) throws -> TrainingResult {
+    let rows = try model.checkInputs(inputs)
+    let checked = try checkTargets(targets, rows: rows)
+    let compute = try Compute.shared
+    var (sum, correct) = (0.0, 0)
+    var scratch: LossMemory?
+    try lossModel.run(inputs, rows: rows, batchSize: batchSize) { executor, first, count in
+      let memory = try scratch ?? LossMemory(checked, rows: count, compute)
+      scratch = memory
+      for (place, target) in checked.enumerated() {
+        target.load(from: first, count: count, into: memory.targets[place].base)
+        let result = target.evaluate(
+          executor.outputFloats(place), memory.targets[place].base, rows: count, gradient: nil, gradientScale: 0,
+          workspace: memory.workspace.base, compute)
+        sum += result.sum
+        correct += result.correct
+      }
+    }
+    return TrainingResult(loss: rows == 0 ? 0 : sum / Double(rows), correct: correct, rows: rows)
+  }
+
+  func checkTargets(_ targets: [ArrayView], rows: Int) throws -> [Targets] {
+    var checked: [Targets] = []
+    try checkTargets(targets, rows: rows, into: &checked)
+    return checked
+  }
+
+  private func checkTargets(_ targets: [ArrayView], rows: Int, into checked: inout [Targets]) throws {
+    guard targets.count == lossModel.outputShapes.count else {
+      throw MartletError.shapeMismatch(
+        "targets: one for each of the model's \(lossModel.outputShapes.count) outputs is needed; \(targets.count) came.")
+    }
+    for (place, array) in targets.enumerated() {
+      checked.append(
+        try Targets(array, loss, rows: rows, outputShape: lossModel.outputShapes[place], argument: "targets[\(place)]"))
+    }
+  }
+
+  /// The memory of a step of at most `capacity` rows; made anew when the model's switches change.
+  func stepMemory(capacity: Int) throws -> StepMemory {
+    if let memory, memory.executor.plan.capacity >= capacity, memory.executor.plan.version == model.network.version {
+      return memory
+    }
+    let new = try StepMemory(lossModel, capacity: capacity, Compute.shared)
+    memory = new
+    return new
+  }
+
+  /// Forward, loss, backward and update of what has been loaded.
+  func run(_ memory: StepMemory, _ targets: [Targets], rows: Int) -> TrainingResult {
+    let executor = memory.executor
+    executor.randomKey = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
+    stepCount &+= 1
+    executor.forward()
+    var (sum, correct) = (0.0, 0)
+    for (place, target) in targets.enumerated() {
+      let result = target.evaluate(
+        executor.outputFloats(place), memory.targets[place].base, rows: rows, gradient: memory.lossGradient(place),
+        gradientScale: 1 / Float(rows), workspace: memory.workspace.base, executor.compute)
+      memory.addLossGradient(place, rows: rows)
+      sum += result.sum
+      correct += result.correct
+    }
+    executor.backward()
+    optimizer.step(executor.compute)
+    return TrainingResult(loss: sum / Double(rows), correct: correct, rows: rows)
+  }
+}

@@ -1,0 +1,96 @@
+// martlet_array and martlet_view against the library's own arrays.
+import CMartlet
+import Martlet
+
+extension ArrayView {
+  /// - Throws: for NULL, an unknown dtype, a rank or dimension out of range.
+  init(_ pointer: UnsafePointer<martlet_array>?, _ argument: String) throws {
+    try self.init(require(pointer, argument).pointee, argument)
+  }
+
+  init(_ array: martlet_array, _ argument: String) throws {
+    let rank = Int(array.rank)
+    guard (0...Int(MARTLET_MAX_RANK)).contains(rank) else {
+      throw MartletError(.shapeMismatch, "\(argument): the rank must be in 0...\(MARTLET_MAX_RANK); \(rank) came.")
+    }
+    guard let type = DataType(rawValue: array.dtype) else {
+      let known = DataType.allCases.map { "\($0.rawValue) (\($0.name))" }.joined(separator: ", ")
+      throw MartletError(.unsupported, "\(argument): the dtype must be one of \(known); \(array.dtype) came.")
+    }
+    if rank > 0 && array.shape == nil {
+      throw MartletError(.invalidArgument, "\(argument): shape is NULL, though the rank is \(rank).")
+    }
+    let shape = (0..<rank).map { Int(array.shape[$0]) }
+    let strides = array.strides.map { strides in (0..<rank).map { Int(strides[$0]) } }
+    try self.init(array.data, type, shape: shape, strides: strides, argument: argument)
+  }
+
+  /// nil for NULL.
+  static func optional(_ pointer: UnsafePointer<martlet_array>?, _ argument: String) throws -> ArrayView? {
+    try pointer.map { try ArrayView($0, argument) }
+  }
+
+  /// `count` arrays that C hands in side by side.
+  static func list(_ pointer: UnsafePointer<martlet_array>?, _ count: Int32, _ argument: String) throws -> [ArrayView] {
+    guard count >= 0, count <= 4096 else {
+      throw MartletError(.invalidArgument, "\(argument): the count must be in 0...4096; \(count) came.")
+    }
+    guard count > 0 else { return [] }
+    let arrays = try require(pointer, argument)
+    return try (0..<Int(count)).map { try ArrayView(arrays[$0], "\(argument)[\($0)]") }
+  }
+}
+
+/// A shape that C hands in: rank numbers, each 0 or more is checked further in.
+func shape(_ rank: Int32, _ pointer: UnsafePointer<Int64>?, _ argument: String) throws -> [Int] {
+  guard rank >= 0, rank <= MARTLET_MAX_RANK else {
+    throw MartletError(.shapeMismatch, "rank must be in 0...\(MARTLET_MAX_RANK); \(rank) came.")
+  }
+  guard rank > 0 else { return [] }
+  let dimensions = try require(pointer, argument)
+  return (0..<Int(rank)).map { Int(dimensions[$0]) }
+}
+
+extension martlet_view {
+  init(_ array: ArrayView) throws {
+    self.init(data: array.data, shape: array.shape, strides: array.strides, dataType: array.dataType)
+  }
+
+  init(data: UnsafeMutableRawPointer?, shape dimensions: [Int], strides steps: [Int], dataType: DataType) {
+    self.init()
+    self.data = data
+    rank = Int32(dimensions.count)
+    dtype = dataType.rawValue
+    withUnsafeMutableBytes(of: &shape) { memory in
+      for (i, value) in dimensions.enumerated() { memory.storeBytes(of: Int64(value), toByteOffset: 8 * i, as: Int64.self) }
+    }
+    withUnsafeMutableBytes(of: &strides) { memory in
+      for (i, value) in steps.enumerated() { memory.storeBytes(of: Int64(value), toByteOffset: 8 * i, as: Int64.self) }
+    }
+  }
+}
+
+extension ArrayView {
+  /// Writes Float64 results to the caller's float64 or float32 array; checked before anything is computed.
+  func checkResult(_ shape: [Int], _ argument: String) throws {
+    guard self.shape == shape else {
+      throw MartletError(.shapeMismatch, "\(argument): the shape \(shape) is needed; \(self.shape) came.")
+    }
+    guard dataType == .float64 || dataType == .float32, isContiguous else {
+      throw MartletError(
+        .unsupported, "\(argument): contiguous float64 or float32 is needed; \(dataType.name) with the strides \(strides) came."
+      )
+    }
+  }
+
+  func storeResult(_ values: [Double]) {
+    guard let data else { return }
+    for (i, value) in values.enumerated() {
+      if dataType == .float64 {
+        data.storeBytes(of: value, toByteOffset: 8 * i, as: Double.self)
+      } else {
+        data.storeBytes(of: Float(value), toByteOffset: 4 * i, as: Float.self)
+      }
+    }
+  }
+}

@@ -1,0 +1,174 @@
+// Header section: models, what they are made of, files.
+import CMartlet
+import Martlet
+
+private func makeModel(_ out: Out?, _ body: () throws -> Model) -> martlet_status {
+  boundary { try create(out) { ModelHandle(try body()) } }
+}
+
+private func nodes(_ pointer: UnsafePointer<martlet_node>?, _ count: Int32, _ argument: String) throws -> [Graph.Node] {
+  guard count >= 0, count <= 4096 else {
+    throw MartletError(.invalidArgument, "\(argument): the count must be in 0...4096; \(count) came.")
+  }
+  guard count > 0 else { return [] }
+  let pointer = try require(pointer, argument)
+  return (0..<Int(count)).map { Graph.Node(index: Int(pointer[$0])) }
+}
+
+private func names(_ pointer: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int32, _ argument: String) throws -> [String] {
+  guard count >= 0, count <= 1_000_000 else {
+    throw MartletError(.invalidArgument, "\(argument): the count must be in 0...1000000; \(count) came.")
+  }
+  guard count > 0 else { return [] }
+  let pointer = try require(pointer, argument)
+  return try (0..<Int(count)).map { try text(pointer[$0], "\(argument)[\($0)]") }
+}
+
+@_cdecl("martlet_model_create") @implementation
+public func martlet_model_create(
+  _ out: UnsafeMutablePointer<OpaquePointer?>!, _ graph: OpaquePointer!, _ inputs: UnsafePointer<martlet_node>!,
+  _ input_count: Int32, _ outputs: UnsafePointer<martlet_node>!, _ output_count: Int32, _ seed: UInt64
+) -> martlet_status {
+  makeModel(out) {
+    try Model(
+      object(graph, "graph", as: GraphHandle.self).graph, inputs: nodes(inputs, input_count, "inputs"),
+      outputs: nodes(outputs, output_count, "outputs"), seed: seed)
+  }
+}
+
+@_cdecl("martlet_model_create_submodel") @implementation
+public func martlet_model_create_submodel(
+  _ out: UnsafeMutablePointer<OpaquePointer?>!, _ handle: OpaquePointer!,
+  _ layer_names: UnsafePointer<UnsafePointer<CChar>?>!, _ count: Int32
+) -> martlet_status {
+  makeModel(out) { try model(handle).submodel(outputs: names(layer_names, count, "layer_names")) }
+}
+
+@_cdecl("martlet_model_clone") @implementation
+public func martlet_model_clone(_ out: UnsafeMutablePointer<OpaquePointer?>!, _ handle: OpaquePointer!) -> martlet_status {
+  makeModel(out) { try model(handle).clone() }
+}
+
+@_cdecl("martlet_model_destroy") @implementation
+public func martlet_model_destroy(_ model: OpaquePointer!) { destroy(model, as: ModelHandle.self) }
+
+@_cdecl("martlet_model_input_count") @implementation
+public func martlet_model_input_count(_ handle: OpaquePointer!) -> Int32 {
+  (try? model(handle)).map { Int32($0.inputShapes.count) } ?? 0
+}
+
+@_cdecl("martlet_model_output_count") @implementation
+public func martlet_model_output_count(_ handle: OpaquePointer!) -> Int32 {
+  (try? model(handle)).map { Int32($0.outputShapes.count) } ?? 0
+}
+
+private func rowShape(_ shapes: [[Int]], _ index: Int32, _ out: UnsafeMutablePointer<martlet_view>?) throws {
+  let out = try require(out, "out")
+  guard shapes.indices.contains(Int(index)) else {
+    throw MartletError(.invalidArgument, "index must be in 0..<\(shapes.count); \(index) came.")
+  }
+  let row = shapes[Int(index)]
+  var view = martlet_view(data: nil, shape: row, strides: row.map { _ in 0 }, dataType: .float32)
+  view.data = nil
+  out.pointee = view
+}
+
+@_cdecl("martlet_model_input_shape") @implementation
+public func martlet_model_input_shape(
+  _ handle: OpaquePointer!, _ index: Int32, _ out: UnsafeMutablePointer<martlet_view>!
+) -> martlet_status {
+  boundary { try rowShape(model(handle).inputShapes, index, out) }
+}
+
+@_cdecl("martlet_model_output_shape") @implementation
+public func martlet_model_output_shape(
+  _ handle: OpaquePointer!, _ index: Int32, _ out: UnsafeMutablePointer<martlet_view>!
+) -> martlet_status {
+  boundary { try rowShape(model(handle).outputShapes, index, out) }
+}
+
+@_cdecl("martlet_model_layer_count") @implementation
+public func martlet_model_layer_count(_ handle: OpaquePointer!) -> Int32 {
+  (try? model(handle)).map { Int32($0.layers.count) } ?? 0
+}
+
+private let kindNames = LayerKinds.names
+private let kindTexts = CStrings(kindNames)
+
+@_cdecl("martlet_model_layer_at") @implementation
+public func martlet_model_layer_at(
+  _ handle: OpaquePointer!, _ index: Int32, _ info: UnsafeMutablePointer<martlet_layer_info>!
+) -> martlet_status {
+  boundary {
+    let holder = try object(handle, "model", as: ModelHandle.self)
+    let info = try require(info, "info")
+    try checkSize(info.pointee.struct_size, of: martlet_layer_info.self, "info")
+    let layers = holder.model.layers
+    guard layers.indices.contains(Int(index)) else {
+      throw MartletError(.invalidArgument, "index must be in 0..<\(layers.count); \(index) came.")
+    }
+    let layer = layers[Int(index)]
+    var filled = martlet_layer_info()
+    filled.struct_size = info.pointee.struct_size
+    filled.name = holder.layerNames[Int(index)]
+    filled.kind = kindNames.firstIndex(of: layer.kind).flatMap { kindTexts[$0] }
+    for variable in layer.variables {
+      if variable.kind == .parameter {
+        filled.parameter_count += Int64(variable.count)
+      } else {
+        filled.state_count += Int64(variable.count)
+      }
+    }
+    filled.output_rank = Int32(layer.outputShape.count)
+    withUnsafeMutableBytes(of: &filled.output_shape) { memory in
+      for (axis, dimension) in layer.outputShape.enumerated().prefix(Int(MARTLET_MAX_RANK)) {
+        memory.storeBytes(of: Int64(dimension), toByteOffset: 8 * axis, as: Int64.self)
+      }
+    }
+    info.pointee = filled
+  }
+}
+
+@_cdecl("martlet_model_architecture") @implementation
+public func martlet_model_architecture(
+  _ handle: OpaquePointer!, _ buffer: UnsafeMutablePointer<CChar>!, _ capacity: Int, _ out_length: UnsafeMutablePointer<Int>!
+) -> martlet_status {
+  boundary { try write(model(handle).architectureText, buffer, capacity, out_length) }
+}
+
+@_cdecl("martlet_model_plan") @implementation
+public func martlet_model_plan(
+  _ handle: OpaquePointer!, _ batch_size: Int64, _ training: Int32, _ buffer: UnsafeMutablePointer<CChar>!, _ capacity: Int,
+  _ out_length: UnsafeMutablePointer<Int>!
+) -> martlet_status {
+  boundary {
+    let text = try model(handle).planDescription(batchSize: Int(batch_size), training: flag(training, "training"))
+    try write(text, buffer, capacity, out_length)
+  }
+}
+
+@_cdecl("martlet_model_save") @implementation
+public func martlet_model_save(_ handle: OpaquePointer!, _ path: UnsafePointer<CChar>!) -> martlet_status {
+  boundary { try model(handle).save(to: text(path, "path")) }
+}
+
+@_cdecl("martlet_model_load") @implementation
+public func martlet_model_load(_ out: UnsafeMutablePointer<OpaquePointer?>!, _ path: UnsafePointer<CChar>!) -> martlet_status {
+  makeModel(out) { try Model.load(from: text(path, "path")) }
+}
+
+@_cdecl("martlet_model_set_tensors") @implementation
+public func martlet_model_set_tensors(
+  _ handle: OpaquePointer!, _ tensor_names: UnsafePointer<UnsafePointer<CChar>?>!, _ values: UnsafePointer<martlet_array>!,
+  _ count: Int32, _ strict: Int32
+) -> martlet_status {
+  boundary {
+    let model = try model(handle)
+    let list = try names(tensor_names, count, "names")
+    let arrays = try list.isEmpty ? nil : require(values, "values")
+    let pairs = try list.enumerated().map { place, name in
+      (name: name, value: try ArrayView(arrays.map { $0 + place }, name))
+    }
+    try model.setVariables(pairs, strict: flag(strict, "strict"))
+  }
+}

@@ -1,0 +1,101 @@
+// Structs of options: as many bytes as the caller's header knows, on top of the defaults.
+import CMartlet
+import Martlet
+
+/// An options struct whose first field is struct_size. Every field of ABI 1 must be there; fields that a newer header
+/// appended must be 0.
+protocol SizedOptions {
+  /// All fields zero.
+  init()
+  var struct_size: Int { get }
+}
+
+extension martlet_dense_options: SizedOptions {}
+extension martlet_batch_norm_options: SizedOptions {}
+extension martlet_optimizer_options: SizedOptions {}
+extension martlet_fit_options: SizedOptions {}
+extension martlet_batch_norm_switches: SizedOptions {}
+extension martlet_layer_info: SizedOptions {}
+extension martlet_tensor_info: SizedOptions {}
+
+/// Reads what the caller gave; nil stays nil.
+func options<Options: SizedOptions>(_ pointer: UnsafePointer<Options>?, _ argument: String) throws -> Options? {
+  guard let pointer else { return nil }
+  try checkSize(UnsafeRawPointer(pointer).load(as: Int.self), of: Options.self, argument)
+  let given = UnsafeRawPointer(pointer).load(as: Int.self)
+  let known = MemoryLayout<Options>.size
+  for offset in known..<max(given, known) where UnsafeRawPointer(pointer).load(fromByteOffset: offset, as: UInt8.self) != 0 {
+    throw MartletError(
+      .unsupported,
+      "\(argument): it holds an option that this library (ABI \(MARTLET_ABI_VERSION)) does not know. Use a newer library.")
+  }
+  return pointer.pointee
+}
+
+/// A struct that the library fills: struct_size must be set by the caller.
+func checkSize<Options: SizedOptions>(_ size: Int, of _: Options.Type, _ argument: String) throws {
+  let known = MemoryLayout<Options>.size
+  guard size >= known, size <= known + 4096 else {
+    throw MartletError(
+      .invalidArgument,
+      "\(argument): struct_size must be sizeof(\(Options.self)) = \(known); \(size) came. Start from the _INIT macro, or set struct_size."
+    )
+  }
+}
+
+extension Initializer {
+  init(_ value: martlet_initializer, _ argument: String) throws {
+    switch Int(value.kind) {
+    case MARTLET_GLOROT_UNIFORM: self = .glorotUniform
+    case MARTLET_GLOROT_NORMAL: self = .glorotNormal
+    case MARTLET_HE_UNIFORM: self = .heUniform
+    case MARTLET_HE_NORMAL: self = .heNormal
+    case MARTLET_NORMAL: self = .normal(deviation: value.value)
+    case MARTLET_ZEROS: self = .zeros
+    case MARTLET_CONSTANT: self = .constant(value.value)
+    default: throw MartletError(.invalidArgument, "\(argument): the kind must be in 0...6; \(value.kind) came.")
+    }
+  }
+}
+
+extension Dense {
+  init(_ units: Int, _ pointer: UnsafePointer<martlet_dense_options>?) throws {
+    self.init(units)
+    guard let given = try options(pointer, "options") else { return }
+    bias = try flag(given.bias, "options.bias")
+    weightInitializer = try Initializer(given.weight_initializer, "options.weight_initializer")
+    biasInitializer = try Initializer(given.bias_initializer, "options.bias_initializer")
+  }
+}
+
+extension BatchNorm {
+  init(_ pointer: UnsafePointer<martlet_batch_norm_options>?) throws {
+    self.init()
+    guard let given = try options(pointer, "options") else { return }
+    epsilon = given.epsilon
+    momentum = try flag(given.cumulative, "options.cumulative") ? nil : given.momentum
+    scale = try flag(given.scale, "options.scale")
+    shift = try flag(given.shift, "options.shift")
+    biasedMovingVariance = try flag(given.biased_moving_variance, "options.biased_moving_variance")
+    countsNonfiniteBatches = try flag(given.count_nonfinite_batches, "options.count_nonfinite_batches")
+    normalizer = try choice(given.normalize_with, "options.normalize_with")
+    updatesMoving = try flag(given.updates_moving, "options.updates_moving")
+    trainsScaleShift = try flag(given.trains_scale_shift, "options.trains_scale_shift")
+  }
+}
+
+extension OptimizerOptions {
+  init(_ pointer: UnsafePointer<martlet_optimizer_options>?) throws {
+    self = .sgd()
+    guard let given = try options(pointer, "optimizer") else { return }
+    kind = try choice(given.kind, "optimizer.kind")
+    nesterov = try flag(given.nesterov, "optimizer.nesterov")
+    learningRate = given.learning_rate
+    momentum = given.momentum
+    beta1 = given.beta1
+    beta2 = given.beta2
+    epsilon = given.epsilon
+    weightDecay = given.weight_decay
+    decaysScaleShiftBias = try flag(given.decays_scale_shift_bias, "optimizer.decays_scale_shift_bias")
+  }
+}

@@ -1,0 +1,56 @@
+// Header section: running a model.
+import CMartlet
+import Martlet
+
+@_cdecl("martlet_model_predict") @implementation
+public func martlet_model_predict(
+  _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32, _ batch_size: Int64,
+  _ outputs: UnsafePointer<martlet_array>!, _ output_count: Int32
+) -> martlet_status {
+  boundary {
+    try model(handle).predict(
+      ArrayView.list(inputs, input_count, "inputs"), batchSize: Int(batch_size),
+      into: ArrayView.list(outputs, output_count, "outputs"))
+  }
+}
+
+@_cdecl("martlet_model_forward") @implementation
+public func martlet_model_forward(
+  _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32, _ training: Int32
+) -> martlet_status {
+  boundary {
+    try model(handle).forward(ArrayView.list(inputs, input_count, "inputs"), training: flag(training, "training"))
+  }
+}
+
+@_cdecl("martlet_model_output") @implementation
+public func martlet_model_output(
+  _ handle: OpaquePointer!, _ index: Int32, _ out: UnsafeMutablePointer<martlet_view>!
+) -> martlet_status {
+  boundary {
+    let model = try model(handle)
+    let out = try require(out, "out")
+    out.pointee = try martlet_view(model.output(Int(index)))
+  }
+}
+
+@_cdecl("martlet_model_backward") @implementation
+public func martlet_model_backward(
+  _ handle: OpaquePointer!, _ grad_outputs: UnsafePointer<martlet_array>!, _ output_count: Int32, _ accumulate: Int32
+) -> martlet_status {
+  boundary {
+    try model(handle).backward(
+      ArrayView.list(grad_outputs, output_count, "grad_outputs"), accumulate: flag(accumulate, "accumulate"))
+  }
+}
+
+@_cdecl("martlet_model_input_gradient") @implementation
+public func martlet_model_input_gradient(
+  _ handle: OpaquePointer!, _ index: Int32, _ out: UnsafeMutablePointer<martlet_view>!
+) -> martlet_status {
+  boundary {
+    let model = try model(handle)
+    let out = try require(out, "out")
+    out.pointee = try martlet_view(model.inputGradient(Int(index)))
+  }
+}

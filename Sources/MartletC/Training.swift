@@ -1,0 +1,159 @@
+// Header sections: losses and optimizers, training.
+import CMartlet
+import Martlet
+
+@_cdecl("martlet_loss") @implementation
+public func martlet_loss(
+  _ kind: Int32, _ output: UnsafePointer<martlet_array>!, _ target: UnsafePointer<martlet_array>!,
+  _ out_loss: UnsafeMutablePointer<Double>!, _ out_correct: UnsafeMutablePointer<Int64>!,
+  _ gradient: UnsafePointer<martlet_array>!
+) -> martlet_status {
+  boundary {
+    let loss: Loss = try choice(kind, "kind")
+    let outLoss = try require(out_loss, "out_loss")
+    let result = try loss(
+      ArrayView(output, "output"), ArrayView(target, "target"), gradient: ArrayView.optional(gradient, "gradient"))
+    outLoss.pointee = result.loss
+    out_correct?.pointee = Int64(result.correct)
+  }
+}
+
+@_cdecl("martlet_optimizer_create") @implementation
+public func martlet_optimizer_create(
+  _ out: UnsafeMutablePointer<OpaquePointer?>!, _ handle: OpaquePointer!,
+  _ options: UnsafePointer<martlet_optimizer_options>!
+) -> martlet_status {
+  boundary { try create(out) { try Optimizer(model(handle), OptimizerOptions(options)) } }
+}
+
+@_cdecl("martlet_optimizer_destroy") @implementation
+public func martlet_optimizer_destroy(_ optimizer: OpaquePointer!) { destroy(optimizer, as: Optimizer.self) }
+
+@_cdecl("martlet_optimizer_step") @implementation
+public func martlet_optimizer_step(_ optimizer: OpaquePointer!) -> martlet_status {
+  boundary { try object(optimizer, "optimizer", as: Optimizer.self).step() }
+}
+
+@_cdecl("martlet_optimizer_learning_rate") @implementation
+public func martlet_optimizer_learning_rate(_ optimizer: OpaquePointer!) -> Double {
+  (try? object(optimizer, "optimizer", as: Optimizer.self).learningRate) ?? .nan
+}
+
+@_cdecl("martlet_optimizer_set_learning_rate") @implementation
+public func martlet_optimizer_set_learning_rate(_ optimizer: OpaquePointer!, _ learning_rate: Double) -> martlet_status {
+  boundary { try object(optimizer, "optimizer", as: Optimizer.self).setLearningRate(learning_rate) }
+}
+
+private func trainer(_ handle: OpaquePointer?) throws -> Trainer { try object(handle, "trainer") }
+
+extension martlet_result {
+  init(_ result: TrainingResult) {
+    self.init(loss: result.loss, correct: Int64(result.correct), rows: Int64(result.rows))
+  }
+}
+
+@_cdecl("martlet_trainer_create") @implementation
+public func martlet_trainer_create(
+  _ out: UnsafeMutablePointer<OpaquePointer?>!, _ handle: OpaquePointer!, _ loss: Int32,
+  _ optimizer: UnsafePointer<martlet_optimizer_options>!, _ seed: UInt64
+) -> martlet_status {
+  boundary {
+    try create(out) {
+      try Trainer(model(handle), loss: choice(loss, "loss"), optimizer: OptimizerOptions(optimizer), seed: seed)
+    }
+  }
+}
+
+@_cdecl("martlet_trainer_destroy") @implementation
+public func martlet_trainer_destroy(_ trainer: OpaquePointer!) { destroy(trainer, as: Trainer.self) }
+
+@_cdecl("martlet_trainer_learning_rate") @implementation
+public func martlet_trainer_learning_rate(_ handle: OpaquePointer!) -> Double { (try? trainer(handle).learningRate) ?? .nan }
+
+@_cdecl("martlet_trainer_set_learning_rate") @implementation
+public func martlet_trainer_set_learning_rate(_ handle: OpaquePointer!, _ learning_rate: Double) -> martlet_status {
+  boundary { try trainer(handle).setLearningRate(learning_rate) }
+}
+
+@_cdecl("martlet_trainer_step") @implementation
+public func martlet_trainer_step(
+  _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32,
+  _ targets: UnsafePointer<martlet_array>!, _ target_count: Int32, _ out: UnsafeMutablePointer<martlet_result>!
+) -> martlet_status {
+  boundary {
+    let result = try trainer(handle).step(
+      ArrayView.list(inputs, input_count, "inputs"), ArrayView.list(targets, target_count, "targets"))
+    out?.pointee = martlet_result(result)
+  }
+}
+
+@_cdecl("martlet_trainer_evaluate") @implementation
+public func martlet_trainer_evaluate(
+  _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32,
+  _ targets: UnsafePointer<martlet_array>!, _ target_count: Int32, _ batch_size: Int64,
+  _ out: UnsafeMutablePointer<martlet_result>!
+) -> martlet_status {
+  boundary {
+    let out = try require(out, "out")
+    out.pointee = martlet_result(
+      try trainer(handle).evaluate(
+        ArrayView.list(inputs, input_count, "inputs"), ArrayView.list(targets, target_count, "targets"),
+        batchSize: Int(batch_size)))
+  }
+}
+
+@_cdecl("martlet_trainer_fit") @implementation
+public func martlet_trainer_fit(
+  _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32,
+  _ targets: UnsafePointer<martlet_array>!, _ target_count: Int32, _ options: UnsafePointer<martlet_fit_options>!,
+  _ out: UnsafeMutablePointer<martlet_result>!
+) -> martlet_status {
+  boundary {
+    let trainer = try trainer(handle)
+    let given = try MartletC.options(options, "options")
+    let fitOptions = try FitOptions(given, inputs: input_count, targets: target_count)
+    let callback = given?.callback
+    let payload = given?.payload
+    let result = try trainer.fit(
+      ArrayView.list(inputs, input_count, "inputs"), ArrayView.list(targets, target_count, "targets"), fitOptions,
+      onEvent: callback.map { callback in
+        { event in
+          var record = martlet_training_event(event)
+          return callback(&record, payload) == 0
+        }
+      })
+    out?.pointee = martlet_result(result)
+  }
+}
+
+extension FitOptions {
+  init(_ given: martlet_fit_options?, inputs: Int32, targets: Int32) throws {
+    self.init()
+    guard let given else { return }
+    epochs = Int(given.epochs)
+    batchSize = Int(given.batch_size)
+    shuffles = try flag(given.shuffle, "options.shuffle")
+    dropsLast = try flag(given.drop_last, "options.drop_last")
+    seed = given.seed
+    guard (given.validation_inputs == nil) == (given.validation_targets == nil) else {
+      throw MartletError(
+        .invalidArgument, "options.validation_inputs and options.validation_targets come together: give both, or NULL for both."
+      )
+    }
+    if given.validation_inputs != nil {
+      validation = try (
+        ArrayView.list(given.validation_inputs, inputs, "options.validation_inputs"),
+        ArrayView.list(given.validation_targets, targets, "options.validation_targets")
+      )
+    }
+  }
+}
+
+extension martlet_training_event {
+  init(_ event: TrainingEvent) {
+    self.init(
+      kind: event.kind.rawValue, has_validation: event.validation == nil ? 0 : 1, epoch: Int64(event.epoch),
+      epochs: Int64(event.epochs), step: Int64(event.step), steps: Int64(event.steps),
+      training: martlet_result(event.training), validation: martlet_result(event.validation ?? TrainingResult()))
+  }
+}

@@ -1,0 +1,471 @@
+/* martlet.h: train and run batch-normalised neural networks on the CPU.
+ *
+ * This header is the whole C API and its documentation; the library exports nothing else.
+ *
+ * STATUS    Every function that can fail returns a martlet_status. On failure the outputs are unchanged, the objects
+ *           passed are as they were, and martlet_last_error_message() says what was expected, what came, in which argument,
+ *           and what to do. No function aborts, exits or prints.
+ * OWNERSHIP *owned*: the caller destroys it with the matching ..._destroy (which takes NULL).
+ *           *borrowed*: valid until its owner is destroyed or the next call that changes the owner.
+ *           *caller's memory*: read or written during the call only, never kept.
+ * THREADS   Distinct objects may be used on distinct threads freely. One model may run martlet_model_predict on many threads at
+ *           once. Everything else: one object, one thread at a time.
+ * OPTIONS   A struct of options starts with struct_size. Start from its ..._INIT macro; NULL means the defaults. Fields are only
+ *           ever appended.
+ * DATA      A dense batch is [rows, C], an image batch [N, H, W, C]: the channel is the last axis.
+ * NULL      An argument may be NULL only where its description says so; elsewhere NULL is MARTLET_INVALID_ARGUMENT.
+ */
+#ifndef MARTLET_H
+#define MARTLET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Version, status, machine --------------------------------------------------------------------------------------- */
+
+#define MARTLET_VERSION "0.1.0"
+/* Changes whenever a program compiled against the older header could misbehave. */
+#define MARTLET_ABI_VERSION 1
+/* Axes of an array at this boundary. */
+#define MARTLET_MAX_RANK 16
+
+typedef int32_t martlet_status;
+enum {
+  MARTLET_OK = 0,
+  MARTLET_INVALID_ARGUMENT = 1, /* a value outside its range, a NULL, an unknown name */
+  MARTLET_SHAPE_MISMATCH = 2,   /* a rank or dimension that does not fit */
+  MARTLET_INVALID_STATE = 3,    /* right call, wrong moment: backward before forward */
+  MARTLET_UNSUPPORTED = 4,      /* a dtype or instruction set that this build or machine does not have */
+  MARTLET_IO_ERROR = 5,         /* the file system said no */
+  MARTLET_CORRUPT_FILE = 6,     /* the file is not a whole, honest model */
+  MARTLET_OUT_OF_MEMORY = 7,    /* the memory asked for is not to be had */
+  MARTLET_CANCELLED = 8,        /* a callback asked to stop */
+  MARTLET_INTERNAL_ERROR = 9    /* a defect of this library; please report it */
+};
+
+/* MARTLET_ABI_VERSION and MARTLET_VERSION of the loaded library. Never fail. Since ABI 1. */
+int32_t martlet_abi_version(void);
+const char *martlet_version(void);
+
+/* The calling thread's last failure, in words; "" if it has had none. Never NULL. *Borrowed* until the thread's next failing
+ * call. */
+const char *martlet_last_error_message(void);
+/* "MARTLET_OK", ...; "MARTLET_UNKNOWN_STATUS" for another number. Never NULL. */
+const char *martlet_status_name(martlet_status status);
+
+/* The instruction set in use: "avx512", "avx2" or "baseline"; the environment variable MARTLET_ISA, read once at first use,
+ * forces one.
+ * Returns MARTLET_UNSUPPORTED if MARTLET_ISA names one that is unknown or cannot run here (as does every function that computes). */
+martlet_status martlet_isa(const char **out_name);
+/* The sets that run on this machine, best first: count, and the name at index (NULL outside 0..count-1). */
+int32_t martlet_available_isa_count(void);
+const char *martlet_available_isa(int32_t index);
+
+/* Worker threads of the process, the caller's included. Default: the CPUs this process may use, or MARTLET_NUM_THREADS.
+ * Results do not depend on it, to the bit.
+ * Returns MARTLET_INVALID_ARGUMENT unless 1 <= count <= 1024. */
+martlet_status martlet_set_num_threads(int32_t count);
+int32_t martlet_num_threads(void);
+
+/* ---- Arrays: the caller's memory, described ---------------------------------------------------------------------------- */
+
+enum { MARTLET_FLOAT32 = 0, MARTLET_FLOAT64 = 1, MARTLET_INT32 = 2, MARTLET_INT64 = 3, MARTLET_UINT8 = 4 };
+
+/* An array in *caller's memory*. An input may be of any dtype whose values fit (class labels: an integer dtype) and of any
+ * strides, zero and negative ones included; an output is contiguous, and float32 unless its description says otherwise.
+ * Memory: where contiguous float32 comes in, nothing is copied that need not be. */
+typedef struct martlet_array {
+  void *data;             /* NULL only if the array is empty */
+  const int64_t *shape;   /* rank dimensions, each >= 0; NULL if rank is 0 */
+  const int64_t *strides; /* steps between neighbours of each axis, in elements; NULL: contiguous, last axis fastest */
+  int32_t rank;           /* 0 .. MARTLET_MAX_RANK */
+  int32_t dtype;          /* MARTLET_FLOAT32 ... */
+} martlet_array;
+
+/* An array in the library's memory, *borrowed* from the object that gave it. */
+typedef struct martlet_view {
+  void *data;
+  int64_t shape[MARTLET_MAX_RANK];
+  int64_t strides[MARTLET_MAX_RANK]; /* in elements */
+  int32_t rank;
+  int32_t dtype;
+} martlet_view;
+
+/* ---- Tensors: arrays the library owns -------------------------------------------------------------------------------- */
+
+/* A contiguous float32 array of any rank. */
+typedef struct martlet_tensor martlet_tensor;
+
+/* A copy of `source`, converted to float32. *out is owned. */
+martlet_status martlet_tensor_create(martlet_tensor **out, const martlet_array *source);
+/* Every element `value`. shape is *caller's memory*, NULL if rank is 0. */
+martlet_status martlet_tensor_create_filled(martlet_tensor **out, int32_t rank, const int64_t *shape, float value);
+void martlet_tensor_destroy(martlet_tensor *tensor);
+/* Its memory; writable. *Borrowed* until the tensor is destroyed. */
+martlet_status martlet_tensor_view(const martlet_tensor *tensor, martlet_view *out);
+/* The element at `index` (rank numbers, each 0 <= i < dimension). */
+martlet_status martlet_tensor_get(const martlet_tensor *tensor, const int64_t *index, float *out);
+martlet_status martlet_tensor_set(martlet_tensor *tensor, const int64_t *index, float value);
+/* The same elements under another shape of as many elements; a copy. */
+martlet_status martlet_tensor_reshape(martlet_tensor **out, const martlet_tensor *x, int32_t rank, const int64_t *shape);
+
+enum {
+  MARTLET_ADD = 0,
+  MARTLET_SUBTRACT = 1,
+  MARTLET_MULTIPLY = 2,
+  MARTLET_DIVIDE = 3,
+  MARTLET_MAXIMUM = 4,
+  MARTLET_MINIMUM = 5
+};
+/* out = a op b, element by element. Shapes: equal, or one of the two is [C] beside [..., C], or has a single element. */
+martlet_status martlet_tensor_binary(martlet_tensor **out, int32_t operation, const martlet_tensor *a, const martlet_tensor *b);
+
+enum {
+  MARTLET_NEGATE = 0,
+  MARTLET_ABSOLUTE = 1,
+  MARTLET_SQUARE = 2,
+  MARTLET_SQUARE_ROOT = 3,
+  MARTLET_EXPONENTIAL = 4,
+  MARTLET_LOGARITHM = 5
+};
+martlet_status martlet_tensor_unary(martlet_tensor **out, int32_t operation, const martlet_tensor *x);
+
+enum { MARTLET_IDENTITY = 0, MARTLET_SIGMOID = 1, MARTLET_TANH = 2, MARTLET_RELU = 3 };
+martlet_status martlet_tensor_activation(martlet_tensor **out, int32_t activation, const martlet_tensor *x);
+
+/* Over the last axis: e^(x - max) / sum. */
+martlet_status martlet_tensor_softmax(martlet_tensor **out, const martlet_tensor *x);
+
+/* Matrix product of a [m, k] (or [k, m] with transpose_a) and b [k, n] (or [n, k] with transpose_b): [m, n]. */
+martlet_status martlet_tensor_matmul(martlet_tensor **out, const martlet_tensor *a, const martlet_tensor *b,
+                                     int32_t transpose_a, int32_t transpose_b);
+
+enum { MARTLET_SUM = 0, MARTLET_MEAN = 1, MARTLET_REDUCE_MAXIMUM = 2, MARTLET_REDUCE_MINIMUM = 3 };
+#define MARTLET_ALL_AXES INT32_MAX
+/* Reduces one axis (negative: from the end), or all of them with MARTLET_ALL_AXES (a rank-0 result). Sums are gathered in float64.
+ * The maximum or minimum of nothing is MARTLET_INVALID_ARGUMENT. */
+martlet_status martlet_tensor_reduce(martlet_tensor **out, int32_t operation, const martlet_tensor *x, int32_t axis);
+
+/* ---- Batch normalisation as a function ----------------------------------------------------------------------------------
+ * y = scale * (x - mean) / sqrt(variance + epsilon) + shift, one of each per channel; the variance is the biased one (divided by
+ * the number of values). channel_axis: -1 (last) or 1 (channels first), read in place. Source: Ioffe & Szegedy 2015. */
+
+/* Normalises x into y (same shape; caller's memory; may be x itself).
+ * mean, variance: both NULL: the batch's own are computed and used; both given ([C], float32 or float64): they are used.
+ * scale, shift: [C], or NULL for 1 and 0.
+ * out_mean, out_variance: NULL, or [C] float64 (or float32) that receive the statistics used.
+ * Own statistics need 2 or more values a channel (MARTLET_INVALID_ARGUMENT). An empty x succeeds, writes an empty y and no statistics. */
+martlet_status martlet_batch_norm(const martlet_array *x, int32_t channel_axis, double epsilon, const martlet_array *scale,
+                                  const martlet_array *shift, const martlet_array *mean, const martlet_array *variance,
+                                  const martlet_array *y, const martlet_array *out_mean, const martlet_array *out_variance);
+
+/* Its gradients, given grad_output = dL/dy.
+ * mean, variance: what the forward pass used (out_mean, out_variance); statistics_are_constant: 0 if they were the batch's own
+ * and so depend on x, 1 if they were given.
+ * grad_input: the shape of x, or NULL; grad_scale, grad_shift: [C], or NULL. */
+martlet_status martlet_batch_norm_gradients(const martlet_array *x, int32_t channel_axis, double epsilon,
+                                            const martlet_array *scale, const martlet_array *mean,
+                                            const martlet_array *variance, int32_t statistics_are_constant,
+                                            const martlet_array *grad_output, const martlet_array *grad_input,
+                                            const martlet_array *grad_scale, const martlet_array *grad_shift);
+
+/* Exact statistics of a whole data set, batch by batch: the mean of the pooled values and their variance, between-batch
+ * variance included; they do not depend on how the data was cut into batches (beyond the last bits of float64). */
+typedef struct martlet_statistics martlet_statistics;
+martlet_status martlet_statistics_create(martlet_statistics **out, int64_t channels);
+void martlet_statistics_destroy(martlet_statistics *statistics);
+/* Adds a batch. channel_axis as above. */
+martlet_status martlet_statistics_add(martlet_statistics *statistics, const martlet_array *x, int32_t channel_axis);
+/* mean, variance: [channels] float64; unbiased: divide by n - 1. out_count: values of each channel; may be NULL.
+ * MARTLET_INVALID_STATE if there were too few values. */
+martlet_status martlet_statistics_read(const martlet_statistics *statistics, int32_t unbiased, const martlet_array *mean,
+                                       const martlet_array *variance, int64_t *out_count);
+
+/* ---- Graphs: what a network is ------------------------------------------------------------------------------------------
+ * A graph is built node by node; a node is one layer applied to earlier nodes. A model is made of it and stays independent of it.
+ * Layer names must be unique, not empty, without '/'; NULL: the layer's kind and a number ("dense_1"). The tensors of a
+ * layer are named as in PyTorch's state dictionaries: "<layer>.weight", "<layer>.running_mean". */
+
+typedef struct martlet_graph martlet_graph;
+/* A node's number in its graph. */
+typedef int32_t martlet_node;
+
+martlet_status martlet_graph_create(martlet_graph **out);
+void martlet_graph_destroy(martlet_graph *graph);
+
+/* A place where data comes in; shape is that of one row, without the batch axis. */
+martlet_status martlet_graph_input(martlet_graph *graph, const char *name, int32_t rank, const int64_t *shape,
+                                   martlet_node *out);
+
+enum {
+  MARTLET_GLOROT_UNIFORM = 0, /* +-sqrt(6 / (in + out)) */
+  MARTLET_GLOROT_NORMAL = 1,  /* deviation sqrt(2 / (in + out)) */
+  MARTLET_HE_UNIFORM = 2,     /* +-sqrt(6 / in) */
+  MARTLET_HE_NORMAL = 3,      /* deviation sqrt(2 / in) */
+  MARTLET_NORMAL = 4,         /* deviation `value` */
+  MARTLET_ZEROS = 5,
+  MARTLET_CONSTANT = 6 /* `value` */
+};
+typedef struct martlet_initializer {
+  int32_t kind;
+  int32_t reserved; /* 0 */
+  double value;
+} martlet_initializer;
+
+typedef struct martlet_dense_options {
+  size_t struct_size;
+  int32_t bias;                           /* default 1 */
+  int32_t reserved;                       /* 0 */
+  martlet_initializer weight_initializer; /* default MARTLET_GLOROT_UNIFORM */
+  martlet_initializer bias_initializer;   /* default MARTLET_ZEROS */
+} martlet_dense_options;
+#define MARTLET_DENSE_OPTIONS_INIT                                                                                             \
+  { sizeof(martlet_dense_options), 1, 0, {MARTLET_GLOROT_UNIFORM, 0, 0.0}, {MARTLET_ZEROS, 0, 0.0} }
+/* y = x * W^T + b on [rows, in]; W is "weight" [units, in], b is "bias" [units]. */
+martlet_status martlet_graph_dense(martlet_graph *graph, const char *name, martlet_node input, int64_t units,
+                                   const martlet_dense_options *options, martlet_node *out);
+
+enum { MARTLET_NORMALIZE_WITH_BATCH = 0, MARTLET_NORMALIZE_WITH_MOVING = 1 };
+typedef struct martlet_batch_norm_options {
+  size_t struct_size;
+  double epsilon;                  /* > 0; default 1e-5 */
+  double momentum;                 /* weight of the previous moving statistic, 0..1; default 0.9. PyTorch's is 1 minus this */
+  int32_t cumulative;              /* 1: the plain average of all batches instead of the moving average; default 0 */
+  int32_t scale;                   /* learn gamma ("weight", starts at 1); default 1 */
+  int32_t shift;                   /* learn beta ("bias", starts at 0); default 1 */
+  int32_t biased_moving_variance;  /* 1: the moving variance takes the biased batch variance; default 0: n/(n-1) times it */
+  int32_t count_nonfinite_batches; /* 1: a batch with a NaN or infinity enters the moving statistics like any other; default 0: it is
+                                      skipped and counted in "num_batches_skipped" */
+  int32_t normalize_with;          /* while training: MARTLET_NORMALIZE_WITH_BATCH (default) or _MOVING (frozen) */
+  int32_t updates_moving;          /* training moves the moving statistics; default 1 */
+  int32_t trains_scale_shift;      /* training changes gamma and beta; default 1 */
+} martlet_batch_norm_options;
+#define MARTLET_BATCH_NORM_OPTIONS_INIT { sizeof(martlet_batch_norm_options), 1e-5, 0.9, 0, 1, 1, 0, 0, 0, 1, 1 }
+/* Normalises each channel (last axis) over the rest of the batch; at inference with the moving (or population) statistics
+ * "running_mean" (starts at 0) and "running_var" (starts at 1). Training needs 2 or more values a channel. */
+martlet_status martlet_graph_batch_norm(martlet_graph *graph, const char *name, martlet_node input,
+                                        const martlet_batch_norm_options *options, martlet_node *out);
+
+/* One of MARTLET_SIGMOID, MARTLET_TANH, MARTLET_RELU. */
+martlet_status martlet_graph_activation(martlet_graph *graph, const char *name, martlet_node input, int32_t activation,
+                                        martlet_node *out);
+/* Over the last axis. As the last layer of a model trained with MARTLET_LOSS_CROSS_ENTROPY it is taken together with the loss. */
+martlet_status martlet_graph_softmax(martlet_graph *graph, const char *name, martlet_node input, martlet_node *out);
+/* While training, each element is zero with probability rate (0 <= rate < 1), else divided by 1 - rate; at inference the identity. */
+martlet_status martlet_graph_dropout(martlet_graph *graph, const char *name, martlet_node input, double rate, martlet_node *out);
+/* [rows, a, b, ...] to [rows, a*b*...]. */
+martlet_status martlet_graph_flatten(martlet_graph *graph, const char *name, martlet_node input, martlet_node *out);
+/* Brings raw features to mean 0 and deviation 1 with statistics fitted once by martlet_model_fit_input_normalization:
+ * (x - mean) / sqrt(variance + epsilon); a feature that never varies becomes 0. Before fitting, the identity. epsilon >= 0. */
+martlet_status martlet_graph_input_normalization(martlet_graph *graph, const char *name, martlet_node input, double epsilon,
+                                                 martlet_node *out);
+
+/* ---- Models -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct martlet_model martlet_model;
+
+/* A model of the graph's nodes from inputs to outputs, its parameters drawn from seed. *out is owned; the graph may be destroyed. */
+martlet_status martlet_model_create(martlet_model **out, const martlet_graph *graph, const martlet_node *inputs,
+                                    int32_t input_count, const martlet_node *outputs, int32_t output_count, uint64_t seed);
+/* Another model of the same layers, whose outputs are the outputs of the named layers: parameters and state are shared, both ways. */
+martlet_status martlet_model_create_submodel(martlet_model **out, const martlet_model *model, const char *const *layer_names,
+                                             int32_t count);
+/* An independent copy, parameters, state and switches included. */
+martlet_status martlet_model_clone(martlet_model **out, const martlet_model *model);
+void martlet_model_destroy(martlet_model *model);
+
+/* Inputs and outputs: how many, and the shape of one row of each (*borrowed* until the model is destroyed; dtype float32, data NULL). */
+int32_t martlet_model_input_count(const martlet_model *model);
+int32_t martlet_model_output_count(const martlet_model *model);
+martlet_status martlet_model_input_shape(const martlet_model *model, int32_t index, martlet_view *out);
+martlet_status martlet_model_output_shape(const martlet_model *model, int32_t index, martlet_view *out);
+
+/* Layers in the order they run. */
+typedef struct martlet_layer_info {
+  size_t struct_size;
+  const char *name;                        /* borrowed until the model is destroyed */
+  const char *kind;                        /* "dense", "batch_norm", "sigmoid", ... ; lasts for the process */
+  int64_t parameter_count;                 /* numbers that training may change */
+  int64_t state_count;                     /* numbers kept beside them: moving statistics */
+  int64_t output_shape[MARTLET_MAX_RANK];  /* of one row */
+  int32_t output_rank;
+  int32_t reserved;
+} martlet_layer_info;
+int32_t martlet_model_layer_count(const martlet_model *model);
+/* info->struct_size must be set. */
+martlet_status martlet_model_layer_at(const martlet_model *model, int32_t index, martlet_layer_info *info);
+/* The architecture with all options as JSON (what martlet_model_save writes). buffer is *caller's memory* of capacity bytes and may be
+ * NULL if capacity is 0; *out_length is the length without the closing NUL. Where it does not fit, nothing is written to
+ * buffer, *out_length is set, and the status is MARTLET_OK. */
+martlet_status martlet_model_architecture(const martlet_model *model, char *buffer, size_t capacity, size_t *out_length);
+
+/* -- tensors: parameters and state -- */
+enum { MARTLET_PARAMETER = 0, MARTLET_STATE = 1 };
+typedef struct martlet_tensor_info {
+  size_t struct_size;
+  const char *name;      /* "0.weight"; borrowed until the model is destroyed */
+  int32_t kind;          /* MARTLET_PARAMETER or MARTLET_STATE */
+  int32_t trainable;     /* an optimizer changes it */
+  martlet_view value;    /* the memory itself, writable; float32, or int64 for counters (rank 0) */
+  void *gradient;        /* as large as value; NULL for state */
+} martlet_tensor_info;
+int32_t martlet_model_tensor_count(const martlet_model *model);
+/* info->struct_size must be set. */
+martlet_status martlet_model_tensor_at(const martlet_model *model, int32_t index, martlet_tensor_info *info);
+martlet_status martlet_model_tensor_named(const martlet_model *model, const char *name, martlet_tensor_info *info);
+/* Writes count tensors at once; all are checked before the first is written. strict: every tensor of the model must be named
+ * (missing "num_batches_tracked" and "num_batches_skipped" count as 0). */
+martlet_status martlet_model_set_tensors(martlet_model *model, const char *const *names, const martlet_array *values,
+                                         int32_t count, int32_t strict);
+/* Whether optimizers change the named parameter. Kept with the model. */
+martlet_status martlet_model_set_trainable(martlet_model *model, const char *tensor_name, int32_t trainable);
+
+/* -- batch norm's switches; kept with the model -- */
+typedef struct martlet_batch_norm_switches {
+  size_t struct_size;
+  int32_t normalize_with;     /* while training: MARTLET_NORMALIZE_WITH_BATCH or MARTLET_NORMALIZE_WITH_MOVING */
+  int32_t updates_moving;     /* training moves the moving statistics */
+  int32_t trains_scale_shift; /* training changes gamma and beta */
+  int32_t reserved;
+} martlet_batch_norm_switches;
+/* out->struct_size must be set. layer_name NULL in _set: every batch norm of the model. */
+martlet_status martlet_model_batch_norm_switches(const martlet_model *model, const char *layer_name,
+                                                 martlet_batch_norm_switches *out);
+martlet_status martlet_model_set_batch_norm_switches(martlet_model *model, const char *layer_name,
+                                                     const martlet_batch_norm_switches *switches);
+/* Replaces every batch norm's moving statistics by the exact ones of its inputs over a whole data set, layer by layer, the layers before
+ * it at inference with their exact statistics: the result does not depend on batch_size (beyond float32 rounding). */
+martlet_status martlet_model_update_population_statistics(martlet_model *model, const martlet_array *inputs,
+                                                          int32_t input_count, int64_t batch_size);
+/* Fits every InputNormalization layer on a whole data set in one exact pass each. */
+martlet_status martlet_model_fit_input_normalization(martlet_model *model, const martlet_array *inputs, int32_t input_count,
+                                                     int64_t batch_size);
+
+/* -- running -- */
+/* Inference over any number of rows, batch_size at a time (0: chosen). outputs: *caller's memory*, [rows, ...] float32 each. Any number
+ * of threads may call this on one model at once. A row's result does not depend on the rows beside it. No rows: success. */
+martlet_status martlet_model_predict(const martlet_model *model, const martlet_array *inputs, int32_t input_count,
+                                     int64_t batch_size, const martlet_array *outputs, int32_t output_count);
+/* One batch by hand. training: 1 keeps what backward needs, uses batch statistics, drops out and moves the moving statistics. */
+martlet_status martlet_model_forward(martlet_model *model, const martlet_array *inputs, int32_t input_count, int32_t training);
+/* Output of the last forward. *Borrowed* until the next forward, backward, trainer step or destroy. */
+martlet_status martlet_model_output(const martlet_model *model, int32_t index, martlet_view *out);
+/* Gradients of the last training forward, given dL/d(output) of each output. accumulate: 0 overwrites the parameters' gradients, 1 adds.
+ * MARTLET_INVALID_STATE if the last forward was not in training or was already used. */
+martlet_status martlet_model_backward(martlet_model *model, const martlet_array *grad_outputs, int32_t output_count,
+                                      int32_t accumulate);
+/* dL/d(input) after backward. *Borrowed* as martlet_model_output. */
+martlet_status martlet_model_input_gradient(const martlet_model *model, int32_t index, martlet_view *out);
+/* What one batch runs: the steps, what was fused, and bytes, as text for people. buffer as in martlet_model_architecture. */
+martlet_status martlet_model_plan(const martlet_model *model, int64_t batch_size, int32_t training, char *buffer,
+                                  size_t capacity, size_t *out_length);
+
+/* -- files: safetensors, the architecture as JSON in its metadata -- */
+/* Written beside path, synced, renamed: path holds the old file or the new one, never a part. */
+martlet_status martlet_model_save(const martlet_model *model, const char *path);
+/* MARTLET_IO_ERROR if it cannot be read, MARTLET_CORRUPT_FILE if it is not a whole Martlet model. *out is owned. */
+martlet_status martlet_model_load(martlet_model **out, const char *path);
+
+/* ---- Losses and optimizers --------------------------------------------------------------------------------------------- */
+
+enum {
+  MARTLET_LOSS_CROSS_ENTROPY = 0,       /* logits [rows, classes]; labels [rows] of integers, or probabilities [rows, classes] */
+  MARTLET_LOSS_MEAN_SQUARED_ERROR = 1,  /* output and target of one shape; mean over all elements */
+  MARTLET_LOSS_BINARY_CROSS_ENTROPY = 2 /* logits and targets in 0..1 of one shape; mean over all elements */
+};
+/* Mean loss over the rows; out_correct (may be NULL): rows predicted right; gradient (may be NULL): dL/d(output), its shape. */
+martlet_status martlet_loss(int32_t kind, const martlet_array *output, const martlet_array *target, double *out_loss,
+                            int64_t *out_correct, const martlet_array *gradient);
+
+enum { MARTLET_SGD = 0, MARTLET_ADAM = 1, MARTLET_ADAMW = 2 };
+typedef struct martlet_optimizer_options {
+  size_t struct_size;
+  int32_t kind;                      /* default MARTLET_SGD */
+  int32_t nesterov;                  /* SGD; needs momentum > 0; default 0 */
+  double learning_rate;              /* >= 0; default 0.01 */
+  double momentum;                   /* SGD, 0 <= momentum < 1; default 0 */
+  double beta1, beta2;               /* Adam, 0 <= beta < 1; default 0.9, 0.999 */
+  double epsilon;                    /* Adam, > 0; default 1e-8 */
+  double weight_decay;               /* >= 0; default 0. SGD and Adam add it to the gradient, AdamW shrinks the weight */
+  int32_t decays_scale_shift_bias;   /* default 0: weights only */
+  int32_t reserved;                  /* 0 */
+} martlet_optimizer_options;
+#define MARTLET_OPTIMIZER_OPTIONS_INIT { sizeof(martlet_optimizer_options), 0, 0, 0.01, 0.0, 0.9, 0.999, 1e-8, 0.0, 0, 0 }
+
+/* An optimizer for loops by hand: it holds on to the model's parameters (the model may be destroyed before it). *out is owned. */
+typedef struct martlet_optimizer martlet_optimizer;
+martlet_status martlet_optimizer_create(martlet_optimizer **out, const martlet_model *model,
+                                        const martlet_optimizer_options *options);
+void martlet_optimizer_destroy(martlet_optimizer *optimizer);
+/* One update of every trainable parameter from its gradient. */
+martlet_status martlet_optimizer_step(martlet_optimizer *optimizer);
+double martlet_optimizer_learning_rate(const martlet_optimizer *optimizer); /* NaN for NULL */
+martlet_status martlet_optimizer_set_learning_rate(martlet_optimizer *optimizer, double learning_rate);
+
+/* ---- Training ------------------------------------------------------------------------------------------------------------ */
+
+/* A model in training: loss, optimizer state, random state. It holds on to the model (which may be destroyed before it). */
+typedef struct martlet_trainer martlet_trainer;
+/* optimizer NULL: the defaults. seed: dropout and shuffling. */
+martlet_status martlet_trainer_create(martlet_trainer **out, martlet_model *model, int32_t loss,
+                                      const martlet_optimizer_options *optimizer, uint64_t seed);
+void martlet_trainer_destroy(martlet_trainer *trainer);
+double martlet_trainer_learning_rate(const martlet_trainer *trainer); /* NaN for NULL */
+martlet_status martlet_trainer_set_learning_rate(martlet_trainer *trainer, double learning_rate);
+
+typedef struct martlet_result {
+  double loss;     /* mean over the rows */
+  int64_t correct; /* rows predicted right (0 for MARTLET_LOSS_MEAN_SQUARED_ERROR) */
+  int64_t rows;
+} martlet_result;
+
+/* One step on one batch: forward, loss, backward, update. out (may be NULL): before the update. Allocates nothing after the first call of
+ * a batch size. targets: one for each output. */
+martlet_status martlet_trainer_step(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
+                                    const martlet_array *targets, int32_t target_count, martlet_result *out);
+/* Loss and hits at inference; changes nothing. */
+martlet_status martlet_trainer_evaluate(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
+                                        const martlet_array *targets, int32_t target_count, int64_t batch_size,
+                                        martlet_result *out);
+
+enum { MARTLET_EVENT_STEP = 0, MARTLET_EVENT_EPOCH = 1 };
+typedef struct martlet_training_event {
+  int32_t kind;            /* MARTLET_EVENT_STEP after each step, MARTLET_EVENT_EPOCH after each epoch and its validation */
+  int32_t has_validation;  /* validation holds figures (epoch events only) */
+  int64_t epoch, epochs;   /* this one, from 0; how many */
+  int64_t step, steps;     /* steps done in this fit; in all its epochs */
+  martlet_result training; /* of this step, or the whole epoch */
+  martlet_result validation;
+} martlet_training_event;
+/* On the calling thread. Non-zero stops after this step: the fit returns MARTLET_CANCELLED and the model stays usable. The callback may
+ * call martlet_trainer_evaluate and martlet_trainer_set_learning_rate on this trainer and martlet_model_predict on its model. */
+typedef int32_t (*martlet_training_callback)(const martlet_training_event *event, void *payload);
+
+typedef struct martlet_fit_options {
+  size_t struct_size;
+  int64_t epochs;     /* >= 0; default 1 */
+  int64_t batch_size; /* >= 1; default 32 */
+  int32_t shuffle;    /* a new order each epoch; default 1 */
+  int32_t drop_last;  /* leave out a last batch that is not full; default 0 */
+  uint64_t seed;      /* of the order; default 0 */
+  const martlet_array *validation_inputs;  /* as many as the model's inputs, or NULL */
+  const martlet_array *validation_targets; /* as many as its outputs, or NULL */
+  martlet_training_callback callback;      /* may be NULL */
+  void *payload;                           /* handed to the callback */
+} martlet_fit_options;
+#define MARTLET_FIT_OPTIONS_INIT { sizeof(martlet_fit_options), 1, 32, 1, 0, 0, NULL, NULL, NULL, NULL }
+/* Whole epochs: shuffling, batching and steps inside the library. out (may be NULL): the last epoch's training figures.
+ * A last batch of one row under batch norm is refused before anything changes (drop_last, or another batch size, mends it). */
+martlet_status martlet_trainer_fit(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
+                                   const martlet_array *targets, int32_t target_count, const martlet_fit_options *options,
+                                   martlet_result *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MARTLET_H */

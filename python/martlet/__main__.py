@@ -1,0 +1,52 @@
+"""``python -m martlet``: what is installed, what a file holds, and the comparison."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from . import MartletError, __version__, available_isas, isa, load, num_threads
+from ._library import path
+
+
+def _info(options: argparse.Namespace) -> int:
+    print(f"martlet {__version__}")
+    print(f"library: {path()}")
+    print(f"instruction set: {isa()} (available: {', '.join(available_isas())})")
+    print(f"threads: {num_threads()}")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    print(load(options.file).summary())
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m martlet", description="Batch-normalised neural networks on the CPU.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    comparison = commands.add_parser("compare", help="train the same networks with and without batch norm")
+    commands.add_parser("info", help="version, library, instruction set, threads").set_defaults(run=_info)
+    show = commands.add_parser("show", help="the layers of a saved model")
+    show.add_argument("file")
+    show.set_defaults(run=_show)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["compare"]:
+        from . import compare
+
+        compare.add_arguments(comparison)
+        comparison.set_defaults(run=compare.main)
+    options = parser.parse_args(given)
+    try:
+        return int(options.run(options))
+    except MartletError as error:
+        print(f"martlet: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nmartlet: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

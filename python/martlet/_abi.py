@@ -1,0 +1,360 @@
+"""The C API as one table: what ``include/martlet.h`` declares, in ctypes' words.
+
+Constants, then structs, then functions, each in the header's order and under the header's names (constants without their
+``MARTLET_``). ``tests/test_abi.py`` compares all of it with the header and with a C compiler's layout.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+from typing import Any
+
+from ._errors import raise_for_status
+
+# ---- Constants ---------------------------------------------------------------------------------------------------------
+
+ABI_VERSION = 1
+MAX_RANK = 16
+
+OK = 0
+INVALID_ARGUMENT = 1
+SHAPE_MISMATCH = 2
+INVALID_STATE = 3
+UNSUPPORTED = 4
+IO_ERROR = 5
+CORRUPT_FILE = 6
+OUT_OF_MEMORY = 7
+CANCELLED = 8
+INTERNAL_ERROR = 9
+
+FLOAT32, FLOAT64, INT32, INT64, UINT8 = range(5)
+
+ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM = range(6)
+NEGATE, ABSOLUTE, SQUARE, SQUARE_ROOT, EXPONENTIAL, LOGARITHM = range(6)
+IDENTITY, SIGMOID, TANH, RELU = range(4)
+SUM, MEAN, REDUCE_MAXIMUM, REDUCE_MINIMUM = range(4)
+ALL_AXES = 2**31 - 1
+
+GLOROT_UNIFORM, GLOROT_NORMAL, HE_UNIFORM, HE_NORMAL, NORMAL, ZEROS, CONSTANT = range(7)
+NORMALIZE_WITH_BATCH, NORMALIZE_WITH_MOVING = range(2)
+PARAMETER, STATE = range(2)
+
+LOSS_CROSS_ENTROPY, LOSS_MEAN_SQUARED_ERROR, LOSS_BINARY_CROSS_ENTROPY = range(3)
+SGD, ADAM, ADAMW = range(3)
+EVENT_STEP, EVENT_EPOCH = range(2)
+
+# ---- Structs -----------------------------------------------------------------------------------------------------------
+
+
+class martlet_array(ctypes.Structure):
+    _fields_ = [
+        ("data", c_void_p),
+        ("shape", POINTER(c_int64)),
+        ("strides", POINTER(c_int64)),
+        ("rank", c_int32),
+        ("dtype", c_int32),
+    ]
+
+
+class martlet_view(ctypes.Structure):
+    _fields_ = [
+        ("data", c_void_p),
+        ("shape", c_int64 * MAX_RANK),
+        ("strides", c_int64 * MAX_RANK),
+        ("rank", c_int32),
+        ("dtype", c_int32),
+    ]
+
+
+class martlet_initializer(ctypes.Structure):
+    _fields_ = [("kind", c_int32), ("reserved", c_int32), ("value", c_double)]
+
+
+class martlet_dense_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("bias", c_int32),
+        ("reserved", c_int32),
+        ("weight_initializer", martlet_initializer),
+        ("bias_initializer", martlet_initializer),
+    ]
+
+
+class martlet_batch_norm_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("epsilon", c_double),
+        ("momentum", c_double),
+        ("cumulative", c_int32),
+        ("scale", c_int32),
+        ("shift", c_int32),
+        ("biased_moving_variance", c_int32),
+        ("count_nonfinite_batches", c_int32),
+        ("normalize_with", c_int32),
+        ("updates_moving", c_int32),
+        ("trains_scale_shift", c_int32),
+    ]
+
+
+class martlet_layer_info(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("name", c_char_p),
+        ("kind", c_char_p),
+        ("parameter_count", c_int64),
+        ("state_count", c_int64),
+        ("output_shape", c_int64 * MAX_RANK),
+        ("output_rank", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class martlet_tensor_info(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("name", c_char_p),
+        ("kind", c_int32),
+        ("trainable", c_int32),
+        ("value", martlet_view),
+        ("gradient", c_void_p),
+    ]
+
+
+class martlet_batch_norm_switches(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("normalize_with", c_int32),
+        ("updates_moving", c_int32),
+        ("trains_scale_shift", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class martlet_optimizer_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("kind", c_int32),
+        ("nesterov", c_int32),
+        ("learning_rate", c_double),
+        ("momentum", c_double),
+        ("beta1", c_double),
+        ("beta2", c_double),
+        ("epsilon", c_double),
+        ("weight_decay", c_double),
+        ("decays_scale_shift_bias", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class martlet_result(ctypes.Structure):
+    _fields_ = [("loss", c_double), ("correct", c_int64), ("rows", c_int64)]
+
+
+class martlet_training_event(ctypes.Structure):
+    _fields_ = [
+        ("kind", c_int32),
+        ("has_validation", c_int32),
+        ("epoch", c_int64),
+        ("epochs", c_int64),
+        ("step", c_int64),
+        ("steps", c_int64),
+        ("training", martlet_result),
+        ("validation", martlet_result),
+    ]
+
+
+martlet_training_callback = ctypes.CFUNCTYPE(c_int32, POINTER(martlet_training_event), c_void_p)
+
+
+class martlet_fit_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("epochs", c_int64),
+        ("batch_size", c_int64),
+        ("shuffle", c_int32),
+        ("drop_last", c_int32),
+        ("seed", c_uint64),
+        ("validation_inputs", POINTER(martlet_array)),
+        ("validation_targets", POINTER(martlet_array)),
+        ("callback", martlet_training_callback),
+        ("payload", c_void_p),
+    ]
+
+
+#: Structs whose layout both sides must agree on.
+STRUCTS: tuple[type[ctypes.Structure], ...] = (
+    martlet_array,
+    martlet_view,
+    martlet_initializer,
+    martlet_dense_options,
+    martlet_batch_norm_options,
+    martlet_layer_info,
+    martlet_tensor_info,
+    martlet_batch_norm_switches,
+    martlet_optimizer_options,
+    martlet_result,
+    martlet_training_event,
+    martlet_fit_options,
+)
+
+
+# Handles: incomplete structs, so that ctypes refuses one kind where another is expected.
+class martlet_tensor(ctypes.Structure):
+    pass
+
+
+class martlet_statistics(ctypes.Structure):
+    pass
+
+
+class martlet_graph(ctypes.Structure):
+    pass
+
+
+class martlet_model(ctypes.Structure):
+    pass
+
+
+class martlet_optimizer(ctypes.Structure):
+    pass
+
+
+class martlet_trainer(ctypes.Structure):
+    pass
+
+
+HANDLES: tuple[type[ctypes.Structure], ...] = (
+    martlet_tensor,
+    martlet_statistics,
+    martlet_graph,
+    martlet_model,
+    martlet_optimizer,
+    martlet_trainer,
+)
+
+# ---- Functions ---------------------------------------------------------------------------------------------------------
+
+Signature = tuple[Any, tuple[Any, ...], Any]
+
+
+def _status(*arguments: Any) -> Signature:
+    """A function that can fail: its error is raised."""
+    return c_int32, arguments, raise_for_status
+
+
+def _plain(result: Any, *arguments: Any) -> Signature:
+    """A function that cannot fail."""
+    return result, arguments, None
+
+
+_array = POINTER(martlet_array)
+_view = POINTER(martlet_view)
+_shape = POINTER(c_int64)
+_names = POINTER(c_char_p)
+_length = POINTER(c_size_t)
+_node = POINTER(c_int32)
+_result = POINTER(martlet_result)
+_tensor = POINTER(martlet_tensor)
+_statistics = POINTER(martlet_statistics)
+_graph = POINTER(martlet_graph)
+_model = POINTER(martlet_model)
+_optimizer = POINTER(martlet_optimizer)
+_trainer = POINTER(martlet_trainer)
+
+#: Name -> (restype, argtypes, errcheck).
+FUNCTIONS: dict[str, Signature] = {
+    # Version, status, machine
+    "martlet_abi_version": _plain(c_int32),
+    "martlet_version": _plain(c_char_p),
+    "martlet_last_error_message": _plain(c_char_p),
+    "martlet_status_name": _plain(c_char_p, c_int32),
+    "martlet_isa": _status(POINTER(c_char_p)),
+    "martlet_available_isa_count": _plain(c_int32),
+    "martlet_available_isa": _plain(c_char_p, c_int32),
+    "martlet_set_num_threads": _status(c_int32),
+    "martlet_num_threads": _plain(c_int32),
+    # Tensors
+    "martlet_tensor_create": _status(POINTER(_tensor), _array),
+    "martlet_tensor_create_filled": _status(POINTER(_tensor), c_int32, _shape, c_float),
+    "martlet_tensor_destroy": _plain(None, _tensor),
+    "martlet_tensor_view": _status(_tensor, _view),
+    "martlet_tensor_get": _status(_tensor, _shape, POINTER(c_float)),
+    "martlet_tensor_set": _status(_tensor, _shape, c_float),
+    "martlet_tensor_reshape": _status(POINTER(_tensor), _tensor, c_int32, _shape),
+    "martlet_tensor_binary": _status(POINTER(_tensor), c_int32, _tensor, _tensor),
+    "martlet_tensor_unary": _status(POINTER(_tensor), c_int32, _tensor),
+    "martlet_tensor_activation": _status(POINTER(_tensor), c_int32, _tensor),
+    "martlet_tensor_softmax": _status(POINTER(_tensor), _tensor),
+    "martlet_tensor_matmul": _status(POINTER(_tensor), _tensor, _tensor, c_int32, c_int32),
+    "martlet_tensor_reduce": _status(POINTER(_tensor), c_int32, _tensor, c_int32),
+    # Batch normalisation as a function
+    "martlet_batch_norm": _status(_array, c_int32, c_double, _array, _array, _array, _array, _array, _array, _array),
+    "martlet_batch_norm_gradients": _status(
+        _array, c_int32, c_double, _array, _array, _array, c_int32, _array, _array, _array, _array
+    ),
+    "martlet_statistics_create": _status(POINTER(_statistics), c_int64),
+    "martlet_statistics_destroy": _plain(None, _statistics),
+    "martlet_statistics_add": _status(_statistics, _array, c_int32),
+    "martlet_statistics_read": _status(_statistics, c_int32, _array, _array, POINTER(c_int64)),
+    # Graphs
+    "martlet_graph_create": _status(POINTER(_graph)),
+    "martlet_graph_destroy": _plain(None, _graph),
+    "martlet_graph_input": _status(_graph, c_char_p, c_int32, _shape, _node),
+    "martlet_graph_dense": _status(_graph, c_char_p, c_int32, c_int64, POINTER(martlet_dense_options), _node),
+    "martlet_graph_batch_norm": _status(_graph, c_char_p, c_int32, POINTER(martlet_batch_norm_options), _node),
+    "martlet_graph_activation": _status(_graph, c_char_p, c_int32, c_int32, _node),
+    "martlet_graph_softmax": _status(_graph, c_char_p, c_int32, _node),
+    "martlet_graph_dropout": _status(_graph, c_char_p, c_int32, c_double, _node),
+    "martlet_graph_flatten": _status(_graph, c_char_p, c_int32, _node),
+    "martlet_graph_input_normalization": _status(_graph, c_char_p, c_int32, c_double, _node),
+    # Models
+    "martlet_model_create": _status(POINTER(_model), _graph, _node, c_int32, _node, c_int32, c_uint64),
+    "martlet_model_create_submodel": _status(POINTER(_model), _model, _names, c_int32),
+    "martlet_model_clone": _status(POINTER(_model), _model),
+    "martlet_model_destroy": _plain(None, _model),
+    "martlet_model_input_count": _plain(c_int32, _model),
+    "martlet_model_output_count": _plain(c_int32, _model),
+    "martlet_model_input_shape": _status(_model, c_int32, _view),
+    "martlet_model_output_shape": _status(_model, c_int32, _view),
+    "martlet_model_layer_count": _plain(c_int32, _model),
+    "martlet_model_layer_at": _status(_model, c_int32, POINTER(martlet_layer_info)),
+    "martlet_model_architecture": _status(_model, c_char_p, c_size_t, _length),
+    "martlet_model_tensor_count": _plain(c_int32, _model),
+    "martlet_model_tensor_at": _status(_model, c_int32, POINTER(martlet_tensor_info)),
+    "martlet_model_tensor_named": _status(_model, c_char_p, POINTER(martlet_tensor_info)),
+    "martlet_model_set_tensors": _status(_model, _names, _array, c_int32, c_int32),
+    "martlet_model_set_trainable": _status(_model, c_char_p, c_int32),
+    "martlet_model_batch_norm_switches": _status(_model, c_char_p, POINTER(martlet_batch_norm_switches)),
+    "martlet_model_set_batch_norm_switches": _status(_model, c_char_p, POINTER(martlet_batch_norm_switches)),
+    "martlet_model_update_population_statistics": _status(_model, _array, c_int32, c_int64),
+    "martlet_model_fit_input_normalization": _status(_model, _array, c_int32, c_int64),
+    "martlet_model_predict": _status(_model, _array, c_int32, c_int64, _array, c_int32),
+    "martlet_model_forward": _status(_model, _array, c_int32, c_int32),
+    "martlet_model_output": _status(_model, c_int32, _view),
+    "martlet_model_backward": _status(_model, _array, c_int32, c_int32),
+    "martlet_model_input_gradient": _status(_model, c_int32, _view),
+    "martlet_model_plan": _status(_model, c_int64, c_int32, c_char_p, c_size_t, _length),
+    "martlet_model_save": _status(_model, c_char_p),
+    "martlet_model_load": _status(POINTER(_model), c_char_p),
+    # Losses and optimizers
+    "martlet_loss": _status(c_int32, _array, _array, POINTER(c_double), POINTER(c_int64), _array),
+    "martlet_optimizer_create": _status(POINTER(_optimizer), _model, POINTER(martlet_optimizer_options)),
+    "martlet_optimizer_destroy": _plain(None, _optimizer),
+    "martlet_optimizer_step": _status(_optimizer),
+    "martlet_optimizer_learning_rate": _plain(c_double, _optimizer),
+    "martlet_optimizer_set_learning_rate": _status(_optimizer, c_double),
+    # Training
+    "martlet_trainer_create": _status(POINTER(_trainer), _model, c_int32, POINTER(martlet_optimizer_options), c_uint64),
+    "martlet_trainer_destroy": _plain(None, _trainer),
+    "martlet_trainer_learning_rate": _plain(c_double, _trainer),
+    "martlet_trainer_set_learning_rate": _status(_trainer, c_double),
+    "martlet_trainer_step": _status(_trainer, _array, c_int32, _array, c_int32, _result),
+    "martlet_trainer_evaluate": _status(_trainer, _array, c_int32, _array, c_int32, c_int64, _result),
+    "martlet_trainer_fit": _status(_trainer, _array, c_int32, _array, c_int32, POINTER(martlet_fit_options), _result),
+}
+
+
+def sized(struct: type[Any], **fields: Any) -> Any:
+    """A struct with its ``struct_size`` set, and the given fields; the rest is zero."""
+    return struct(struct_size=ctypes.sizeof(struct), **fields)

@@ -1,0 +1,88 @@
+"""Checked conversion of plain arguments: ctypes would cut a large number to size, or stop a text at a NUL, silently."""
+
+from __future__ import annotations
+
+import ctypes
+import operator
+import os
+from typing import Any
+
+from ._errors import InvalidArgumentError
+
+INT32_MAX = 2**31 - 1
+INT64_MAX = 2**63 - 1
+UINT64_MAX = 2**64 - 1
+
+
+def integer(value: Any, name: str, minimum: int = 0, maximum: int = INT64_MAX) -> int:
+    """``value`` as an int in ``minimum ... maximum``."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise InvalidArgumentError(f"{name} must be a whole number; got {value!r} ({type(value).__name__})")
+    if not minimum <= number <= maximum:
+        limit = f"at least {minimum}" if number < minimum else f"at most {maximum}"
+        raise InvalidArgumentError(f"{name} must be {limit}; got {number}")
+    return number
+
+
+def real(value: Any, name: str) -> float:
+    """``value`` as a float; ranges are the library's to check."""
+    if not isinstance(value, (str, bytes)):
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise InvalidArgumentError(f"{name} must be a number; got {value!r} ({type(value).__name__})")
+
+
+def flag(value: Any, name: str) -> int:
+    """``value`` as 0 or 1: a bool, 0 or 1, NumPy's included."""
+    if (isinstance(value, int) or type(value).__name__ in ("bool_", "bool")) and value in (0, 1):
+        return int(value)
+    raise InvalidArgumentError(f"{name} must be True or False; got {value!r} ({type(value).__name__})")
+
+
+def text(value: Any, name: str) -> bytes:
+    """``value`` as UTF-8 without a NUL inside."""
+    if not isinstance(value, str):
+        raise InvalidArgumentError(f"{name} must be a str; got {value!r} ({type(value).__name__})")
+    if "\0" in value:
+        raise InvalidArgumentError(f"{name} must not hold a NUL character; got {value!r}")
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgumentError(f"{name} must be text that UTF-8 can hold; got {value!r}") from None
+
+
+def file_path(value: Any, name: str = "path") -> bytes:
+    """``value`` (str, bytes or path object) as the file system's bytes."""
+    try:
+        path = os.fsencode(value)
+    except TypeError:
+        raise InvalidArgumentError(
+            f"{name} must be a str, bytes or path object; got {value!r} ({type(value).__name__})"
+        ) from None
+    if b"\0" in path:
+        raise InvalidArgumentError(f"{name} must not hold a NUL character; got {value!r}")
+    return path
+
+
+def one_of(value: Any, name: str, choices: dict[str, int]) -> int:
+    """The number that stands for one of the names."""
+    if not isinstance(value, str) or value not in choices:
+        known = ", ".join(repr(choice) for choice in choices)
+        raise InvalidArgumentError(f"{name} must be one of {known}; got {value!r}")
+    return choices[value]
+
+
+def shape(value: Any, name: str = "shape") -> Any:
+    """A tuple of dimensions (or a single one) as a C array; its length is the rank."""
+    try:
+        dimensions = tuple(value)
+    except TypeError:
+        dimensions = (value,)
+    checked = [integer(dimension, f"{name}[{axis}]") for axis, dimension in enumerate(dimensions)]
+    return (ctypes.c_int64 * len(checked))(*checked)

@@ -1,0 +1,193 @@
+"""Between NumPy arrays and ``martlet_array``: the caller's memory in place where it can be, a conversion where it cannot."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _abi
+from ._errors import DTypeError, InvalidArgumentError, ShapeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Union
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[Any]
+    #: One array, or a list of them for a model of several inputs or outputs.
+    Arrays = Union[ArrayLike, Sequence[ArrayLike]]
+else:  # types cost import time and are not needed to run
+    Array = Arrays = Any
+
+_CODES: dict[np.dtype[Any], int] = {
+    np.dtype(np.float32): _abi.FLOAT32,
+    np.dtype(np.float64): _abi.FLOAT64,
+    np.dtype(np.int32): _abi.INT32,
+    np.dtype(np.int64): _abi.INT64,
+    np.dtype(np.uint8): _abi.UINT8,
+}
+_DTYPES: dict[int, np.dtype[Any]] = {code: dtype for dtype, code in _CODES.items()}
+
+#: Dtypes the library does not read, and one it does that holds all their values.
+_WIDER: dict[np.dtype[Any], Any] = {
+    np.dtype(np.bool_): np.uint8,
+    np.dtype(np.float16): np.float32,
+    np.dtype(np.int8): np.int32,
+    np.dtype(np.int16): np.int32,
+    np.dtype(np.uint16): np.int32,
+    np.dtype(np.uint32): np.int64,
+}
+
+
+def as_array(value: Arrays, name: str) -> Array:
+    """``value`` as an array of a dtype the library reads, without a copy where that is possible.
+
+    float32, float64, int32, int64 and uint8 pass as they are, with any strides; bool, float16 and the smaller integers are
+    converted to one that holds all their values, ``long double`` is rounded to float64, uint64 must fit int64.
+
+    Raises
+    ------
+    DTypeError
+        Complex numbers, objects, text, dates, records, masked arrays.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"{name} is a masked array; its mask would be lost. Fill it first: {name}.filled(...)")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InvalidArgumentError(f"{name} is not an array of numbers: {error}") from None
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype not in _CODES:
+        array = _converted(array, name)
+    size = array.itemsize
+    if not array.flags.aligned or any(stride % size for stride in array.strides):
+        array = array.copy()
+    return array
+
+
+def _converted(array: Array, name: str) -> Array:
+    wider = _WIDER.get(array.dtype)
+    if wider is not None:
+        return array.astype(wider)
+    if array.dtype.kind == "f":
+        return array.astype(np.float64)
+    if array.dtype.kind in "iu":  # platforms have several names for one integer
+        if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+            raise DTypeError(f"{name} holds unsigned integers beyond int64's range; convert it to float64")
+        return array.astype(np.int64)
+    if array.dtype.kind == "O":
+        remedy = "make it a plain array of numbers, for example with np.asarray(x, dtype=np.float32)"
+    elif array.dtype.kind == "c":
+        remedy = "pass real and imaginary parts as two arrays"
+    else:
+        remedy = "convert it to float32"
+    raise DTypeError(f"{name} has dtype {array.dtype}; expected real numbers (float32 is read in place). Please {remedy}.")
+
+
+_pointer = ctypes.POINTER(_abi.martlet_array)
+_extents = ctypes.POINTER(ctypes.c_int64)
+
+
+class Described:
+    """Arrays beside the C structs that describe them; holds everything the structs point to."""
+
+    __slots__ = ("_as_parameter_", "_kept", "arrays")
+
+    def __init__(self, arrays: Sequence[Array]) -> None:
+        self.arrays = list(arrays)
+        self._kept: list[Any] = []
+        structs = (_abi.martlet_array * len(arrays))()
+        for struct, array in zip(structs, self.arrays):
+            self._describe(struct, array)
+        self._kept.append(structs)
+        self._as_parameter_ = ctypes.cast(structs, _pointer)
+
+    def _describe(self, struct: _abi.martlet_array, array: Array) -> None:
+        rank = array.ndim
+        extents = (ctypes.c_int64 * (2 * rank))(*array.shape, *[stride // array.itemsize for stride in array.strides])
+        address = ctypes.addressof(extents)
+        self._kept.append(extents)
+        struct.data = array.ctypes.data if array.size else None
+        struct.rank = rank
+        struct.dtype = _CODES[array.dtype]
+        if rank:
+            struct.shape = ctypes.cast(address, _extents)
+            if not array.flags.c_contiguous:
+                struct.strides = ctypes.cast(address + 8 * rank, _extents)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+
+def describe(value: ArrayLike, name: str) -> Described:
+    """One input array, described."""
+    return Described([as_array(value, name)])
+
+
+def describe_optional(value: ArrayLike | None, name: str) -> Described | None:
+    """One input array that may be left out."""
+    return None if value is None else describe(value, name)
+
+
+def describe_all(value: Arrays, count: int, name: str) -> Described:
+    """``count`` input arrays: the array itself for one, a list or tuple of that many for several."""
+    if count == 1:
+        return Described([as_array(value, name)])
+    if not isinstance(value, (list, tuple)):
+        raise InvalidArgumentError(f"{name} must be a list of {count} arrays; got a {type(value).__name__}")
+    if len(value) != count:
+        raise InvalidArgumentError(f"{name} must be a list of {count} arrays; got {len(value)}")
+    return Described([as_array(item, f"{name}[{index}]") for index, item in enumerate(value)])
+
+
+def rows_of(described: Described, name: str) -> int:
+    """The first dimension of the first array."""
+    array = described.arrays[0]
+    if array.ndim == 0:
+        raise ShapeError(f"{name} has shape []; expected a batch, whose first axis counts the rows")
+    return int(array.shape[0])
+
+
+class _Memory:
+    """Memory of the library as NumPy's array interface sees it; holds its owner."""
+
+    __slots__ = ("__array_interface__", "owner")
+
+    def __init__(self, owner: object, interface: dict[str, Any]) -> None:
+        self.owner = owner
+        self.__array_interface__ = interface
+
+
+def view(source: _abi.martlet_view, owner: object, data: int | None = None) -> Array:
+    """A writable array on the library's memory, which keeps ``owner`` alive.
+
+    data: another address of the same shape and strides (a gradient beside its value).
+    """
+    dtype = _DTYPES[source.dtype]
+    shape = tuple(source.shape[: source.rank])
+    address = source.data if data is None else data
+    if not address or 0 in shape:
+        return np.empty(shape, dtype)
+    interface = {
+        "version": 3,
+        "shape": shape,
+        "typestr": dtype.str,
+        "data": (address, False),
+        "strides": tuple(stride * dtype.itemsize for stride in source.strides[: source.rank]),
+    }
+    return np.asarray(_Memory(owner, interface))
+
+
+def described_output(shape: tuple[int, ...], out: Array | None = None, name: str = "out") -> Described:
+    """A new float32 array that the library will fill, or the caller's own, checked."""
+    if out is None:
+        return Described([np.empty(shape, np.float32)])
+    if not isinstance(out, np.ndarray) or out.dtype != np.float32 or not out.flags.c_contiguous or not out.flags.writeable:
+        raise InvalidArgumentError(f"{name} must be a writable, contiguous NumPy array of float32")
+    if out.shape != shape:
+        raise ShapeError(f"{name} has shape {list(out.shape)}; expected {list(shape)}")
+    return Described([out])

@@ -1,0 +1,81 @@
+"""A model's tensors, by name: parameters, gradients, state."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import _abi, _arguments
+from ._array import Array, Described, as_array, view
+from ._errors import InvalidArgumentError
+from ._handle import Owner
+from ._library import library
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class LoadResult(NamedTuple):
+    """What ``load_state_dict`` met: the model's tensors that were not given, and given ones that the model does not have."""
+
+    missing: list[str]
+    unexpected: list[str]
+
+
+class NamedTensor(NamedTuple):
+    """One tensor of a model, as views of the memory itself."""
+
+    name: str
+    is_parameter: bool
+    trainable: bool
+    value: Array
+    gradient: Array | None
+
+
+def tensors(owner: Owner) -> list[NamedTensor]:
+    """Every tensor of the model, in its order."""
+    loaded = library()
+    found = []
+    info = _abi.sized(_abi.martlet_tensor_info)
+    for index in range(loaded.martlet_model_tensor_count(owner)):
+        loaded.martlet_model_tensor_at(owner, index, ctypes.byref(info))
+        found.append(
+            NamedTensor(
+                info.name.decode(),
+                info.kind == _abi.PARAMETER,
+                bool(info.trainable),
+                view(info.value, owner),
+                view(info.value, owner, info.gradient) if info.gradient else None,
+            )
+        )
+    return found
+
+
+def set_tensors(owner: Owner, values: Mapping[str, ArrayLike], strict: bool) -> LoadResult:
+    """Writes the tensors, all or none."""
+    if not isinstance(values, Mapping):
+        raise InvalidArgumentError(f"state_dict must map names to arrays; got a {type(values).__name__}")
+    own = [tensor.name for tensor in tensors(owner)]
+    known = set(own)
+    unexpected = [name for name in values if name not in known]
+    missing = [name for name in own if name not in values]
+    given = {name: value for name, value in values.items() if strict or name in known}
+    arrays = Described([as_array(value, f"state_dict[{name!r}]") for name, value in given.items()])
+    library().martlet_model_set_tensors(owner, names(given), arrays, len(given), int(strict))
+    return LoadResult(missing, unexpected)
+
+
+def names(values: Iterable[str]) -> Any:
+    """Texts as a C array of strings."""
+    encoded = [_arguments.text(name, "name") for name in values]
+    return (ctypes.c_char_p * len(encoded))(*encoded)
+
+
+def text_of(function: Any, *arguments: Any) -> str:
+    """The text of a function that ends in (buffer, capacity, *out_length)."""
+    length = ctypes.c_size_t()
+    function(*arguments, None, 0, ctypes.byref(length))
+    buffer = ctypes.create_string_buffer(length.value + 1)
+    function(*arguments, buffer, length.value + 1, ctypes.byref(length))
+    return buffer.value.decode("utf-8", "replace")

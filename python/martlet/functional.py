@@ -1,0 +1,299 @@
+"""Plain functions on arrays: batch normalisation, its gradients, exact statistics, losses."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from . import _abi, _arguments
+from ._array import Array, Described, as_array, describe, describe_optional, described_output
+from ._errors import InvalidArgumentError, ShapeError
+from ._handle import Owner
+from ._library import library
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+LOSSES = {
+    "cross_entropy": _abi.LOSS_CROSS_ENTROPY,
+    "mse": _abi.LOSS_MEAN_SQUARED_ERROR,
+    "bce": _abi.LOSS_BINARY_CROSS_ENTROPY,
+}
+
+
+class Normalized(NamedTuple):
+    """A normalised array and the statistics it was normalised with."""
+
+    y: Array
+    mean: Array
+    variance: Array
+
+
+class BatchNormGradients(NamedTuple):
+    """Gradients of :func:`batch_norm`."""
+
+    grad_input: Array
+    grad_scale: Array
+    grad_shift: Array
+
+
+class PopulationStatistics(NamedTuple):
+    """Exact statistics of a whole data set, one mean and variance per channel, each over ``count`` values."""
+
+    mean: Array
+    variance: Array
+    count: int  # type: ignore[assignment]  # hides tuple.count
+
+
+class Loss(NamedTuple):
+    """A loss: the mean over the rows, the rows predicted right, and ``dL/d(output)``."""
+
+    loss: float
+    correct: int
+    gradient: Array
+
+
+def _channels(x: Array, channel_axis: int, name: str = "x") -> int:
+    if channel_axis not in (-1, 1):
+        raise InvalidArgumentError(f"channel_axis must be -1 (last) or 1 (channels first); got {channel_axis!r}")
+    if x.ndim < 2 and not (x.ndim == 1 and channel_axis == -1):
+        raise ShapeError(f"{name} has shape {list(x.shape)}; expected [rows, channels] or more axes")
+    return int(x.shape[channel_axis])
+
+
+def batch_norm_with_statistics(
+    x: ArrayLike,
+    scale: ArrayLike | None = None,
+    shift: ArrayLike | None = None,
+    mean: ArrayLike | None = None,
+    variance: ArrayLike | None = None,
+    *,
+    epsilon: float = 1e-5,
+    channel_axis: int = -1,
+    out: Array | None = None,
+) -> Normalized:
+    """:func:`batch_norm`, with the statistics used (float64), which :func:`batch_norm_gradients` takes.
+
+    Returns
+    -------
+    Normalized
+        ``y``, ``mean``, ``variance``.
+    """
+    source = describe(x, "x")
+    array = source.arrays[0]
+    channels = _channels(array, channel_axis)
+    y = described_output(array.shape, out)
+    if out is not None and np.may_share_memory(array, out) and array is not out and not _same_memory(array, out):
+        raise InvalidArgumentError("out overlaps x without being x itself; pass x, or an array of its own")
+    used_mean, used_variance = np.full(channels, np.nan), np.full(channels, np.nan)
+    library().martlet_batch_norm(
+        source,
+        channel_axis,
+        _arguments.real(epsilon, "epsilon"),
+        describe_optional(scale, "scale"),
+        describe_optional(shift, "shift"),
+        describe_optional(mean, "mean"),
+        describe_optional(variance, "variance"),
+        y,
+        Described([used_mean]),
+        Described([used_variance]),
+    )
+    return Normalized(y.arrays[0], used_mean, used_variance)
+
+
+def _same_memory(a: Array, b: Array) -> bool:
+    return a.ctypes.data == b.ctypes.data and a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype
+
+
+def batch_norm(
+    x: ArrayLike,
+    scale: ArrayLike | None = None,
+    shift: ArrayLike | None = None,
+    mean: ArrayLike | None = None,
+    variance: ArrayLike | None = None,
+    *,
+    epsilon: float = 1e-5,
+    channel_axis: int = -1,
+    out: Array | None = None,
+) -> Array:
+    """Batch normalisation of an array: ``y = scale · (x − mean) / √(variance + epsilon) + shift``, per channel.
+
+    Parameters
+    ----------
+    x : array
+        ``[rows, C]`` or with more axes; any real dtype and strides.
+    scale, shift : array, optional
+        ``[C]``; 1 and 0 if left out.
+    mean, variance : array, optional
+        ``[C]``. Left out (both), the batch's own are computed: the variance is the biased one.
+    epsilon : float, optional
+        Above 0.
+    channel_axis : {-1, 1}, optional
+        Where the channels are: last, or first after the rows.
+    out : array, optional
+        Contiguous float32 of the shape of ``x`` that receives ``y``; may be ``x`` itself.
+
+    Returns
+    -------
+    array
+        float32, the shape of ``x``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Own statistics were asked for of one value per channel.
+
+    Examples
+    --------
+    >>> import martlet
+    >>> martlet.batch_norm([[1.0, 5.0], [3.0, 9.0]], scale=[1.0, 2.0]).round(3)
+    array([[-1., -2.],
+           [ 1.,  2.]], dtype=float32)
+    """
+    return batch_norm_with_statistics(x, scale, shift, mean, variance, epsilon=epsilon, channel_axis=channel_axis, out=out).y
+
+
+def batch_norm_gradients(
+    x: ArrayLike,
+    grad_output: ArrayLike,
+    scale: ArrayLike | None = None,
+    *,
+    mean: ArrayLike,
+    variance: ArrayLike,
+    statistics_are_constant: bool = False,
+    epsilon: float = 1e-5,
+    channel_axis: int = -1,
+) -> BatchNormGradients:
+    """Gradients of :func:`batch_norm`, given ``grad_output = dL/dy``.
+
+    Parameters
+    ----------
+    x, scale, epsilon, channel_axis
+        As in the forward call.
+    grad_output : array
+        The shape of ``x``.
+    mean, variance : array
+        What the forward call used (:func:`batch_norm_with_statistics` gives them).
+    statistics_are_constant : bool, optional
+        Whether they were given from outside, not computed from ``x``.
+
+    Returns
+    -------
+    BatchNormGradients
+        ``grad_input`` (the shape of ``x``), ``grad_scale``, ``grad_shift`` (``[C]``), float32.
+
+    Examples
+    --------
+    >>> import numpy as np, martlet
+    >>> x = np.array([[1.0], [2.0], [4.0]])
+    >>> y, mean, variance = martlet.batch_norm_with_statistics(x)
+    >>> gradients = martlet.batch_norm_gradients(x, [[1.0], [0.0], [0.0]], mean=mean, variance=variance)
+    >>> gradients.grad_shift
+    array([1.], dtype=float32)
+    """
+    source = describe(x, "x")
+    array = source.arrays[0]
+    channels = _channels(array, channel_axis)
+    outputs = [described_output(array.shape), described_output((channels,)), described_output((channels,))]
+    library().martlet_batch_norm_gradients(
+        source,
+        channel_axis,
+        _arguments.real(epsilon, "epsilon"),
+        describe_optional(scale, "scale"),
+        describe(mean, "mean"),
+        describe(variance, "variance"),
+        _arguments.flag(statistics_are_constant, "statistics_are_constant"),
+        describe(grad_output, "grad_output"),
+        *outputs,
+    )
+    return BatchNormGradients(*(output.arrays[0] for output in outputs))
+
+
+def population_statistics(
+    data: ArrayLike | Iterable[ArrayLike], *, channel_axis: int = -1, unbiased: bool = False
+) -> PopulationStatistics:
+    """Exact mean and variance of each channel over a whole data set.
+
+    The mean of the pooled values and their variance, between-batch variance included: how the data was cut into batches does
+    not matter.
+
+    Parameters
+    ----------
+    data : array, or iterable of arrays
+        The data set at once, or batch by batch (a generator will do).
+    channel_axis : {-1, 1}, optional
+        Where the channels are.
+    unbiased : bool, optional
+        Whether the variance divides by n − 1 (the paper's inference step) instead of by n.
+
+    Returns
+    -------
+    PopulationStatistics
+        ``mean``, ``variance`` (float64, ``[C]``), ``count``.
+
+    Examples
+    --------
+    >>> import martlet
+    >>> martlet.population_statistics([[1.0], [2.0], [6.0]], unbiased=True)
+    PopulationStatistics(mean=array([3.]), variance=array([7.]), count=3)
+    """
+    owner: Owner | None = None
+    channels = 0
+    for batch in _batches(data):
+        source = describe(batch, "data")
+        if owner is None:
+            channels = _channels(source.arrays[0], channel_axis, "data")
+            out = ctypes.POINTER(_abi.martlet_statistics)()
+            library().martlet_statistics_create(ctypes.byref(out), channels)
+            owner = Owner(out, library().martlet_statistics_destroy)
+        library().martlet_statistics_add(owner, source, channel_axis)
+    if owner is None:
+        raise InvalidArgumentError("data holds no batch; expected at least one")
+    mean, variance = np.empty(channels), np.empty(channels)
+    count = ctypes.c_int64()
+    wanted = _arguments.flag(unbiased, "unbiased")
+    library().martlet_statistics_read(owner, wanted, Described([mean]), Described([variance]), ctypes.byref(count))
+    return PopulationStatistics(mean, variance, count.value)
+
+
+def _batches(data: Any) -> Iterable[Any]:
+    """An array or nested lists: one batch. Anything else that can be iterated: batches."""
+    if hasattr(data, "__array__"):
+        return (data,)
+    if isinstance(data, (list, tuple)):
+        return data if data and all(hasattr(item, "__array__") for item in data) else (data,)
+    return data if isinstance(data, Iterable) else (data,)
+
+
+def loss(kind: str, output: ArrayLike, target: ArrayLike) -> Loss:
+    """A loss with its gradient.
+
+    Parameters
+    ----------
+    kind : {"cross_entropy", "mse", "bce"}
+        Softmax cross-entropy of logits ``[rows, classes]`` against integer labels ``[rows]`` or probabilities
+        ``[rows, classes]``; mean squared error; binary cross-entropy of logits against targets in 0 … 1 of the same shape.
+    output, target : array
+
+    Returns
+    -------
+    Loss
+        ``loss``, ``correct`` (0 for ``"mse"``), ``gradient`` (the shape of ``output``).
+
+    Examples
+    --------
+    >>> import martlet
+    >>> martlet.loss("mse", [[1.0, 2.0]], [[1.0, 0.0]])
+    Loss(loss=2.0, correct=0, gradient=array([[0., 2.]], dtype=float32))
+    """
+    code = _arguments.one_of(kind, "kind", LOSSES)
+    array = as_array(output, "output")
+    gradient = described_output(array.shape)
+    value, correct = ctypes.c_double(), ctypes.c_int64()
+    library().martlet_loss(
+        code, Described([array]), describe(target, "target"), ctypes.byref(value), ctypes.byref(correct), gradient
+    )
+    return Loss(value.value, correct.value, gradient.arrays[0])

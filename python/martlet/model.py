@@ -1,0 +1,375 @@
+"""Models: made of layers, run, opened up, kept in files."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import _abi, _arguments, _restore
+from ._array import Array, Arrays, Described, describe_all, described_output, rows_of, view
+from ._errors import InvalidArgumentError
+from ._handle import Handle, Owner, Self
+from ._library import library
+from ._tensors import LoadResult, names, set_tensors, tensors, text_of
+from .graph import Input, Node, build
+from .layers import Layer
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class Model(Handle):
+    """A network from inputs to outputs: what it is, its parameters and its state.
+
+    Parameters
+    ----------
+    inputs, outputs : node or list of nodes
+        Made by :func:`Input` and by applying layers.
+    seed : int, optional
+        Parameters are drawn from it.
+
+    Notes
+    -----
+    ``net(x)``, :meth:`predict` and reading may be done on many threads at once; anything that changes the model, on one at a
+    time. A model with several inputs or outputs takes and gives lists of arrays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from martlet import BatchNorm, Dense, Input, Model, Sigmoid
+    >>> x = Input((784,))
+    >>> hidden = Sigmoid()(BatchNorm()(Dense(100)(x)))
+    >>> net = Model(x, Dense(10)(hidden), seed=1)
+    >>> net(np.zeros((2, 784))).shape
+    (2, 10)
+    """
+
+    def __init__(self, inputs: Node | Sequence[Node], outputs: Node | Sequence[Node], seed: int = 0) -> None:
+        owner, layers = build(_nodes(inputs, "inputs"), _nodes(outputs, "outputs"), seed)
+        self._adopt(owner, layers)
+
+    def _adopt(self, owner: Owner, layers: list[tuple[str, Layer]] | None = None) -> None:
+        """Takes over a model of the library; its layers are made from its architecture where they are not given."""
+        if layers is None:
+            layers = _restore.layers(owner)
+        for _, layer in layers:
+            if layer._model is not None:
+                raise InvalidArgumentError(f"{layer!r} is part of another model already; make a new layer, or clone that model")
+        self._owner = owner
+        self._input_count = int(library().martlet_model_input_count(owner))
+        self._output_count = int(library().martlet_model_output_count(owner))
+        self._layers = dict(layers)
+        for name, layer in layers:
+            layer._bind(self, name)
+
+    # -- what it is --
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Its layers, in the order they run."""
+        return list(self._layers.values())
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name."""
+        try:
+            return self._layers[name]
+        except KeyError:
+            known = ", ".join(repr(known) for known in self._layers)
+            raise InvalidArgumentError(f"the model has no layer named {name!r}; it has {known}") from None
+
+    @property
+    def input_shapes(self) -> list[tuple[int, ...]]:
+        """The shape of one row of each input."""
+        return self._shapes("martlet_model_input_shape", self._input_count)
+
+    @property
+    def output_shapes(self) -> list[tuple[int, ...]]:
+        """The shape of one row of each output."""
+        return self._shapes("martlet_model_output_shape", self._output_count)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one row of the first input."""
+        return self.input_shapes[0]
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of one row of the first output."""
+        return self.output_shapes[0]
+
+    def _shapes(self, function: str, count: int) -> list[tuple[int, ...]]:
+        found = []
+        for index in range(count):
+            out = _abi.martlet_view()
+            getattr(library(), function)(self._open(), index, ctypes.byref(out))
+            found.append(tuple(out.shape[: out.rank]))
+        return found
+
+    @property
+    def architecture(self) -> str:
+        """The layers with all their options as JSON, as :meth:`save` writes it."""
+        return text_of(library().martlet_model_architecture, self._open())
+
+    def summary(self) -> str:
+        """A table of the layers for people: name, kind, shape of one row, numbers learned and kept."""
+        return _restore.summary(self._open())
+
+    def plan(self, batch_size: int, *, training: bool) -> str:
+        """What one batch runs, for people: the steps, what was fused, bytes."""
+        size = _arguments.integer(batch_size, "batch_size", 1)
+        return text_of(library().martlet_model_plan, self._open(), size, _arguments.flag(training, "training"))
+
+    # -- running --
+
+    def __call__(self, x: Arrays) -> Any:
+        """:meth:`predict`."""
+        return self.predict(x)
+
+    def predict(self, x: Arrays, *, batch_size: int | None = None) -> Any:
+        """The outputs at inference, for any number of rows.
+
+        Parameters
+        ----------
+        x : array, or list of arrays for a model of several inputs
+            ``[rows, ...]`` each.
+        batch_size : int, optional
+            Rows computed at a time; chosen if left out. A row's result does not depend on it.
+
+        Returns
+        -------
+        array, or list of arrays for a model of several outputs
+            float32, ``[rows, ...]`` each.
+        """
+        owner = self._open()
+        inputs = describe_all(x, self._input_count, "x")
+        size = 0 if batch_size is None else _arguments.integer(batch_size, "batch_size", 1)
+        rows = rows_of(inputs, "x")
+        outputs = [described_output((rows, *shape)).arrays[0] for shape in self.output_shapes]
+        library().martlet_model_predict(owner, inputs, len(inputs), size, Described(outputs), len(outputs))
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def forward(self, x: Arrays, *, training: bool) -> Any:
+        """One batch by hand.
+
+        ``training=True`` normalises with the batch's own statistics, drops out, moves the moving statistics and keeps what
+        :meth:`backward` needs. Returns new arrays.
+        """
+        owner = self._open()
+        inputs = describe_all(x, self._input_count, "x")
+        library().martlet_model_forward(owner, inputs, len(inputs), _arguments.flag(training, "training"))
+        return self._copies("martlet_model_output", self._output_count)
+
+    def backward(self, grad_output: Arrays, *, accumulate: bool = False) -> Any:
+        """Gradients of the last training :meth:`forward`, given ``dL/d(output)``.
+
+        The parameters' gradients are found in :meth:`gradients`.
+
+        Parameters
+        ----------
+        grad_output : array, or list of arrays for a model of several outputs
+            The shape of the output.
+        accumulate : bool, optional
+            Whether to add to the parameters' gradients instead of overwriting them.
+
+        Returns
+        -------
+        array, or list of arrays for a model of several inputs
+            ``dL/d(input)``.
+
+        Raises
+        ------
+        InvalidStateError
+            The last forward was not in training, or was already used.
+        """
+        owner = self._open()
+        given = describe_all(grad_output, self._output_count, "grad_output")
+        library().martlet_model_backward(owner, given, len(given), _arguments.flag(accumulate, "accumulate"))
+        return self._copies("martlet_model_input_gradient", self._input_count)
+
+    def _copies(self, function: str, count: int) -> Any:
+        owner = self._open()
+        found = []
+        for index in range(count):
+            out = _abi.martlet_view()
+            getattr(library(), function)(owner, index, ctypes.byref(out))
+            found.append(view(out, owner).copy())
+        return found[0] if count == 1 else found
+
+    # -- parameters and state --
+
+    def parameters(self) -> dict[str, Array]:
+        """Name → the parameter itself: a writable view, without a copy, that keeps the memory alive."""
+        return {tensor.name: tensor.value for tensor in tensors(self._open()) if tensor.is_parameter}
+
+    def gradients(self) -> dict[str, Array]:
+        """Name → the parameter's gradient itself, as :meth:`parameters`."""
+        return {tensor.name: tensor.gradient for tensor in tensors(self._open()) if tensor.gradient is not None}
+
+    def state(self) -> dict[str, Array]:
+        """Name → what is kept beside the parameters (moving statistics), as :meth:`parameters`."""
+        return {tensor.name: tensor.value for tensor in tensors(self._open()) if not tensor.is_parameter}
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of all parameters and state, under the names of PyTorch's state dictionaries (``"0.weight"``)."""
+        return {tensor.name: tensor.value.copy() for tensor in tensors(self._open())}
+
+    def load_state_dict(self, state_dict: Mapping[str, ArrayLike], strict: bool = True) -> LoadResult:
+        """Writes parameters and state: all of them, or (after an error) none.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to array
+            As from :meth:`state_dict`, a safetensors reader, or PyTorch.
+        strict : bool, optional
+            Whether every tensor of the model must be there and no other (batch counters may be missing). Otherwise what
+            is missing stays, and what is unknown is left out.
+        """
+        return set_tensors(self._open(), state_dict, bool(_arguments.flag(strict, "strict")))
+
+    def trainable(self) -> dict[str, bool]:
+        """Parameter name → whether an optimizer changes it."""
+        return {tensor.name: tensor.trainable for tensor in tensors(self._open()) if tensor.is_parameter}
+
+    def set_trainable(self, name: str, trainable: bool) -> None:
+        """Sets whether optimizers change the named parameter, or all parameters of the named layer. Kept with the model."""
+        chosen = [known for known in self.parameters() if known == name or known.startswith(f"{name}.")]
+        value = _arguments.flag(trainable, "trainable")
+        for known in chosen or [name]:
+            library().martlet_model_set_trainable(self._open(), _arguments.text(known, "name"), value)
+
+    def update_population_statistics(self, x: Arrays, *, batch_size: int = 1024) -> None:
+        """Replaces every batch norm's moving statistics by the exact ones of its inputs over the whole data set ``x``.
+
+        Layer by layer, the layers before it at inference with their exact statistics: the result does not depend on
+        ``batch_size``, beyond float32 rounding.
+        """
+        self._over_data(library().martlet_model_update_population_statistics, x, batch_size)
+
+    def fit_input_normalization(self, x: Arrays, *, batch_size: int = 1024) -> None:
+        """Fits every :class:`InputNormalization` layer on the whole data set ``x``, in one exact pass each."""
+        self._over_data(library().martlet_model_fit_input_normalization, x, batch_size)
+
+    def _over_data(self, function: Any, x: Arrays, batch_size: int) -> None:
+        inputs = describe_all(x, self._input_count, "x")
+        function(self._open(), inputs, len(inputs), _arguments.integer(batch_size, "batch_size", 1))
+
+    # -- other models, files --
+
+    def submodel(self, layer_names: str | Sequence[str]) -> Model:
+        """Another model of the same layers whose outputs are those of the named layers; parameters and state are shared."""
+        wanted = [layer_names] if isinstance(layer_names, str) else list(layer_names)
+        out = ctypes.POINTER(_abi.martlet_model)()
+        library().martlet_model_create_submodel(ctypes.byref(out), self._open(), names(wanted), len(wanted))
+        return _adopted(Model, out)
+
+    def clone(self: Self) -> Self:
+        """An independent copy: parameters, state and switches included."""
+        out = ctypes.POINTER(_abi.martlet_model)()
+        library().martlet_model_clone(ctypes.byref(out), self._open())
+        return _adopted(type(self), out)
+
+    def save(self, path: str | bytes | os.PathLike[str]) -> None:
+        """Writes the model to one safetensors file, whole or not at all."""
+        library().martlet_model_save(self._open(), _arguments.file_path(path))
+
+    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
+        copy: Self = self.clone()  # type: ignore[attr-defined]
+        return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model.safetensors")
+            self.save(path)
+            with open(path, "rb") as file:
+                return _unpickled, (type(self), file.read())
+
+    def __repr__(self) -> str:
+        inner = "closed" if self.closed else ", ".join(repr(layer) for layer in self.layers)
+        return f"{type(self).__name__}({inner})"
+
+
+class Sequential(Model):
+    """Layers one after another.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        Layers without a name are named "0", "1", … by their place, as in ``torch.nn.Sequential``. The first item may be an
+        :func:`Input`, instead of ``input_shape``.
+    input_shape : tuple of int, optional
+        The shape of one row.
+    seed : int, optional
+        Parameters are drawn from it.
+
+    Examples
+    --------
+    >>> from martlet import BatchNorm, Dense, Sequential, Sigmoid
+    >>> net = Sequential([Dense(100), BatchNorm(), Sigmoid(), Dense(10)], input_shape=(784,), seed=0)
+    >>> list(net.parameters())
+    ['0.weight', '0.bias', '1.weight', '1.bias', '3.weight', '3.bias']
+    """
+
+    def __init__(self, layers: Sequence[Layer | Node], input_shape: int | Sequence[int] | None = None, seed: int = 0) -> None:
+        items = list(layers)
+        first = items.pop(0) if items and isinstance(items[0], Node) else None
+        assert first is None or isinstance(first, Node)
+        if (first is None) == (input_shape is None):
+            raise InvalidArgumentError(
+                "give the shape of one row once: Sequential([...], input_shape=(784,)) or Sequential([Input((784,)), ...])"
+            )
+        node = start = first if first is not None else Input(input_shape)  # type: ignore[arg-type]
+        for index, layer in enumerate(items):
+            if not isinstance(layer, Layer):
+                raise InvalidArgumentError(f"layers[{index}] must be a layer, like Dense(10); got {layer!r}")
+            node = layer(node)
+        if node is start:
+            raise InvalidArgumentError("layers must hold at least one layer")
+        owner, built = build([start], [node], seed, by_place=True)
+        self._adopt(owner, built)
+
+
+def load(path: str | bytes | os.PathLike[str]) -> Model:
+    """Reads a model from a file that :meth:`Model.save` wrote.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read.
+    CorruptFileError
+        It is not a whole Martlet model.
+    """
+    return _loaded(Model, path)
+
+
+def _loaded(cls: type[Self], path: str | bytes | os.PathLike[str]) -> Self:
+    out = ctypes.POINTER(_abi.martlet_model)()
+    library().martlet_model_load(ctypes.byref(out), _arguments.file_path(path))
+    return _adopted(cls, out)
+
+
+def _adopted(cls: type[Self], pointer: Any) -> Self:
+    model = cls.__new__(cls)
+    model._adopt(Owner(pointer, library().martlet_model_destroy))  # type: ignore[attr-defined]
+    return model
+
+
+def _unpickled(cls: type[Model], contents: bytes) -> Model:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.safetensors")
+        with open(path, "wb") as file:
+            file.write(contents)
+        return _loaded(cls, path)
+
+
+def _nodes(value: Any, name: str) -> list[Node]:
+    found = list(value) if isinstance(value, (list, tuple)) else [value]
+    for item in found:
+        if not isinstance(item, Node):
+            raise InvalidArgumentError(f"{name} must be made by Input(...) and by applying layers; got {item!r}")
+    return found

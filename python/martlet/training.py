@@ -1,0 +1,312 @@
+"""Training: a model with a loss and an optimizer, step by step or for whole epochs."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import _abi, _arguments
+from ._array import Arrays, Described, describe_all
+from ._errors import CancelledError, InvalidArgumentError
+from ._handle import Handle, Owner
+from ._interrupts import Interrupts
+from ._library import library
+from .functional import LOSSES
+from .optimizers import Rule, as_rule
+
+if TYPE_CHECKING:
+    from .model import Model
+    from .progress import Progress
+
+
+class Result(NamedTuple):
+    """Figures over some rows: the mean loss, the rows predicted right, the rows."""
+
+    loss: float
+    correct: int
+    rows: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the rows predicted right; NaN where there were none. Means nothing for ``"mse"``."""
+        return self.correct / self.rows if self.rows else float("nan")
+
+
+class Event(NamedTuple):
+    """What a callback is told: after each step, and after each epoch and its validation."""
+
+    kind: str  #: "step" or "epoch"
+    epoch: int  #: this one, from 0
+    epochs: int
+    step: int  #: steps done in this fit
+    steps: int  #: steps in all its epochs
+    training: Result  #: of this step, or of the whole epoch
+    validation: Result | None  #: of this epoch, where there is validation data
+
+
+class History:
+    """What a fit went through, epoch by epoch.
+
+    Attributes
+    ----------
+    training, validation : list of Result
+        One for each whole epoch.
+    steps : int
+        Steps done.
+    stopped : bool
+        Whether a callback (or Ctrl-C) ended it early.
+    """
+
+    def __init__(self) -> None:
+        self.training: list[Result] = []
+        self.validation: list[Result] = []
+        self.steps = 0
+        self.stopped = False
+
+    @property
+    def loss(self) -> list[float]:
+        """Mean training loss of each epoch."""
+        return [result.loss for result in self.training]
+
+    @property
+    def accuracy(self) -> list[float]:
+        """Training accuracy of each epoch."""
+        return [result.accuracy for result in self.training]
+
+    @property
+    def validation_loss(self) -> list[float]:
+        """Validation loss after each epoch."""
+        return [result.loss for result in self.validation]
+
+    @property
+    def validation_accuracy(self) -> list[float]:
+        """Validation accuracy after each epoch."""
+        return [result.accuracy for result in self.validation]
+
+    def __repr__(self) -> str:
+        last = f", loss={self.loss[-1]:.4f}" if self.training else ""
+        return f"History(epochs={len(self.training)}, steps={self.steps}{last})"
+
+
+#: Told of each event; a true result ends the fit after this step.
+Callback = Callable[[Event], Any]
+
+
+class Trainer(Handle):
+    """A model in training.
+
+    Parameters
+    ----------
+    model : Model
+    loss : {"cross_entropy", "mse", "bce"}, optional
+        See :func:`martlet.loss`.
+    optimizer : SGD, Adam, AdamW or str, optional
+        ``SGD()`` if left out.
+    seed : int, optional
+        Of dropout.
+
+    Attributes
+    ----------
+    history : History
+        Of the last fit, also of one that was interrupted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from martlet import BatchNorm, Dense, SGD, Sequential, Sigmoid, Trainer
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(600, 4)).astype(np.float32)
+    >>> y = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
+    >>> net = Sequential([Dense(16), BatchNorm(), Sigmoid(), Dense(2)], input_shape=(4,), seed=1)
+    >>> trainer = Trainer(net, loss="cross_entropy", optimizer=SGD(learning_rate=1.0))
+    >>> history = trainer.fit(x, y, epochs=40, batch_size=60)
+    >>> trainer.evaluate(x, y).accuracy > 0.9
+    True
+    """
+
+    def __init__(
+        self, model: Model, loss: str = "cross_entropy", optimizer: Rule | str | None = None, *, seed: int = 0
+    ) -> None:
+        code = _arguments.one_of(loss, "loss", LOSSES)
+        options = as_rule("sgd" if optimizer is None else optimizer)._struct()
+        checked = _arguments.integer(seed, "seed", 0, _arguments.UINT64_MAX)
+        out = ctypes.POINTER(_abi.martlet_trainer)()
+        library().martlet_trainer_create(ctypes.byref(out), model._open(), code, ctypes.byref(options), checked)
+        self._owner = Owner(out, library().martlet_trainer_destroy)
+        self.model = model
+        self.history = History()
+
+    @property
+    def learning_rate(self) -> float:
+        """0 or more; may be set between steps and in callbacks."""
+        return float(library().martlet_trainer_learning_rate(self._open()))
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        library().martlet_trainer_set_learning_rate(self._open(), _arguments.real(value, "learning_rate"))
+
+    def _data(self, x: Arrays, y: Arrays, name: str = "") -> tuple[Described, Described]:
+        inputs = describe_all(x, self.model._input_count, f"{name}x")
+        return inputs, describe_all(y, self.model._output_count, f"{name}y")
+
+    def step(self, x: Arrays, y: Arrays) -> Result:
+        """One step on one batch: forward, loss, backward, update. The result is from before the update."""
+        inputs, targets = self._data(x, y)
+        out = _abi.martlet_result()
+        library().martlet_trainer_step(self._open(), inputs, len(inputs), targets, len(targets), ctypes.byref(out))
+        return _result(out)
+
+    def evaluate(self, x: Arrays, y: Arrays, *, batch_size: int | None = None) -> Result:
+        """Loss and hits at inference; changes nothing."""
+        inputs, targets = self._data(x, y)
+        size = 0 if batch_size is None else _arguments.integer(batch_size, "batch_size", 1)
+        out = _abi.martlet_result()
+        library().martlet_trainer_evaluate(self._open(), inputs, len(inputs), targets, len(targets), size, ctypes.byref(out))
+        return _result(out)
+
+    def fit(
+        self,
+        x: Arrays,
+        y: Arrays,
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        validation_data: tuple[Arrays, Arrays] | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+        callbacks: Callback | Sequence[Callback] = (),
+        progress: bool | Progress = False,
+    ) -> History:
+        """Whole epochs; order, batches and steps are the library's work.
+
+        Parameters
+        ----------
+        x, y : array, or lists of arrays for a model of several inputs or outputs
+            All rows, and their targets.
+        epochs, batch_size : int, optional
+        validation_data : (x, y), optional
+            Evaluated after each epoch.
+        shuffle : bool, optional
+            Whether each epoch has a new order of the rows, drawn from ``seed``.
+        seed : int, optional
+        drop_last : bool, optional
+            Whether to leave out a last batch that is not full. (A last batch of one row cannot be normalised.)
+        callbacks : callable or list of callables, optional
+            Each is told every :class:`Event`; a true result ends the fit after this step. May evaluate, predict, and set the
+            learning rate. An exception ends the fit and rises from here.
+        progress : bool or Progress, optional
+            Whether to show a progress bar.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Ctrl-C: after the step in progress; the model is whole and stays usable.
+        """
+        inputs, targets = self._data(x, y)
+        options = _abi.sized(
+            _abi.martlet_fit_options,
+            epochs=_arguments.integer(epochs, "epochs"),
+            batch_size=_arguments.integer(batch_size, "batch_size", 1),
+            shuffle=_arguments.flag(shuffle, "shuffle"),
+            drop_last=_arguments.flag(drop_last, "drop_last"),
+            seed=_arguments.integer(seed, "seed", 0, _arguments.UINT64_MAX),
+        )
+        if validation_data is not None:
+            validation = self._data(*_pair(validation_data), name="validation ")
+            options.validation_inputs, options.validation_targets = (pair._as_parameter_ for pair in validation)
+        watch = _Watch([callbacks] if callable(callbacks) else list(callbacks), progress)
+        self.history = watch.history
+        options.callback = _abi.martlet_training_callback(watch)
+        try:
+            with watch.interrupts:
+                library().martlet_trainer_fit(
+                    self._open(), inputs, len(inputs), targets, len(targets), ctypes.byref(options), None
+                )
+        except CancelledError:
+            if watch.exception is None and not watch.history.stopped:
+                raise
+        finally:
+            watch.close()
+        if watch.exception is not None:
+            raise watch.exception
+        return watch.history
+
+
+class _Watch:
+    """What the library calls after each step. Never raises: an exception is kept for :meth:`Trainer.fit`."""
+
+    def __init__(self, callbacks: list[Callback], progress: bool | Progress) -> None:
+        for callback in callbacks:
+            if not callable(callback):
+                raise InvalidArgumentError(f"callbacks must be callables; got {callback!r}")
+        self.callbacks = callbacks
+        self.history = History()
+        self.interrupts = Interrupts()
+        self.exception: BaseException | None = None
+        self._wants_bar = progress is True
+        self._bar: Progress | None = None if isinstance(progress, bool) else progress
+
+    def __call__(self, pointer: Any, payload: Any) -> int:
+        try:
+            event = pointer.contents
+            self.history.steps = event.step
+            if event.kind == _abi.EVENT_EPOCH:
+                self.history.training.append(_result(event.training))
+                if event.has_validation:
+                    self.history.validation.append(_result(event.validation))
+            elif self._wants_bar or self._bar is not None:
+                self._show(event)
+            if self.callbacks:
+                self._tell(_event(event))
+        except BaseException as error:
+            self.exception = error
+        if self.interrupts.pending or self.exception is not None:
+            self.history.stopped = True
+        return int(self.history.stopped)
+
+    def _tell(self, event: Event) -> None:
+        for callback in self.callbacks:
+            if callback(event):
+                self.history.stopped = True
+
+    def _show(self, event: Any) -> None:
+        if self._bar is None:
+            from .progress import Progress
+
+            self._bar = Progress(event.steps)
+        result = _result(event.training)
+        self._bar.update(event.step, loss=result.loss, accuracy=result.accuracy)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _result(out: Any) -> Result:
+    return Result(out.loss, out.correct, out.rows)
+
+
+def _event(event: Any) -> Event:
+    return Event(
+        "step" if event.kind == _abi.EVENT_STEP else "epoch",
+        event.epoch,
+        event.epochs,
+        event.step,
+        event.steps,
+        _result(event.training),
+        _result(event.validation) if event.has_validation else None,
+    )
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    try:
+        x, y = value
+    except (TypeError, ValueError):
+        raise InvalidArgumentError("validation_data must be a pair (x, y)") from None
+    return x, y

@@ -117,6 +117,8 @@ public final class Model: @unchecked Sendable {
   /// Parameters and state in the layers' order.
   public var variables: [Variable] { network.variables }
   /// Shapes of one row.
+  public var inputCount: Int { inputNodes.count }
+  public var outputCount: Int { outputNodes.count }
   public var inputShapes: [[Int]] { inputNodes.map { network.nodes[$0].shape } }
   public var outputShapes: [[Int]] { outputNodes.map { network.nodes[$0].shape } }
   /// Numbers that training may change.

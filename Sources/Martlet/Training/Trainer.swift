@@ -87,13 +87,13 @@ public final class Trainer {
     return TrainingResult(loss: rows == 0 ? 0 : sum / Double(rows), correct: correct, rows: rows)
   }
 
-  func checkTargets(_ targets: [ArrayView], rows: Int) throws -> [Targets] {
+  func checkTargets(_ targets: [ArrayView], rows: Int, what: String = "targets") throws -> [Targets] {
     guard targets.count == lossModel.outputShapes.count else {
       throw MartletError.shapeMismatch(
-        "targets: one for each of the model's \(lossModel.outputShapes.count) outputs is needed; \(targets.count) came.")
+        "\(what): one for each of the model's \(lossModel.outputShapes.count) outputs is needed; \(targets.count) came.")
     }
     return try targets.enumerated().map { place, array in
-      try Targets(array, loss, rows: rows, outputShape: lossModel.outputShapes[place], argument: "targets[\(place)]")
+      try Targets(array, loss, rows: rows, outputShape: lossModel.outputShapes[place], argument: "\(what)[\(place)]")
     }
   }
 

@@ -367,8 +367,8 @@ def _unpickled(cls: type[Model], contents: bytes) -> Model:
         return _loaded(cls, path)
 
 
-def _nodes(value: Node | Sequence[Node], name: str) -> list[Node]:
-    found = [value] if isinstance(value, Node) else list(value)
+def _nodes(value: Any, name: str) -> list[Node]:
+    found = list(value) if isinstance(value, (list, tuple)) else [value]
     for item in found:
         if not isinstance(item, Node):
             raise InvalidArgumentError(f"{name} must be made by Input(...) and by applying layers; got {item!r}")

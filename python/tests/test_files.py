@@ -91,7 +91,9 @@ def test_another_reader_sees_every_tensor_and_the_architecture(net, batch, path)
     net.save(path)
     found = safetensors.numpy.load_file(path)
     expected = net.state_dict()
-    assert found.keys() == expected.keys()
+    # A counter that other libraries do not know is left out while it says nothing.
+    assert expected.keys() - found.keys() == {"1.num_batches_skipped"}
+    del expected["1.num_batches_skipped"]
     for name, value in expected.items():
         assert found[name].dtype == value.dtype
         assert np.array_equal(found[name], value)
@@ -102,7 +104,7 @@ def test_another_reader_sees_every_tensor_and_the_architecture(net, batch, path)
 
 def test_another_writers_tensors_load(net, batch, path):
     x, _ = batch
-    state = {name: np.ascontiguousarray(value * 2) for name, value in net.state_dict().items()}
+    state = {name: np.array(value * 2, order="C") for name, value in net.state_dict().items()}
     safetensors.numpy.save_file(state, path)
     net.load_state_dict(safetensors.numpy.load_file(path))
     for name, value in net.state_dict().items():

@@ -86,7 +86,8 @@ def test_views_outlive_the_model_and_keep_its_memory(net):
     assert np.array_equal(weight, before + 1)
 
 
-def test_the_librarys_object_goes_with_the_last_reference(net):
+def test_the_librarys_object_goes_with_the_last_reference():
+    net = martlet.Sequential([martlet.Dense(5)], input_shape=(4,))
     owner = weakref.ref(net._owner)
     weight = net.parameters()["0.weight"]
     part = weight[1:]

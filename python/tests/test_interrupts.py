@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -26,25 +27,31 @@ def data(rng):
     return rng.normal(size=(600, 8)).astype(np.float32), rng.integers(0, 2, 600)
 
 
-def interrupt_soon(times=1):
+@contextlib.contextmanager
+def interrupts(times=1):
+    """Sends this process ``times`` SIGINTs, 0.15 s apart; none of them after the block has ended."""
+    done = threading.Event()
+
     def send():
         for _ in range(times):
-            time.sleep(0.15)
-            os.kill(os.getpid(), signal.SIGINT)
+            if not done.wait(0.15):
+                os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=send)
     thread.start()
-    return thread
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_ctrl_c_stops_at_a_step_boundary_and_the_model_stays_usable(data):
     net = network()
     trainer = martlet.Trainer(net)
-    thread = interrupt_soon()
     begun = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), interrupts():
         trainer.fit(*data, epochs=10**7, batch_size=32)
-    thread.join()
     assert time.monotonic() - begun < 5
     steps = trainer.history.steps
     assert trainer.history.stopped
@@ -56,27 +63,22 @@ def test_ctrl_c_stops_at_a_step_boundary_and_the_model_stays_usable(data):
 
 def test_ctrl_c_with_a_busy_callback(data):
     trainer = martlet.Trainer(network())
-    thread = interrupt_soon()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), interrupts():
         trainer.fit(*data, epochs=10**7, batch_size=32, callbacks=lambda event: sum(range(2000)) < 0)
-    thread.join()
 
 
 def test_a_second_ctrl_c_reaches_a_callback_that_hangs(data):
     trainer = martlet.Trainer(network())
-    thread = interrupt_soon(times=2)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), interrupts(times=2):
         trainer.fit(*data, epochs=10**7, batch_size=32, callbacks=lambda event: time.sleep(60))
-    thread.join()
 
 
 def test_a_handler_of_ones_own_is_called_after_the_step(data):
     calls = []
     previous = signal.signal(signal.SIGINT, lambda number, frame: calls.append(number))
     try:
-        thread = interrupt_soon()
-        history = martlet.Trainer(network()).fit(*data, epochs=10**7, batch_size=32)
-        thread.join()
+        with interrupts():
+            history = martlet.Trainer(network()).fit(*data, epochs=10**7, batch_size=32)
     finally:
         signal.signal(signal.SIGINT, previous)
     assert calls == [signal.SIGINT]

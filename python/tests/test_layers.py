@@ -70,8 +70,12 @@ def test_initializers(initializer, check):
 def test_initializers_refuse(arguments):
     with pytest.raises(InvalidArgumentError):
         Initializer(*arguments)
+
+
+@pytest.mark.parametrize("name", ["glorot", "normal", "constant", 3, None])
+def test_initializers_by_name_are_those_without_a_value(name):
     with pytest.raises(InvalidArgumentError):
-        Dense(3, weight_initializer=arguments[0])
+        Dense(3, weight_initializer=name)
 
 
 def test_the_seed_alone_decides_the_weights():

@@ -33,7 +33,7 @@ def test_array_protocol():
 def test_binary_operators(rng):
     a, b = rng.normal(size=(2, 4, 3)).astype(np.float32)
     row = b[0]
-    for x, y in ((a, b), (a, row), (row, a), (a, np.float32(2)), (a, [[2.0]])):
+    for x, y in ((a, b), (a, row), (row, a), (a, np.float32(2)), (a, np.float32([[2.0]]))):
         s, t = Tensor(x), Tensor(y)
         assert np.array_equal((s + t).numpy(), x + y)
         assert np.array_equal((s - t).numpy(), x - y)

@@ -94,10 +94,12 @@ final class BatchNormStep: PlanStep {
 
 extension BatchNorm {
   /// One value has no variance: refused before anything runs.
-  static func check(valuesPerChannel: Int, shape: [Int], what: String, remedy: String) throws {
+  static func check(
+    valuesPerChannel: Int, shape: @autoclosure () -> [Int], what: @autoclosure () -> String, remedy: String
+  ) throws {
     guard valuesPerChannel != 1 else {
       throw MartletError.invalidArgument(
-        "\(what) needs 2 or more values per channel while training; x has shape \(Shape.text(shape)) (1 value per channel), "
+        "\(what()) needs 2 or more values per channel while training; x has shape \(Shape.text(shape())) (1 value per channel), "
           + "whose variance is undefined. \(remedy)")
     }
   }

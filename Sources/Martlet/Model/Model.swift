@@ -11,6 +11,11 @@ public final class Model: @unchecked Sendable {
   let network: Network
   let inputNodes: [Int]
   let outputNodes: [Int]
+  /// Shapes of one row.
+  public let inputShapes: [[Int]]
+  public let outputShapes: [[Int]]
+  public var inputCount: Int { inputNodes.count }
+  public var outputCount: Int { outputNodes.count }
   /// The executors that inference may take; those in use are not here.
   let idleExecutors = Mutex<[Executor]>([])
   /// The executor of loops by hand, and what may be done next with it.
@@ -79,6 +84,8 @@ public final class Model: @unchecked Sendable {
     self.network = network
     inputNodes = inputs
     outputNodes = outputs
+    inputShapes = inputs.map { network.nodes[$0].shape }
+    outputShapes = outputs.map { network.nodes[$0].shape }
     handSeed = seed
   }
 
@@ -116,11 +123,6 @@ public final class Model: @unchecked Sendable {
   public var layers: [ModelLayer] { network.layers }
   /// Parameters and state in the layers' order.
   public var variables: [Variable] { network.variables }
-  /// Shapes of one row.
-  public var inputCount: Int { inputNodes.count }
-  public var outputCount: Int { outputNodes.count }
-  public var inputShapes: [[Int]] { inputNodes.map { network.nodes[$0].shape } }
-  public var outputShapes: [[Int]] { outputNodes.map { network.nodes[$0].shape } }
   /// Numbers that training may change.
   public var parameterCount: Int { variables.filter { $0.kind == .parameter }.reduce(0) { $0 + $1.count } }
 }

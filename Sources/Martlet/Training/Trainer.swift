@@ -18,6 +18,8 @@ public final class Trainer {
   let seed: UInt64
   private var stepCount: UInt64 = 0
   private var memory: StepMemory?
+  /// The targets of the step under way; kept for its memory.
+  private var stepTargets: [Targets] = []
 
   /// - Parameter seed: of dropout and shuffling.
   public init(_ model: Model, loss: Loss, optimizer: OptimizerOptions = .sgd(), seed: UInt64 = 0) throws {
@@ -56,13 +58,14 @@ public final class Trainer {
   @discardableResult
   public func step(_ inputs: [ArrayView], _ targets: [ArrayView]) throws -> TrainingResult {
     let rows = try model.checkInputs(inputs)
-    let checked = try checkTargets(targets, rows: rows)
+    defer { stepTargets.removeAll(keepingCapacity: true) }
+    try checkTargets(targets, rows: rows, into: &stepTargets)
     let memory = try stepMemory(capacity: max(rows, 1))
     try memory.executor.prepare(rows: rows)
     guard rows > 0 else { return TrainingResult() }
     memory.executor.load(inputs, from: 0, count: rows)
-    for (place, target) in checked.enumerated() { target.load(from: 0, count: rows, into: memory.targets[place].base) }
-    return run(memory, checked, rows: rows)
+    for (place, target) in stepTargets.enumerated() { target.load(from: 0, count: rows, into: memory.targets[place].base) }
+    return run(memory, stepTargets, rows: rows)
   }
 
   /// Loss and hits of a whole data set at inference; changes nothing.
@@ -88,12 +91,21 @@ public final class Trainer {
   }
 
   func checkTargets(_ targets: [ArrayView], rows: Int, what: String = "targets") throws -> [Targets] {
+    var checked: [Targets] = []
+    try checkTargets(targets, rows: rows, what: what, into: &checked)
+    return checked
+  }
+
+  private func checkTargets(
+    _ targets: [ArrayView], rows: Int, what: String = "targets", into checked: inout [Targets]
+  ) throws {
     guard targets.count == lossModel.outputShapes.count else {
       throw MartletError.shapeMismatch(
         "\(what): one for each of the model's \(lossModel.outputShapes.count) outputs is needed; \(targets.count) came.")
     }
-    return try targets.enumerated().map { place, array in
-      try Targets(array, loss, rows: rows, outputShape: lossModel.outputShapes[place], argument: "\(what)[\(place)]")
+    for (place, array) in targets.enumerated() {
+      checked.append(
+        try Targets(array, loss, rows: rows, outputShape: lossModel.outputShapes[place], argument: "\(what)[\(place)]"))
     }
   }
 

@@ -8,11 +8,8 @@ enum Baseline: InstructionSet {
   typealias Words = SIMD2<UInt64>
 
   #if arch(arm64)
-    static var tileRows: Int { 6 }
     static var tileVectors: Int { 4 }
   #else
-    // Without three-operand instructions every product needs a register of its own: six rows would spill.
-    static var tileRows: Int { 4 }
     static var tileVectors: Int { 2 }
   #endif
 
@@ -22,11 +19,11 @@ enum Baseline: InstructionSet {
     @inline(__always)
     static func multiplyAdd(_ a: Double64, _ b: Double64, _ c: Double64) -> Double64 { c.addingProduct(a, b) }
   #else
-    // Without the instruction, `addingProduct` would call libm's fmaf once a lane.
+    // Without the instruction, `addingProduct` would call libm's fmaf once a lane. The sum comes first, so that it stays in its register.
     @inline(__always)
-    static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector { a * b + c }
+    static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector { c + a * b }
     @inline(__always)
-    static func multiplyAdd(_ a: Double64, _ b: Double64, _ c: Double64) -> Double64 { a * b + c }
+    static func multiplyAdd(_ a: Double64, _ b: Double64, _ c: Double64) -> Double64 { c + a * b }
   #endif
 
   @inline(__always)

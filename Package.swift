@@ -46,6 +46,8 @@ let package = Package(
       dependencies: ["Martlet", "CMartletShims"],
       linkerSettings: [
         .unsafeFlags(["-static-stdlib"]),
+        // The default linker of the toolchain (gold) keeps protected Swift symbols in the dynamic table, version script or not.
+        .unsafeFlags(["-use-ld=lld"], .when(platforms: [.linux])),
         .unsafeFlags(
           ["-Xlinker", "--version-script=\(exportMap)", "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "now"],
           .when(platforms: [.linux])),

@@ -54,8 +54,11 @@ let package = Package(
     .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
     .executableTarget(
       name: "MartletBenchmarks", dependencies: ["MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"),
-    .target(name: "MartletTestSupport", dependencies: ["Martlet", "MartletRuntime"], path: "Tests/MartletTestSupport"),
-    .target(name: "ReferenceKernels", path: "Tests/ReferenceKernels"),
+    .target(name: "CMartletTestSupport", path: "Tests/CMartletTestSupport"),
+    .target(
+      name: "MartletTestSupport", dependencies: ["CMartletTestSupport", "Martlet", "MartletRuntime"],
+      path: "Tests/MartletTestSupport", swiftSettings: [.unsafeFlags(["-O"])]),
+    .target(name: "ReferenceKernels", path: "Tests/ReferenceKernels", swiftSettings: [kernelFlags]),
     .testTarget(name: "KernelTests", dependencies: ["MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet", "ReferenceKernels", "MartletTestSupport"]),
   ],

@@ -27,3 +27,17 @@ extension Tolerance {
   /// A Float32 result computed in `roundings` rounded steps without cancellation.
   public static func steps(_ roundings: Int) -> Double { Double(roundings) * unitRoundoff * 1.01 }
 }
+
+extension Tolerance {
+  /// A value or gradient that went through `depth` layers with sums of at most `terms` terms: a sum adds at most `terms` roundings, everything
+  /// else of a layer (map, activation, its derivative) at most 8, all of terms no larger than `magnitude`; a factor of 2 for what one layer's
+  /// weights amplify of an earlier one's error.
+  public static func network(depth: Int, terms: Int, magnitude: Double) -> Double {
+    2 * Double(depth * 8 + terms) * unitRoundoff * magnitude
+  }
+}
+
+extension Tolerance {
+  /// Gradients through a normalisation relative to the largest one: six roundings of terms up to twice its size.
+  public static let gradientOfNormalised = 12 * unitRoundoff
+}

@@ -34,9 +34,9 @@ let package = Package(
   targets: [
     .target(name: "CMartletShims", cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
     .target(name: "MartletKernels", swiftSettings: [kernelFlags]),
-    .target(name: "MartletKernelsBaseline", dependencies: ["MartletKernels"], swiftSettings: [kernelFlags]),
-    .target(name: "MartletKernelsAVX2", dependencies: ["MartletKernels"], swiftSettings: avx2),
-    .target(name: "MartletKernelsAVX512", dependencies: ["MartletKernels"], swiftSettings: avx512),
+    .target(name: "MartletKernelsBaseline", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: [kernelFlags]),
+    .target(name: "MartletKernelsAVX2", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: avx2),
+    .target(name: "MartletKernelsAVX512", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: avx512),
     .target(
       name: "MartletRuntime",
       dependencies: ["CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512"]),

@@ -78,7 +78,8 @@ extension ArrayView {
     }
     guard dataType == .float64 || dataType == .float32, isContiguous else {
       throw MartletError(
-        .unsupported, "\(argument): contiguous float64 or float32 is needed; \(dataType.name) with the strides \(strides) came.")
+        .unsupported, "\(argument): contiguous float64 or float32 is needed; \(dataType.name) with the strides \(strides) came."
+      )
     }
   }
 

@@ -113,7 +113,11 @@ public func martlet_model_layer_at(
     filled.name = holder.layerNames[Int(index)]
     filled.kind = kindNames.firstIndex(of: layer.kind).flatMap { kindTexts[$0] }
     for variable in layer.variables {
-      if variable.kind == .parameter { filled.parameter_count += Int64(variable.count) } else { filled.state_count += Int64(variable.count) }
+      if variable.kind == .parameter {
+        filled.parameter_count += Int64(variable.count)
+      } else {
+        filled.state_count += Int64(variable.count)
+      }
     }
     filled.output_rank = Int32(layer.outputShape.count)
     withUnsafeMutableBytes(of: &filled.output_shape) { memory in

@@ -137,7 +137,8 @@ extension FitOptions {
     seed = given.seed
     guard (given.validation_inputs == nil) == (given.validation_targets == nil) else {
       throw MartletError(
-        .invalidArgument, "options.validation_inputs and options.validation_targets come together: give both, or NULL for both.")
+        .invalidArgument, "options.validation_inputs and options.validation_targets come together: give both, or NULL for both."
+      )
     }
     if given.validation_inputs != nil {
       validation = try (

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     #: One array, or a list of them for a model of several inputs or outputs.
     Arrays = Union[ArrayLike, Sequence[ArrayLike]]
+else:  # types cost import time and are not needed to run
+    Array = Arrays = Any
 
 _CODES: dict[np.dtype[Any], int] = {
     np.dtype(np.float32): _abi.FLOAT32,
@@ -86,6 +88,10 @@ def _converted(array: Array, name: str) -> Array:
     raise DTypeError(f"{name} has dtype {array.dtype}; expected real numbers (float32 is read in place). Please {remedy}.")
 
 
+_pointer = ctypes.POINTER(_abi.martlet_array)
+_extents = ctypes.POINTER(ctypes.c_int64)
+
+
 class Described:
     """Arrays beside the C structs that describe them; holds everything the structs point to."""
 
@@ -94,9 +100,11 @@ class Described:
     def __init__(self, arrays: Sequence[Array]) -> None:
         self.arrays = list(arrays)
         self._kept: list[Any] = []
-        self._as_parameter_ = (_abi.martlet_array * len(arrays))()
-        for struct, array in zip(self._as_parameter_, self.arrays):
+        structs = (_abi.martlet_array * len(arrays))()
+        for struct, array in zip(structs, self.arrays):
             self._describe(struct, array)
+        self._kept.append(structs)
+        self._as_parameter_ = ctypes.cast(structs, _pointer)
 
     def _describe(self, struct: _abi.martlet_array, array: Array) -> None:
         rank = array.ndim
@@ -107,9 +115,9 @@ class Described:
         struct.rank = rank
         struct.dtype = _CODES[array.dtype]
         if rank:
-            struct.shape = ctypes.cast(address, ctypes.POINTER(ctypes.c_int64))
+            struct.shape = ctypes.cast(address, _extents)
             if not array.flags.c_contiguous:
-                struct.strides = ctypes.cast(address + 8 * rank, ctypes.POINTER(ctypes.c_int64))
+                struct.strides = ctypes.cast(address + 8 * rank, _extents)
 
     def __len__(self) -> int:
         return len(self.arrays)

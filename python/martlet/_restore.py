@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 from typing import Any
 
 from . import _abi
@@ -62,6 +61,8 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def layers(owner: Owner) -> list[tuple[str, Layer]]:
     """The model's layers made again from its architecture, in the order they run."""
+    import json
+
     described = json.loads(text_of(library().martlet_model_architecture, owner))["layers"]
     return [(entry["name"], _layer(entry["kind"], entry["options"])) for entry in described]
 

@@ -104,13 +104,17 @@ def build(
     taken = {node.layer.name for node in order if node.layer is not None}
     with Graph() as graph:
         for index, node in enumerate(inputs):
-            name = node.name or ("input" if len(inputs) == 1 else f"input_{index + 1}")
+            name = node.name
+            if name is None:
+                name = "input" if len(inputs) == 1 else f"input_{index + 1}"
             numbers[id(node)] = graph.input(name, node.shape or ())
         for place, node in enumerate(order):
             layer = node.layer
             assert layer is not None
             assert node.parent is not None
-            name = layer.name or (str(place) if by_place else _fresh(layer.kind, counts, taken))
+            name = layer.name
+            if name is None:
+                name = str(place) if by_place else _fresh(layer.kind, counts, taken)
             numbers[id(node)] = layer._add(graph, name, numbers[id(node.parent)])
             layers.append((name, layer))
         owner = graph.model([numbers[id(node)] for node in inputs], [numbers[id(node)] for node in outputs], seed)

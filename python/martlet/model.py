@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -280,6 +279,8 @@ class Model(Handle):
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
+        import tempfile
+
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model.safetensors")
             self.save(path)
@@ -341,9 +342,13 @@ def load(path: str | bytes | os.PathLike[str]) -> Model:
     CorruptFileError
         It is not a whole Martlet model.
     """
+    return _loaded(Model, path)
+
+
+def _loaded(cls: type[Self], path: str | bytes | os.PathLike[str]) -> Self:
     out = ctypes.POINTER(_abi.martlet_model)()
     library().martlet_model_load(ctypes.byref(out), _arguments.file_path(path))
-    return _adopted(Model, out)
+    return _adopted(cls, out)
 
 
 def _adopted(cls: type[Self], pointer: Any) -> Self:
@@ -353,17 +358,17 @@ def _adopted(cls: type[Self], pointer: Any) -> Self:
 
 
 def _unpickled(cls: type[Model], contents: bytes) -> Model:
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.safetensors")
         with open(path, "wb") as file:
             file.write(contents)
-        out = ctypes.POINTER(_abi.martlet_model)()
-        library().martlet_model_load(ctypes.byref(out), _arguments.file_path(path))
-    return _adopted(cls, out)
+        return _loaded(cls, path)
 
 
-def _nodes(value: Node | Sequence[Node], name: str) -> list[Node]:
-    found = [value] if isinstance(value, Node) else list(value)
+def _nodes(value: Any, name: str) -> list[Node]:
+    found = list(value) if isinstance(value, (list, tuple)) else [value]
     for item in found:
         if not isinstance(item, Node):
             raise InvalidArgumentError(f"{name} must be made by Input(...) and by applying layers; got {item!r}")

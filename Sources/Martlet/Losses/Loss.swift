@@ -74,7 +74,8 @@ struct Targets {
         let label = array.label(row: row)
         guard label >= 0, label < columns else {
           throw MartletError.invalidArgument(
-            "\(argument()): labels are in 0..<\(columns), the number of classes; row \(row) has \(label == .min ? "another value" : "\(label)").")
+            "\(argument()): labels are in 0..<\(columns), the number of classes; row \(row) has \(label == .min ? "another value" : "\(label)")."
+          )
         }
       }
     } else {
@@ -122,7 +123,8 @@ struct Targets {
     switch loss {
     case .crossEntropy:
       return compute.softmaxCrossEntropy(
-        output, rows: rows, classes: columns, labels: areLabels ? UnsafePointer(memory.assumingMemoryBound(to: Int32.self)) : nil,
+        output, rows: rows, classes: columns,
+        labels: areLabels ? UnsafePointer(memory.assumingMemoryBound(to: Int32.self)) : nil,
         probabilities: areLabels ? nil : values, gradient: gradient, gradientScale: gradientScale, workspace: workspace)
     case .meanSquaredError:
       return compute.meanSquaredError(

@@ -4,7 +4,8 @@ import Synchronization
 
 /// A network with parameters and state, made of a ``Graph`` or a list of layers.
 ///
-/// Training or inference is said in every call; there is no mode. Inference (``predict(_:batchSize:into:)``) may run on many threads at once;
+/// Training or inference is said in every call; there is no mode. Inference (``predict(_:batchSize:into:)``) may run on
+/// many threads at once;
 /// everything else: one thread at a time.
 public final class Model: @unchecked Sendable {
   let network: Network
@@ -33,7 +34,8 @@ public final class Model: @unchecked Sendable {
     guard !outputs.isEmpty else { throw MartletError.invalidArgument("outputs: a model needs at least one output.") }
     guard !inputs.isEmpty else { throw MartletError.invalidArgument("inputs: a model needs at least one input.") }
     for node in inputs where try graph.entry(node, "inputs").layer != nil {
-      throw MartletError.invalidArgument("inputs: node \(node.index) (\"\(try graph.entry(node, "inputs").name)\") is a layer, not an input.")
+      throw MartletError.invalidArgument(
+        "inputs: node \(node.index) (\"\(try graph.entry(node, "inputs").name)\") is a layer, not an input.")
     }
     guard Set(inputs).count == inputs.count else { throw MartletError.invalidArgument("inputs: the same node came twice.") }
     for node in outputs { _ = try graph.entry(node, "outputs") }
@@ -46,7 +48,8 @@ public final class Model: @unchecked Sendable {
     }
     let order = needed.sorted()
     for node in order where graph.nodes[node].layer == nil && !inputs.contains(Graph.Node(index: node)) {
-      throw MartletError.invalidArgument("inputs: the outputs need the input \"\(graph.nodes[node].name)\", which is not among them.")
+      throw MartletError.invalidArgument(
+        "inputs: the outputs need the input \"\(graph.nodes[node].name)\", which is not among them.")
     }
     let position = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
     var layers: [Int: ModelLayer] = [:]
@@ -84,7 +87,8 @@ public final class Model: @unchecked Sendable {
     handSeed = seed
   }
 
-  /// Another model of the same layers, whose outputs are those of the named layers. Parameters and state are shared, both ways.
+  /// Another model of the same layers, whose outputs are those of the named layers. Parameters and state are shared, both
+  /// ways.
   public func submodel(outputs names: [String]) throws -> Model {
     guard !names.isEmpty else { throw MartletError.invalidArgument("layer_names: a model needs at least one output.") }
     let nodes = try names.map { name in

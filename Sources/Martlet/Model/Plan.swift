@@ -3,7 +3,8 @@ import MartletRuntime
 
 /// Made once per (network, outputs, capacity, training or inference). Any batch of at most `capacity` rows runs on it.
 ///
-/// Time, for lifetimes: forward step i runs at i, its backward counterpart at 2·steps − 1 − i; inputs come at −1, and output gradients
+/// Time, for lifetimes: forward step i runs at i, its backward counterpart at 2·steps − 1 − i; inputs come at −1, and
+/// output gradients
 /// between the passes.
 final class Plan {
   let capacity: Int
@@ -47,7 +48,8 @@ final class Plan {
         root[last] = sources[0]
         continue
       }
-      step.title = group.nodes.map { "\(network.nodes[$0].name) \(network.nodes[$0].layer?.kind ?? "")" }.joined(separator: " + ")
+      step.title = group.nodes.map { "\(network.nodes[$0].name) \(network.nodes[$0].layer?.kind ?? "")" }.joined(
+        separator: " + ")
       root[last] = last
       steps.append(step)
       stepNodes.append((sources, last))

@@ -51,9 +51,11 @@ public struct TrainingEvent {
 extension Trainer {
   /// Trains for whole epochs.
   ///
-  /// - Parameter onEvent: called after each step and each epoch, on this thread; false stops the fit there, with the model usable.
+  /// - Parameter onEvent: called after each step and each epoch, on this thread; false stops the fit there, with the model
+  ///   usable.
   /// - Returns: the last epoch's training figures, each step's before its update.
-  /// - Throws: ``MartletError/Kind/cancelled`` if `onEvent` stopped it; errors of what does not fit, before anything changes. That includes a
+  /// - Throws: ``MartletError/Kind/cancelled`` if `onEvent` stopped it; errors of what does not fit, before anything
+  ///   changes. That includes a
   ///   last batch of one row where batch norm needs two.
   @discardableResult
   public func fit(
@@ -74,7 +76,9 @@ extension Trainer {
     let stepsPerEpoch = rows / batchSize + (lastRows > 0 && !options.dropsLast ? 1 : 0)
     guard rows > 0, options.epochs > 0 else { return TrainingResult() }
     let (steps, overflows) = stepsPerEpoch.multipliedReportingOverflow(by: options.epochs)
-    guard !overflows else { throw MartletError.invalidArgument("epochs: \(options.epochs) times \(stepsPerEpoch) steps is too many.") }
+    guard !overflows else {
+      throw MartletError.invalidArgument("epochs: \(options.epochs) times \(stepsPerEpoch) steps is too many.")
+    }
 
     var memory = try stepMemory(capacity: batchSize)
     try memory.executor.prepare(rows: batchSize)

@@ -6,7 +6,8 @@ import MartletRuntime
 ///     let trainer = try Trainer(net, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1))
 ///     let result = try trainer.step(x, labels)
 ///
-/// If an output's last layer is a ``Softmax`` and the loss cross-entropy, the two are taken together: the loss reads the softmax's input, which
+/// If an output's last layer is a ``Softmax`` and the loss cross-entropy, the two are taken together: the loss reads the
+/// softmax's input, which
 /// keeps the gradient exact where a probability rounds to 0 or 1.
 public final class Trainer {
   public let model: Model
@@ -47,7 +48,8 @@ public final class Trainer {
 
   /// One step on one batch: forward, loss, backward, update.
   ///
-  /// The result is of the batch before the update. Allocates nothing after the first call of a batch size. No rows: nothing happens.
+  /// The result is of the batch before the update. Allocates nothing after the first call of a batch size. No rows:
+  /// nothing happens.
   ///
   /// - Parameters:
   ///   - inputs: one array for each of the model's inputs, `[rows, …]`.

@@ -51,7 +51,9 @@ struct ChannelLayout {
     }
     let row = shape.channels * shape.inner
     var merged = 1
-    while row * merged * 2 <= Self.mostMergedColumns && (row * merged % Self.leastWidth != 0 || row * merged < 64) {
+    while row > 0 && row * merged * 2 <= Self.mostMergedColumns
+      && (row * merged % Self.leastWidth != 0 || row * merged < 64)
+    {
       merged *= 2
     }
     columns = row * merged
@@ -115,12 +117,12 @@ struct ChannelGrid {
       let run = min(layout.shape.inner, within.size)
       // Neighbouring channels first: they are neighbours in memory.
       across = Cut(layout.shape.channels, size: max(1, elements / run))
-      let width = min(layout.shape.channels, across.size)
+      let width = max(1, min(layout.shape.channels, across.size))
       along = Cut(layout.shape.outer, size: max(1, elements / (run * width)))
     } else {
       within = Cut(1, size: 1)
       across = Cut(layout.columns, size: columnBlock)
-      let width = min(layout.columns, columnBlock)
+      let width = max(1, min(layout.columns, columnBlock))
       along = Cut(layout.rows, size: max(32, elements / width / 32 * 32))
     }
   }

@@ -25,7 +25,8 @@ extension Compute {
 
   /// `y = activation(map(x))`; `y` may be `x`.
   ///
-  /// Cost: one read, one write.
+  /// Edge cases: a NaN yields NaN (relu keeps it, too); an infinite x yields NaN, as ∞·multiplier +
+  /// ∞·multiplierLow has no value. |x − center| beyond Float32's range counts as infinite. Cost: one read, one write.
   public func applyChannelMap(
     _ map: ChannelMap, _ x: UnsafePointer<Float>, _ shape: ChannelShape, activation: Activation,
     into y: UnsafeMutablePointer<Float>
@@ -77,6 +78,7 @@ struct ChannelPassJob {
   }
 
   func run(on pool: ThreadPool) {
+    if grid.layout.shape.channels * grid.layout.shape.valuesPerChannel == 0 { return }
     var job = self
     withUnsafeMutablePointer(to: &job) { job in
       pool.run(pieces: grid.pieces, job) { job, piece in job.assumingMemoryBound(to: ChannelPassJob.self).pointee.run(piece) }

@@ -21,7 +21,7 @@ extension Compute {
     mean: UnsafeMutablePointer<Double>, variance: UnsafeMutablePointer<Double>, workspace: UnsafeMutableRawPointer
   ) {
     let count = Double(shape.valuesPerChannel)
-    if shape.valuesPerChannel == 0 {
+    if shape.channels * shape.valuesPerChannel == 0 {
       for channel in 0..<shape.channels {
         mean[channel] = .nan
         variance[channel] = .nan

@@ -1,0 +1,25 @@
+# The commands of this repository. `make demo` and `make test` work on a fresh machine with Swift 6.3 and Python 3.9 or newer.
+
+PREFIX ?= /usr/local
+ARGS ?=
+
+.PHONY: demo test library install clean
+
+# Trains the article's networks with and without batch norm on real data; writes a table and a picture.
+demo:
+	@scripts/demo $(ARGS)
+
+# Builds and runs every test of every language, linters included.
+test:
+	@scripts/test
+
+# The shared library, in .build/release.
+library:
+	swift build -c release --product martlet
+
+# Header, library and pkg-config file under PREFIX.
+install: library
+	@scripts/install "$(PREFIX)"
+
+clean:
+	rm -rf .build .venv out

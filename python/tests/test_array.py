@@ -1,0 +1,109 @@
+"""Arrays in: in place where they can be, converted where not, refused where numbers would be lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import martlet
+from martlet import DTypeError, InvalidArgumentError, ShapeError, _abi
+from martlet._array import Described, as_array, describe_all, described_output, rows_of, view
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8"])
+def test_the_librarys_dtypes_pass_in_place(dtype):
+    x = np.arange(6, dtype=dtype).reshape(2, 3)
+    assert as_array(x, "x") is x
+    strided = x.T[::-1]
+    assert np.shares_memory(as_array(strided, "x"), x)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "float16", "int8", "int16", "uint16", "uint32", "uint64", "longdouble", ">f4", ">i8"])
+def test_other_real_dtypes_are_converted_without_loss(dtype):
+    x = np.array([0, 1, 1], dtype)
+    converted = as_array(x, "x")
+    assert converted.dtype.name in ("float32", "float64", "int32", "int64", "uint8")
+    assert converted.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([1j]),
+        np.array(["1"]),
+        np.array([b"1"]),
+        np.array([None]),
+        np.array([object()]),
+        np.array(["2020-01-01"], "datetime64[D]"),
+        np.array([(1, 2)], "i4,i4"),
+        np.ma.masked_array([1.0, 2.0], [True, False]),
+        np.array([2**64 - 1], np.uint64),
+    ],
+)
+def test_what_holds_no_real_numbers_is_refused_by_name(value):
+    with pytest.raises(DTypeError, match="^inputs ") as caught:
+        as_array(value, "inputs")
+    assert isinstance(caught.value, TypeError)
+
+
+def test_ragged_lists_are_refused():
+    with pytest.raises(InvalidArgumentError, match="x is not an array"):
+        as_array([[1.0], [1.0, 2.0]], "x")
+
+
+def test_strides_reach_the_library_in_elements(rng):
+    base = rng.normal(size=(6, 8)).astype(np.float32)
+    for x in (base[::2, ::-3], base.T, base[:, None, :].squeeze(1), np.broadcast_to(base[0], (4, 8)), np.asfortranarray(base)):
+        assert np.array_equal(martlet.Tensor(x).numpy(), x)
+
+
+def test_bytes_that_are_no_whole_elements_apart_are_copied():
+    packed = np.zeros(3, dtype=[("tag", "u1"), ("value", "<f4")])
+    packed["value"] = [1, 2, 3]
+    assert martlet.Tensor(packed["value"]).numpy().tolist() == [1, 2, 3]
+    unaligned = np.frombuffer(b"\0" + np.array([1, 2], np.float32).tobytes(), np.float32, offset=1)
+    assert martlet.Tensor(unaligned).numpy().tolist() == [1, 2]
+
+
+def test_contiguous_arrays_have_no_strides_and_empty_ones_no_data():
+    described = Described([np.zeros((2, 3), np.float32)])
+    struct = described._as_parameter_[0]
+    assert not struct.strides
+    assert (struct.rank, struct.dtype, struct.shape[1]) == (2, _abi.FLOAT32, 3)
+    described = Described([np.zeros((0, 3), np.float32)])
+    assert described._as_parameter_[0].data is None
+
+
+def test_several_inputs_are_a_list_of_that_many():
+    assert len(describe_all([[1.0], [2.0]], 2, "x")) == 2
+    with pytest.raises(InvalidArgumentError, match="x must be a list of 2 arrays; got 3"):
+        describe_all([[1.0]] * 3, 2, "x")
+    with pytest.raises(InvalidArgumentError, match="x must be a list of 2 arrays; got a ndarray"):
+        describe_all(np.zeros((2, 2)), 2, "x")
+
+
+def test_rows_need_an_axis():
+    with pytest.raises(ShapeError, match="x has shape"):
+        rows_of(Described([np.array(3, np.float32)]), "x")
+
+
+def test_a_view_is_the_memory_itself():
+    memory = np.arange(12, dtype=np.float32).reshape(3, 4)
+    struct = _abi.martlet_view(data=memory.ctypes.data, rank=2, dtype=_abi.FLOAT32)
+    struct.shape[:2] = (4, 3)
+    struct.strides[:2] = (1, 4)
+    seen = view(struct, memory)
+    assert np.array_equal(seen, memory.T)
+    seen[0, 1] = 99
+    assert memory[1, 0] == 99
+    assert seen.base.owner is memory
+
+
+@pytest.mark.parametrize(
+    "out", [np.zeros((2, 3)), np.zeros((3, 2), np.float32).T, [[0.0] * 3] * 2, np.broadcast_to(np.float32(0), (2, 3))]
+)
+def test_an_output_must_be_writable_contiguous_float32(out):
+    with pytest.raises(InvalidArgumentError, match="out must be"):
+        described_output((2, 3), out)
+    with pytest.raises(ShapeError, match=r"out has shape \[3, 2\]; expected \[2, 3\]"):
+        described_output((2, 3), np.zeros((3, 2), np.float32))

@@ -1,0 +1,191 @@
+"""Files: whole models in safetensors, read and written by others too."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.numpy
+
+import martlet
+from martlet import (
+    BatchNorm,
+    CorruptFileError,
+    Dense,
+    Dropout,
+    FileError,
+    Flatten,
+    Initializer,
+    Input,
+    InputNormalization,
+    InvalidArgumentError,
+    Model,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    Trainer,
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+def test_a_model_comes_back_whole(net, batch, path):
+    x, y = batch
+    Trainer(net).step(x, y)
+    net.set_trainable("3.bias", False)
+    net.save(path)
+    loaded = martlet.load(path)
+    assert np.array_equal(loaded(x), net(x))
+    assert repr(loaded.layers) == repr(net.layers)
+    assert loaded.architecture == net.architecture
+    assert loaded.trainable() == net.trainable()
+    for name, value in net.state_dict().items():
+        assert np.array_equal(loaded.state_dict()[name], value)
+
+
+def test_every_layer_and_option_comes_back(path):
+    layers = [
+        InputNormalization(0.5),
+        Flatten(),
+        Dense(4, bias=False, weight_initializer=Initializer("normal", 0.25), name="first"),
+        BatchNorm(None, 1e-3, shift=False, biased_moving_variance=True, count_nonfinite_batches=True, updates_moving=False),
+        Tanh(),
+        Dropout(0.25),
+        Dense(3, weight_initializer="he_normal", bias_initializer=Initializer("constant", 1.5)),
+        BatchNorm(0.5, scale=False, normalize_with="moving", trains_scale_shift=False),
+        ReLU(),
+        Sigmoid(),
+        Softmax(),
+    ]
+    net = Sequential(layers, input_shape=(2, 3))
+    net.fit_input_normalization(np.random.default_rng(0).normal(size=(50, 2, 3)))
+    net.save(path)
+    loaded = martlet.load(path)
+    assert repr(loaded.layers) == repr(layers)
+    assert not loaded.layer("3").updates_moving
+    assert loaded.layer("7").normalize_with == "moving"
+    x = np.random.default_rng(1).normal(size=(4, 2, 3))
+    assert np.array_equal(loaded(x), net(x))
+
+
+def test_graphs_come_back(path):
+    a, b = Input((3,)), Input((2,))
+    net = Model([a, b], [Dense(2)(b), ReLU()(Dense(4)(a))], seed=5)
+    net.save(path)
+    loaded = martlet.load(path)
+    x = [np.ones((2, 3)), np.ones((2, 2))]
+    assert all(np.array_equal(one, other) for one, other in zip(loaded(x), net(x)))
+
+
+def test_another_reader_sees_every_tensor_and_the_architecture(net, batch, path):
+    Trainer(net).step(*batch)
+    net.save(path)
+    found = safetensors.numpy.load_file(path)
+    expected = net.state_dict()
+    # A counter that other libraries do not know is left out while it says nothing.
+    assert expected.keys() - found.keys() == {"1.num_batches_skipped"}
+    del expected["1.num_batches_skipped"]
+    for name, value in expected.items():
+        assert found[name].dtype == value.dtype
+        assert np.array_equal(found[name], value)
+    with safetensors.safe_open(path, "np") as file:
+        described = [json.loads(value) for value in file.metadata().values() if value.startswith("{")]
+    assert [layer["kind"] for layer in described[0]["layers"]] == ["dense", "batch_norm", "sigmoid", "dense"]
+
+
+def test_another_writers_tensors_load(net, batch, path):
+    x, _ = batch
+    state = {name: np.array(value * 2, order="C") for name, value in net.state_dict().items()}
+    safetensors.numpy.save_file(state, path)
+    net.load_state_dict(safetensors.numpy.load_file(path))
+    for name, value in net.state_dict().items():
+        assert np.array_equal(value, state[name])
+
+
+def test_a_whole_model_rewritten_by_another_writer_loads(net, batch, path):
+    net.save(path)
+    with safetensors.safe_open(path, "np") as file:
+        metadata, names = file.metadata(), list(file.keys())
+        state = {name: file.get_tensor(name) for name in names}
+    safetensors.numpy.save_file(dict(reversed(state.items())), path, metadata)
+    assert np.array_equal(martlet.load(path)(batch[0]), net(batch[0]))
+
+
+def test_a_file_without_an_architecture_says_so(net, path):
+    safetensors.numpy.save_file(net.state_dict(), path)
+    with pytest.raises(CorruptFileError):
+        martlet.load(path)
+
+
+def test_saving_replaces_and_leaves_nothing_beside(net, path):
+    path.write_bytes(b"old")
+    net.save(path)
+    net.save(os.fsencode(path))
+    net.save(str(path))
+    assert os.listdir(path.parent) == [path.name]
+    martlet.load(path)
+
+
+def test_paths_that_cannot_be(net, tmp_path):
+    with pytest.raises(FileError) as caught:
+        net.save(tmp_path / "missing" / "net")
+    assert isinstance(caught.value, OSError)
+    with pytest.raises(FileError):
+        net.save(tmp_path)
+    with pytest.raises(FileError, match="absent"):
+        martlet.load(tmp_path / "absent")
+    with pytest.raises(FileError):
+        martlet.load(tmp_path)
+    with pytest.raises(InvalidArgumentError):
+        net.save(3)
+    with pytest.raises(InvalidArgumentError):
+        martlet.load("a\0b")
+    assert os.listdir(tmp_path) == []
+
+
+def test_hostile_files_are_errors(net, path):
+    net.save(path)
+    whole = path.read_bytes()
+    (length,) = struct.unpack("<Q", whole[:8])
+    header = whole[8 : 8 + length]
+    hostile = {
+        "empty": b"",
+        "short": whole[:7],
+        "only a length": whole[:8],
+        "cut header": whole[: 8 + length // 2],
+        "cut data": whole[:-1],
+        "more data": whole + b"\0",
+        "endless header": struct.pack("<Q", 2**63 - 1) + whole[8:],
+        "long header": struct.pack("<Q", len(whole)) + whole[8:],
+        "no json": whole[:8] + b"x" * length + whole[8 + length :],
+        "other shape": whole.replace(b'"shape":[5,4]', b'"shape":[4,5]'),
+        "huge shape": whole.replace(b'"shape":[5,4]', b'"shape":[9,9]'),
+        "other kind": whole.replace(b"batch_norm", b"batch_nerm"),
+        "other dtype": whole.replace(b'"F32"', b'"F16"', 1),
+        "deep": struct.pack("<Q", 100000) + b"[" * 100000,
+        "text": b"hello, world\n" * 10,
+    }
+    assert header.startswith(b"{")
+    for name, contents in hostile.items():
+        assert contents != whole, name
+        path.write_bytes(contents)
+        with pytest.raises(CorruptFileError):
+            martlet.load(path)
+
+
+def test_every_single_cut_is_an_error(net, path):
+    net.save(path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(CorruptFileError):
+            martlet.load(path)

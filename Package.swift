@@ -56,10 +56,11 @@ let package = Package(
     .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
     .executableTarget(
       name: "MartletBenchmarks", dependencies: ["MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"),
+    .target(name: "CMartletTestSupport", path: "Tests/CMartletTestSupport"),
     // Optimised in debug builds too: naive references and random numbers are most of the tests' time.
     .target(
-      name: "MartletTestSupport", dependencies: ["Martlet", "MartletRuntime"], path: "Tests/MartletTestSupport",
-      swiftSettings: [.unsafeFlags(["-O"])]),
+      name: "MartletTestSupport", dependencies: ["CMartletTestSupport", "Martlet", "MartletRuntime"],
+      path: "Tests/MartletTestSupport", swiftSettings: [.unsafeFlags(["-O"])]),
     .target(name: "ReferenceKernels", path: "Tests/ReferenceKernels", swiftSettings: [.unsafeFlags(["-O"])]),
     .testTarget(name: "KernelTests", dependencies: ["MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet", "ReferenceKernels", "MartletTestSupport"]),

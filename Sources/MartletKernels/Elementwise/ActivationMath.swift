@@ -111,10 +111,10 @@ public enum ActivationMath {
   @inlinable @inline(always)
   public static func logarithm<I: InstructionSet>(_ set: I.Type, _ x: Double) -> Double {
     guard x < .infinity else { return x }
-    let bits = unsafeBitCast(x, to: Int64.self)
+    let bits = Int64(bitPattern: x.bitPattern)
     // The bits of √½.
     let k = (bits &- 0x3fe6_a09e_667f_3bcd) &>> 52
-    let m = unsafeBitCast(bits &- (k &<< 52), to: Double.self)
+    let m = Double(bitPattern: UInt64(bitPattern: bits &- (k &<< 52)))
     let s = (m - 1) / (m + 1)
     let square = s * s
     var series = 1.0 / 21

@@ -47,6 +47,8 @@ let package = Package(
       dependencies: ["CMartlet", "CMartletShims", "Martlet"],
       linkerSettings: [
         .unsafeFlags(["-static-stdlib"]),
+        // The default linker of the toolchain (gold) keeps protected Swift symbols in the dynamic table, version script or not.
+        .unsafeFlags(["-use-ld=lld"], .when(platforms: [.linux])),
         .unsafeFlags(
           ["-Xlinker", "--version-script=\(exportMap)", "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "now"],
           .when(platforms: [.linux])),
@@ -54,10 +56,12 @@ let package = Package(
     .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
     .executableTarget(
       name: "MartletBenchmarks", dependencies: ["MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"),
+    .target(name: "CMartletTestSupport", path: "Tests/CMartletTestSupport"),
+    // Optimised in debug builds too: naive references and random numbers are most of the tests' time.
     .target(
-      name: "MartletTestSupport", dependencies: ["Martlet", "MartletRuntime"], path: "Tests/MartletTestSupport",
-      swiftSettings: [.unsafeFlags(["-O"])]),
-    .target(name: "ReferenceKernels", path: "Tests/ReferenceKernels", swiftSettings: [kernelFlags]),
+      name: "MartletTestSupport", dependencies: ["CMartletTestSupport", "Martlet", "MartletRuntime"],
+      path: "Tests/MartletTestSupport", swiftSettings: [.unsafeFlags(["-O"])]),
+    .target(name: "ReferenceKernels", path: "Tests/ReferenceKernels", swiftSettings: [.unsafeFlags(["-O"])]),
     .testTarget(name: "KernelTests", dependencies: ["MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet", "ReferenceKernels", "MartletTestSupport"]),
   ],

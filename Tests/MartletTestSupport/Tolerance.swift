@@ -9,6 +9,14 @@ public enum Tolerance {
     let n = Double(terms + 2) * unitRoundoff
     return n / (1 - n) * magnitude
   }
+
+  /// `activation((x + bias)·multiplier + offset)` in Float32, the error of x given: three roundings, each of a value no larger
+  /// than the sum of magnitudes; the activations' slopes are at most 1 and their own error at most 4 units in the last place
+  /// (8 roundoffs) of a result no larger than the argument or 1.
+  public static func productTail(error: Double, value: Double, bias: Double, multiplier: Double, offset: Double) -> Double {
+    let size = (value.magnitude + error + bias.magnitude) * multiplier.magnitude + offset.magnitude
+    return error * multiplier.magnitude + 3 * unitRoundoff * size + 8 * unitRoundoff * max(size, 1)
+  }
 }
 
 extension Tolerance {
@@ -50,4 +58,16 @@ extension Tolerance {
 
   /// The gradient of the input relative to |multiplier|·max|g|·(1 + largest |normalised x|): six roundings of terms that are no larger.
   public static let gradientInput = 8 * unitRoundoff
+
+  /// A value or gradient that went through `depth` layers with sums of at most `terms` terms: a sum adds at most `terms` roundings, everything
+  /// else of a layer (map, activation, its derivative) at most 8, all of terms no larger than `magnitude`; a factor of 2 for what one layer's
+  /// weights amplify of an earlier one's error.
+  public static func network(depth: Int, terms: Int, magnitude: Double) -> Double {
+    2 * Double(depth * 8 + terms) * unitRoundoff * magnitude
+  }
+}
+
+extension Tolerance {
+  /// Gradients through a normalisation relative to the largest one: six roundings of terms up to twice its size.
+  public static let gradientOfNormalised = 12 * unitRoundoff
 }

@@ -37,7 +37,8 @@ let package = Package(
   targets: [
     .target(name: "CMartletShims", cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
     .target(name: "MartletKernels", swiftSettings: [kernelFlags]),
-    .target(name: "MartletKernelsBaseline", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: instructionSet([])),
+    .target(
+      name: "MartletKernelsBaseline", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: instructionSet([])),
     .target(name: "MartletKernelsAVX2", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: avx2),
     .target(name: "MartletKernelsAVX512", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: avx512),
     .target(

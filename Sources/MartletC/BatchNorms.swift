@@ -48,7 +48,8 @@ public func martlet_batch_norm_gradients(
 ) -> martlet_status {
   boundary {
     guard let statistics = try pair(mean, variance) else {
-      throw MartletError(.invalidArgument, "mean, variance: NULL came; give what the forward pass used (its out_mean, out_variance).")
+      throw MartletError(
+        .invalidArgument, "mean, variance: NULL came; give what the forward pass used (its out_mean, out_variance).")
     }
     try BatchNormFunction.gradients(
       ArrayView(x, "x"), channelAxis: ChannelAxis(number: Int(channel_axis)), epsilon: epsilon,

@@ -2,7 +2,8 @@
 import CMartlet
 import Martlet
 
-/// An options struct whose first field is struct_size. Every field of ABI 1 must be there; fields that a newer header appended must be 0.
+/// An options struct whose first field is struct_size. Every field of ABI 1 must be there; fields that a newer header
+/// appended must be 0.
 protocol SizedOptions {
   /// All fields zero.
   init()
@@ -25,7 +26,8 @@ func options<Options: SizedOptions>(_ pointer: UnsafePointer<Options>?, _ argume
   let known = MemoryLayout<Options>.size
   for offset in known..<max(given, known) where UnsafeRawPointer(pointer).load(fromByteOffset: offset, as: UInt8.self) != 0 {
     throw MartletError(
-      .unsupported, "\(argument): it holds an option that this library (ABI \(MARTLET_ABI_VERSION)) does not know. Use a newer library.")
+      .unsupported,
+      "\(argument): it holds an option that this library (ABI \(MARTLET_ABI_VERSION)) does not know. Use a newer library.")
   }
   return pointer.pointee
 }
@@ -36,7 +38,8 @@ func checkSize<Options: SizedOptions>(_ size: Int, of _: Options.Type, _ argumen
   guard size >= known, size <= known + 4096 else {
     throw MartletError(
       .invalidArgument,
-      "\(argument): struct_size must be sizeof(\(Options.self)) = \(known); \(size) came. Start from the _INIT macro, or set struct_size.")
+      "\(argument): struct_size must be sizeof(\(Options.self)) = \(known); \(size) came. Start from the _INIT macro, or set struct_size."
+    )
   }
 }
 

@@ -1,4 +1,5 @@
 // The kernels of MartletKernels, compiled for what every CPU of the architecture has. The tag is internal: no other target may specialise for it.
+import CMartletShims
 import MartletKernels
 
 enum Baseline: InstructionSet {
@@ -8,72 +9,50 @@ enum Baseline: InstructionSet {
   typealias Words = SIMD2<UInt64>
 
   #if arch(arm64)
-    static var tileRows: Int { 6 }
     static var tileVectors: Int { 4 }
   #else
-    // Without three-operand instructions every product needs a register of its own: six rows would spill.
-    static var tileRows: Int { 4 }
     static var tileVectors: Int { 2 }
   #endif
 
-  #if arch(arm64)
-    @inline(__always)
-    static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector { c.addingProduct(a, b) }
-    @inline(__always)
-    static func multiplyAdd(_ a: Double64, _ b: Double64, _ c: Double64) -> Double64 { c.addingProduct(a, b) }
-  #else
-    // Without the instruction, `addingProduct` would call libm's fmaf once a lane.
-    @inline(__always)
-    static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector { a * b + c }
-    @inline(__always)
-    static func multiplyAdd(_ a: Double64, _ b: Double64, _ c: Double64) -> Double64 { a * b + c }
-  #endif
+  @inline(__always)
+  static func multiplyAdd(_ a: Vector, _ b: Vector, _ c: Vector) -> Vector { martlet_f32x4_multiply_add(a, b, c) }
+  @inline(__always)
+  static func multiplyAdd(_ a: Double64, _ b: Double64, _ c: Double64) -> Double64 {
+    martlet_f64x4_multiply_add(a, b, c)
+  }
 
   @inline(__always)
-  static func widened(_ v: Vector) -> Double64 {
-    // One lane after the other becomes one instruction; `Double64(v)` stays a call.
-    var result = Double64()
-    for lane in 0..<4 { result[lane] = Double(v[lane]) }
-    return result
-  }
+  static func widened(_ v: Vector) -> Double64 { martlet_f32x4_widened(v) }
   @inline(__always)
-  static func narrowed(_ v: Double64) -> Vector {
-    var result = Vector()
-    for lane in 0..<4 { result[lane] = Float(v[lane]) }
-    return result
-  }
+  static func narrowed(_ v: Double64) -> Vector { martlet_f64x4_narrowed(v) }
 
   @inline(__always)
   static func bits(_ v: Vector) -> Integer { unsafeBitCast(v, to: Integer.self) }
   @inline(__always)
   static func vector(bits: Integer) -> Vector { unsafeBitCast(bits, to: Vector.self) }
   @inline(__always)
-  static func converted(_ v: Integer) -> Vector {
-    var result = Vector()
-    for lane in 0..<4 { result[lane] = Float(v[lane]) }
-    return result
-  }
+  static func converted(_ v: Integer) -> Vector { martlet_i32x4_converted(v) }
 
   @inline(__always)
-  static func maximum(_ a: Vector, _ b: Vector) -> Vector { b.replacing(with: a, where: a .> b) }
+  static func maximum(_ a: Vector, _ b: Vector) -> Vector { martlet_f32x4_maximum(a, b) }
   @inline(__always)
-  static func minimum(_ a: Vector, _ b: Vector) -> Vector { b.replacing(with: a, where: a .< b) }
+  static func minimum(_ a: Vector, _ b: Vector) -> Vector { martlet_f32x4_minimum(a, b) }
   @inline(__always)
   static func whereLess(_ a: Vector, _ b: Vector, _ chosen: Vector, _ otherwise: Vector) -> Vector {
-    otherwise.replacing(with: chosen, where: a .< b)
+    martlet_f32x4_where_less(a, b, chosen, otherwise)
   }
   @inline(__always)
   static func whereEqual(_ a: Vector, _ b: Vector, _ chosen: Vector, _ otherwise: Vector) -> Vector {
-    otherwise.replacing(with: chosen, where: a .== b)
+    martlet_f32x4_where_equal(a, b, chosen, otherwise)
   }
 
   @inline(__always)
   static func product(_ a: Words, _ b: UInt64) -> Words { (a & 0xffff_ffff) &* b }
 
   @inline(__always)
-  static func squareRoot(_ v: Vector) -> Vector { v.squareRoot() }
+  static func squareRoot(_ v: Vector) -> Vector { martlet_f32x4_square_root(v) }
   @inline(__always)
-  static func squareRoot(_ v: Double64) -> Double64 { v.squareRoot() }
+  static func squareRoot(_ v: Double64) -> Double64 { martlet_f64x4_square_root(v) }
 }
 
 @inline(never)

@@ -9,6 +9,14 @@ public enum Tolerance {
     let n = Double(terms + 2) * unitRoundoff
     return n / (1 - n) * magnitude
   }
+
+  /// `activation((x + bias)·multiplier + offset)` in Float32, the error of x given: three roundings, each of a value no larger
+  /// than the sum of magnitudes; the activations' slopes are at most 1 and their own error at most 4 units in the last place
+  /// (8 roundoffs) of a result no larger than the argument or 1.
+  public static func productTail(error: Double, value: Double, bias: Double, multiplier: Double, offset: Double) -> Double {
+    let size = (value.magnitude + error + bias.magnitude) * multiplier.magnitude + offset.magnitude
+    return error * multiplier.magnitude + 3 * unitRoundoff * size + 8 * unitRoundoff * max(size, 1)
+  }
 }
 
 extension Tolerance {
@@ -26,4 +34,40 @@ extension Tolerance {
 
   /// A Float32 result computed in `roundings` rounded steps without cancellation.
   public static func steps(_ roundings: Int) -> Double { Double(roundings) * unitRoundoff * 1.01 }
+}
+
+extension Tolerance {
+  /// Normalised output, absolute, for |y| below 6 with neither scale nor shift; the library's promise.
+  ///
+  /// d = x − center is rounded once (at most u·|d|), and so is the outer sum (u·|y|); without fused multiply-add the product d·multiplier
+  /// is, too: 3·u·5.3 = 9.5e-7 at the farthest of 2²¹ normal numbers. The statistics add far less: their Float32 runs err by some u of a
+  /// run's sum, independently, so by u/√(runs) of the whole.
+  public static let normalised = 1e-6
+
+  /// The mean in deviations, and the variance relative: runs of at most 2·32 + 8 roundings each, u/2 on average and of either sign,
+  /// amplified at most fivefold by a pivot two deviations off. `values` is what one channel sums.
+  public static func mean(deviation: Double, largest: Double, values: Int) -> Double {
+    24 * unitRoundoff * deviation + Double(values) * 0x1p-52 * largest
+  }
+  public static func variance(_ variance: Double, largest: Double, values: Int) -> Double {
+    48 * unitRoundoff * variance + Double(values) * 0x1p-52 * largest * largest * 0x1p-20
+  }
+
+  /// A channel's sum of terms whose sizes add up to `magnitude`: a Float32 run has at most 40 roundings, the terms up to six more.
+  public static func channelSum(magnitude: Double) -> Double { 46 * unitRoundoff * magnitude }
+
+  /// The gradient of the input relative to |multiplier|·max|g|·(1 + largest |normalised x|): six roundings of terms that are no larger.
+  public static let gradientInput = 8 * unitRoundoff
+
+  /// A value or gradient that went through `depth` layers with sums of at most `terms` terms: a sum adds at most `terms` roundings, everything
+  /// else of a layer (map, activation, its derivative) at most 8, all of terms no larger than `magnitude`; a factor of 2 for what one layer's
+  /// weights amplify of an earlier one's error.
+  public static func network(depth: Int, terms: Int, magnitude: Double) -> Double {
+    2 * Double(depth * 8 + terms) * unitRoundoff * magnitude
+  }
+}
+
+extension Tolerance {
+  /// Gradients through a normalisation relative to the largest one: six roundings of terms up to twice its size.
+  public static let gradientOfNormalised = 12 * unitRoundoff
 }

@@ -33,7 +33,8 @@ extension BatchNormContext {
     guard let gradInput else { return }
     compute.channelGradientInput(
       gradOutput: gradOutput, output: y, input: x, shape, center: map.center, multiplier: map.multiplier,
-      meanTerm: statisticsAreConstant ? nil : UnsafePointer(meanTerm), slope: statisticsAreConstant ? nil : UnsafePointer(slope),
+      meanTerm: statisticsAreConstant ? nil : UnsafePointer(meanTerm),
+      slope: statisticsAreConstant ? nil : UnsafePointer(slope),
       activation: activation, into: gradInput, accumulate: accumulate)
   }
 

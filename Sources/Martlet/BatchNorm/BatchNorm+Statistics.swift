@@ -20,7 +20,8 @@ struct MovingStatistics {
 
   /// Follows one batch: `moving = weight·moving + (1 − weight)·batch`.
   ///
-  /// weight = momentum; for the plain average of all batches k/(k + 1) at the k-th batch before this one. A batch with a statistic that is
+  /// weight = momentum; for the plain average of all batches k/(k + 1) at the k-th batch before this one. A batch with a
+  /// statistic that is
   /// not finite, in any channel, is skipped as a whole and counted, unless `options.countsNonfiniteBatches`.
   func follow(_ batch: BatchNormContext, valuesPerChannel n: Int, _ options: BatchNorm) {
     if !options.countsNonfiniteBatches && !batch.statisticsAreFinite {

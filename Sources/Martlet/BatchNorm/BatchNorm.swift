@@ -4,13 +4,15 @@
 ///
 ///     y = scale · (x − mean) / √(variance + epsilon) + shift
 ///
-/// The channel is the last axis; mean and variance are taken over everything else. While training they are the batch's own (variance
+/// The channel is the last axis; mean and variance are taken over everything else. While training they are the batch's own
+/// (variance
 /// biased: divided by the number of values n); at inference they are the moving statistics
 ///
 ///     moving = momentum · moving + (1 − momentum) · batch
 ///
 /// or what ``Model/updatePopulationStatistics(_:batchSize:)`` put in their place. The moving variance takes the unbiased
-/// batch variance (n/(n − 1) times the biased one; the paper's inference step, and PyTorch's rule) unless `biasedMovingVariance`.
+/// batch variance (n/(n − 1) times the biased one; the paper's inference step, and PyTorch's rule) unless
+/// `biasedMovingVariance`.
 /// `scale = √(variance + epsilon)` and `shift = mean` give back the input.
 ///
 /// Tensors: `weight` (scale) and `bias` (shift), if on; `running_mean` (starts at 0), `running_var` (starts at 1),
@@ -20,7 +22,8 @@
 ///
 /// Errors: one value per channel in training has no variance; the batch is refused and the state unchanged.
 ///
-/// Edge cases: a channel of equal values yields exactly `shift`; a NaN or infinity spoils its own channel's output, and the moving
+/// Edge cases: a channel of equal values yields exactly `shift`; a NaN or infinity spoils its own channel's output, and
+/// the moving
 /// statistics skip that batch and count it, unless `countsNonfiniteBatches`.
 ///
 /// Source: Ioffe & Szegedy 2015.
@@ -77,7 +80,8 @@ extension BatchNorm: BuildableLayer {
     try BatchNorm.check(epsilon: epsilon)
     if let momentum, !(momentum >= 0 && momentum <= 1) {
       throw MartletError.invalidArgument(
-        "momentum must be in 0...1 (the weight of the previous moving statistic; PyTorch's is one minus this); \(momentum) came.")
+        "momentum must be in 0...1 (the weight of the previous moving statistic; PyTorch's is one minus this); \(momentum) came."
+      )
     }
     return inputs[0]
   }

@@ -3,7 +3,8 @@ import MartletRuntime
 
 /// Per-channel memory of one normalisation, laid out in a block that someone else owns.
 ///
-/// Kept from forward to backward: mean, variance and inverse deviation in Float64, and the map that was applied. The normalised value is
+/// Kept from forward to backward: mean, variance and inverse deviation in Float64, and the map that was applied. The
+/// normalised value is
 /// not kept: backward has x, and (x − mean)/deviation costs one multiply-add where storing it would cost a pass over memory.
 struct BatchNormContext {
   let channels: Int

@@ -7,7 +7,8 @@ public enum BatchNormFunction {
   ///
   /// - Parameters:
   ///   - scale, shift: `[C]`, or nil for 1 and 0.
-  ///   - statistics: mean and biased variance to use, `[C]` each; nil: the batch's own, which need 2 or more values a channel.
+  ///   - statistics: mean and biased variance to use, `[C]` each; nil: the batch's own, which need 2 or more values a
+  ///     channel.
   ///   - y: contiguous Float32 of `x`'s shape; may be `x`'s own memory.
   /// - Returns: the statistics used, in Float64; nil if `x` is empty.
   public static func normalize(
@@ -22,7 +23,8 @@ public enum BatchNormFunction {
     try ArrayView.checkSeparate(y, "y", from: x, "x", mayBeSame: true)
     if let statistics { try call.load(statistics) } else { try checkBatch(x, channelAxis) }
     guard x.count > 0, let source = call.source, let target else { return nil }
-    let affine = ScaleShift(scale: scaleValues.map { UnsafePointer($0.floats) }, shift: shiftValues.map { UnsafePointer($0.floats) })
+    let affine = ScaleShift(
+      scale: scaleValues.map { UnsafePointer($0.floats) }, shift: shiftValues.map { UnsafePointer($0.floats) })
     return withExtendedLifetime((call, scaleValues, shiftValues)) {
       if statistics != nil {
         call.context.apply(source, call.shape, epsilon: epsilon, affine, activation: .identity, into: target, compute)

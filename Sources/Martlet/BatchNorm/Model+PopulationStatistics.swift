@@ -5,7 +5,8 @@ extension Model {
   /// Replaces every batch norm's moving statistics by the exact ones of its inputs over a whole data set.
   ///
   /// Layer by layer, in the order they run: the layers before each are at inference, with the exact statistics they have just
-  /// been given. The result does not depend on `batchSize` (beyond Float32 rounding in the layers before). The variance is unbiased unless the
+  /// been given. The result does not depend on `batchSize` (beyond Float32 rounding in the layers before). The variance is
+  /// unbiased unless the
   /// layer keeps it biased. `num_batches_tracked` becomes the number of batches read.
   ///
   /// Cost: one inference pass up to each batch norm. Source: Ioffe & Szegedy 2015, algorithm 2, with between-batch variance.

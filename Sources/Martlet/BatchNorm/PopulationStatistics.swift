@@ -3,7 +3,8 @@ import MartletRuntime
 
 /// Mean and variance of each channel over everything that was added.
 ///
-/// Batches are pooled by Chan's rule in Float64: weighted by their size, the variance between batches included. The result does not depend
+/// Batches are pooled by Chan's rule in Float64: weighted by their size, the variance between batches included. The result
+/// does not depend
 /// on how the data was cut, beyond the last bits of Float64.
 /// Source: Chan, Golub & LeVeque 1979.
 public struct PopulationStatistics {
@@ -43,7 +44,8 @@ public struct PopulationStatistics {
     let compute = try Compute.shared
     let shape = try channelAxis.shape(of: x.shape, argument: "x")
     guard shape.channels == channels else {
-      throw MartletError.shapeMismatch("x: \(channels) channels are needed; the shape \(Shape.text(x.shape)) has \(shape.channels).")
+      throw MartletError.shapeMismatch(
+        "x: \(channels) channels are needed; the shape \(Shape.text(x.shape)) has \(shape.channels).")
     }
     guard x.count > 0 else { return }
     let copy = x.contiguousFloats == nil ? try Tensor(copying: x) : nil

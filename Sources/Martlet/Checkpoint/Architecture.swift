@@ -105,7 +105,8 @@ struct ArchitectureDescription {
         throw MartletError.corruptFile("a layer lacks \"name\", \"kind\" or \"options\"")
       }
       guard let type = LayerKinds.named(kind) else {
-        throw MartletError.corruptFile("layer \"\(name)\" is of the unknown kind \"\(kind)\"; was it written by a newer version?")
+        throw MartletError.corruptFile(
+          "layer \"\(name)\" is of the unknown kind \"\(kind)\"; was it written by a newer version?")
       }
       return (name, try type.init(configuration: options))
     }

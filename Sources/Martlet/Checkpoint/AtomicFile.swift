@@ -12,7 +12,8 @@
 enum AtomicFile {
   /// Lets `body` write a temporary file beside `path`, brings it to the disk, and renames it to `path`.
   ///
-  /// A symbolic link stays and the file it points to is replaced. A new file gets the permissions 0644 less the process's mask;
+  /// A symbolic link stays and the file it points to is replaced. A new file gets the permissions 0644 less the process's
+  /// mask;
   /// one that replaces another takes over its permissions, and its owner where the process may give files away.
   ///
   /// - Throws: what `body` throws; ``MartletError/Kind/inputOutput`` if the file system refuses, or `path` is a directory, a

@@ -12,7 +12,8 @@ extension JSON {
   /// - Throws: ``MartletError/Kind/corruptFile`` with the byte offset.
   ///
   /// Edge cases: `-0` is read as the number −0.0, so that the sign stays; a number too small for Float64 rounds to zero; keys
-  /// that differ only in Unicode normalisation count as the same, as they do for Swift's strings; a byte order mark is refused.
+  /// that differ only in Unicode normalisation count as the same, as they do for Swift's strings; a byte order mark is
+  /// refused.
   /// Cost: one pass; memory in proportion to the text.
   static func parse(
     _ bytes: UnsafeRawBufferPointer, source: String, baseOffset: Int = 0, limits: Limits = Limits()

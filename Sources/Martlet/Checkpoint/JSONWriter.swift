@@ -3,7 +3,8 @@
 extension JSON {
   /// The document as text without spaces or line breaks; ``parse(_:source:limits:)`` gives back an equal document.
   ///
-  /// - Throws: ``MartletError/Kind/invalidArgument`` with the value's place, as in `$.layers[2].epsilon`, for a number that is
+  /// - Throws: ``MartletError/Kind/invalidArgument`` with the value's place, as in `$.layers[2].epsilon`, for a number
+  ///   that is
   ///   infinite or not a number, a key that comes twice, or nesting deeper than ``Limits/depth``.
   ///
   /// Cost: one pass.

@@ -22,7 +22,8 @@ extension Model {
 
   /// Reads a model that ``save(to:)`` wrote.
   ///
-  /// - Throws: ``MartletError/Kind/inputOutput`` if the file cannot be read; ``MartletError/Kind/corruptFile`` if it is not a whole, honest
+  /// - Throws: ``MartletError/Kind/inputOutput`` if the file cannot be read; ``MartletError/Kind/corruptFile`` if it is
+  ///   not a whole, honest
   ///   model. No more memory is taken than the file's size warrants.
   public static func load(from path: String) throws -> Model {
     let file = try Safetensors.read(path)

@@ -65,7 +65,8 @@ enum Safetensors {
   /// Bytes of a tensor, or nil if the shape is not one that any code can count in: a negative dimension, a rank over
   /// ``maximumRank``, or a product past Int.
   ///
-  /// The product leaves zeros out when it looks for overflow: `[0, 2⁶², 2⁶²]` holds no value, and its strides overflow all the
+  /// The product leaves zeros out when it looks for overflow: `[0, 2⁶², 2⁶²]` holds no value, and its strides overflow all
+  /// the
   /// same in whoever computes them.
   static func byteCount(shape: [Int], dtype: Dtype) -> Int? {
     guard shape.count <= maximumRank else { return nil }
@@ -92,7 +93,8 @@ struct SafetensorsTensor {
   var shape: [Int]
   /// The values, little-endian, row-major. They may stand at any address; the copying functions below are safe for all.
   var bytes: UnsafeRawBufferPointer
-  /// What keeps `bytes` alive; nil where the caller does. Whoever uses `bytes` directly keeps the tensor alive meanwhile, with
+  /// What keeps `bytes` alive; nil where the caller does. Whoever uses `bytes` directly keeps the tensor alive meanwhile,
+  /// with
   /// `withExtendedLifetime`.
   private(set) var owner: SafetensorsFile.Data?
 

@@ -7,7 +7,8 @@ extension Safetensors {
   /// and not mapped: were it cut short by another program meanwhile, a mapping would end the process.
   ///
   /// - Throws: ``MartletError/Kind/inputOutput`` if the path cannot be read or is no regular file;
-  ///   ``MartletError/Kind/corruptFile`` if the file is not whole and honest; ``MartletError/Kind/unsupported`` for a data type
+  ///   ``MartletError/Kind/corruptFile`` if the file is not whole and honest; ``MartletError/Kind/unsupported`` for a data
+  ///   type
   ///   that is not read; ``MartletError/Kind/outOfMemory``.
   ///
   /// Cost: one pass over the file; memory of the file's size.

@@ -32,7 +32,8 @@ extension Dense: BuildableLayer {
         "dense takes rows of one axis, [in]; a row of its input has the shape \(Shape.text(shape)). Put a Flatten before it.")
     }
     guard shape[0] > 0 else {
-      throw MartletError.shapeMismatch("dense needs 1 or more input features; a row of its input has the shape \(Shape.text(shape)).")
+      throw MartletError.shapeMismatch(
+        "dense needs 1 or more input features; a row of its input has the shape \(Shape.text(shape)).")
     }
     guard units >= 1 else {
       throw MartletError.invalidArgument("units must be 1 or more; \(units) came.")

@@ -1,7 +1,8 @@
 // Dense in a plan: one product forward, two backward.
 import MartletRuntime
 
-/// Forward: the product with bias and activation in its tail; at inference a batch norm behind it too, as a multiplier and an offset.
+/// Forward: the product with bias and activation in its tail; at inference a batch norm behind it too, as a multiplier and
+/// an offset.
 final class DenseStep: PlanStep {
   private let weight: Variable?
   private let bias: Variable?

@@ -1,7 +1,8 @@
 // How parameters start.
 import MartletRuntime
 
-/// A distribution, or a number, that a parameter is filled with. `in` and `out` count the values that flow in and out of a unit.
+/// A distribution, or a number, that a parameter is filled with. `in` and `out` count the values that flow in and out of a
+/// unit.
 public enum Initializer: Equatable, Sendable {
   /// Uniform within ±√(6 / (in + out)). Source: Glorot & Bengio 2010. For sigmoid and tanh.
   case glorotUniform
@@ -73,7 +74,8 @@ extension Initializer {
     } else if let value = configuration["constant"]?.double {
       self = .constant(value)
     } else {
-      throw MartletError.corruptFile("an initializer is none of \(named.keys.sorted().joined(separator: ", ")), normal, constant")
+      throw MartletError.corruptFile(
+        "an initializer is none of \(named.keys.sorted().joined(separator: ", ")), normal, constant")
     }
     do { try check("initializer") } catch let error as MartletError { throw MartletError.corruptFile(error.message) }
   }

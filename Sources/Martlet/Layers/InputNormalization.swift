@@ -4,7 +4,8 @@ import MartletRuntime
 /// (x − mean) / √(variance + epsilon) for each feature, with statistics fitted once on a data set by
 /// ``Model/fitInputNormalization(_:batchSize:)``; before that, the identity.
 ///
-/// The feature is the last axis. A feature that never varies becomes 0 (its variance is taken as 1 where variance + epsilon is 0).
+/// The feature is the last axis. A feature that never varies becomes 0 (its variance is taken as 1 where variance +
+/// epsilon is 0).
 /// Tensors, all state: `mean`, `variance` (Float64, biased), `count`. Shapes: `[rows, …, C]`; the result has the same.
 public struct InputNormalization: Layer, BuildableLayer, Equatable {
   public static let kind = "input_normalization"
@@ -72,7 +73,9 @@ final class InputNormalizationStep: PlanStep {
   }
 
   override func backward(_ run: Executor) {
-    guard let memory = context.map(run.pointer), let grad = gradOutput.map(run.floats), let target = gradInputs[0] else { return }
+    guard let memory = context.map(run.pointer), let grad = gradOutput.map(run.floats), let target = gradInputs[0] else {
+      return
+    }
     let context = BatchNormContext(memory, channels: channels)
     run.compute.channelGradientInput(
       gradOutput: grad, output: nil, input: grad, shape(run), center: context.map.center, multiplier: context.map.multiplier,

@@ -43,10 +43,12 @@ extension BuildableLayer {
   static func channels(_ inputs: [[Int]]) throws -> Int {
     let shape = try single(inputs)
     guard let channels = shape.last else {
-      throw MartletError.shapeMismatch("\(kind) needs at least one axis beside the rows; each row is a single number. Give the input shape [1].")
+      throw MartletError.shapeMismatch(
+        "\(kind) needs at least one axis beside the rows; each row is a single number. Give the input shape [1].")
     }
     guard channels > 0 else {
-      throw MartletError.shapeMismatch("\(kind) needs 1 or more channels (the last axis); one row of its input has the shape \(Shape.text(shape)).")
+      throw MartletError.shapeMismatch(
+        "\(kind) needs 1 or more channels (the last axis); one row of its input has the shape \(Shape.text(shape)).")
     }
     return channels
   }

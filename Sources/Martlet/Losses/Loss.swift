@@ -44,41 +44,58 @@ struct Targets {
   /// Of one row of the output.
   let outputShape: [Int]
 
+  /// Integer labels, one a row, rather than values of the output's shape.
+  let areLabels: Bool
+
   var columns: Int { outputShape.reduce(1, *) }
-  var areLabels: Bool { loss == .crossEntropy && array.dataType.isInteger && array.shape != [array.rowCount] + outputShape }
   /// Bytes of a batch of targets as the loss reads it.
   func byteCount(rows: Int) -> Int { rows * columns * 4 }
 
+  /// Allocates nothing unless it throws: each training step makes its own.
+  ///
   /// - Throws: ``MartletError`` if the targets do not fit the output or hold values the loss is not defined for.
-  init(_ array: ArrayView, _ loss: Loss, rows: Int, outputShape: [Int], argument: String) throws {
+  init(_ array: ArrayView, _ loss: Loss, rows: Int, outputShape: [Int], argument: @autoclosure () -> String) throws {
     self.array = array
     self.loss = loss
     self.outputShape = outputShape
+    let hasOutputShape = Targets.matches(array.shape, rows: rows, outputShape)
+    areLabels = loss == .crossEntropy && array.dataType.isInteger && !hasOutputShape
     if loss == .crossEntropy && outputShape.count != 1 {
       throw MartletError.shapeMismatch(
         "cross_entropy takes outputs [rows, classes]; a row of the output has the shape \(Shape.text(outputShape)).")
     }
-    let full = [rows] + outputShape
     if areLabels {
-      guard array.shape == [rows] || array.shape == [rows, 1] else {
+      guard array.shape.first == rows, array.shape.count == 1 || array.shape.count == 2 && array.shape[1] == 1 else {
         throw MartletError.shapeMismatch(
-          "\(argument): labels [\(rows)] of integers, or probabilities \(Shape.text(full)), are needed; "
+          "\(argument()): labels [\(rows)] of integers, or probabilities \(Shape.text([rows] + outputShape)), are needed; "
             + "\(array.dataType.name) \(Shape.text(array.shape)) came.")
       }
       for row in 0..<rows {
         let label = array.label(row: row)
         guard label >= 0, label < columns else {
           throw MartletError.invalidArgument(
-            "\(argument): labels are in 0..<\(columns), the number of classes; row \(row) has \(label == .min ? "another value" : "\(label)").")
+            "\(argument()): labels are in 0..<\(columns), the number of classes; row \(row) has \(label == .min ? "another value" : "\(label)")."
+          )
         }
       }
     } else {
-      guard array.shape == full else {
+      guard hasOutputShape else {
         throw MartletError.shapeMismatch(
-          "\(argument): \(loss.name) needs targets of the output's shape \(Shape.text(full))"
-            + (loss == .crossEntropy ? ", or integer labels [\(rows)]" : "") + "; \(array.dataType.name) \(Shape.text(array.shape)) came.")
+          "\(argument()): \(loss.name) needs targets of the output's shape \(Shape.text([rows] + outputShape))"
+            + (loss == .crossEntropy ? ", or integer labels [\(rows)]" : "")
+            + "; \(array.dataType.name) \(Shape.text(array.shape)) came.")
+      }
+      if loss == .binaryCrossEntropy, let wrong = array.firstElement(where: { !($0 >= 0 && $0 <= 1) }) {
+        throw MartletError.invalidArgument("\(argument()): \(loss.name) takes targets in 0...1; \(wrong) came.")
       }
     }
+  }
+
+  /// Whether `shape` is `[rows] + row`.
+  private static func matches(_ shape: [Int], rows: Int, _ row: [Int]) -> Bool {
+    guard shape.count == row.count + 1, shape[0] == rows else { return false }
+    for axis in row.indices where shape[axis + 1] != row[axis] { return false }
+    return true
   }
 
   /// Puts some rows where ``evaluate(_:_:rows:gradient:gradientScale:workspace:_:)`` reads them.
@@ -109,7 +126,8 @@ struct Targets {
     switch loss {
     case .crossEntropy:
       return compute.softmaxCrossEntropy(
-        output, rows: rows, classes: columns, labels: areLabels ? UnsafePointer(memory.assumingMemoryBound(to: Int32.self)) : nil,
+        output, rows: rows, classes: columns,
+        labels: areLabels ? UnsafePointer(memory.assumingMemoryBound(to: Int32.self)) : nil,
         probabilities: areLabels ? nil : values, gradient: gradient, gradientScale: gradientScale, workspace: workspace)
     case .meanSquaredError:
       return compute.meanSquaredError(

@@ -40,7 +40,8 @@ public struct Graph: Sendable {
 
   /// A place where data comes in; `shape` is that of one row, without the batch axis.
   ///
-  /// - Throws: ``MartletError/Kind/shapeMismatch`` for a negative dimension or too many elements; ``MartletError/Kind/invalidArgument``
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` for a negative dimension or too many elements;
+  ///   ``MartletError/Kind/invalidArgument``
   ///   for a name that is taken or holds '/'.
   public mutating func input(_ shape: [Int], name: String? = nil) throws -> Node {
     _ = try Shape.elementCount(shape, argument: "input shape")

@@ -15,10 +15,12 @@ enum HandPhase {
 extension Model {
   /// Runs one batch.
   ///
-  /// Training keeps what ``backward(_:accumulate:)`` needs, normalises with the batch's statistics, drops out, and moves the moving statistics.
+  /// Training keeps what ``backward(_:accumulate:)`` needs, normalises with the batch's statistics, drops out, and moves
+  /// the moving statistics.
   /// Read the result with ``output(_:)``.
   ///
-  /// - Throws: ``MartletError/Kind/shapeMismatch`` for inputs that do not fit; ``MartletError/Kind/invalidArgument`` for one value per channel
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` for inputs that do not fit; ``MartletError/Kind/invalidArgument`` for
+  ///   one value per channel
   ///   in training. The state is unchanged after a throw.
   public func forward(_ inputs: [ArrayView], training: Bool) throws {
     let rows = try checkInputs(inputs)
@@ -61,7 +63,8 @@ extension Model {
   /// Gradients of the last training forward, given the gradient of the loss by each output.
   ///
   /// - Parameter accumulate: adds to the parameters' gradients instead of overwriting them.
-  /// - Throws: ``MartletError/Kind/invalidState`` if the last forward was not in training, or its gradients were already taken.
+  /// - Throws: ``MartletError/Kind/invalidState`` if the last forward was not in training, or its gradients were already
+  ///   taken.
   public func backward(_ gradOutputs: [ArrayView], accumulate: Bool = false) throws {
     guard let executor = handExecutor, handPhase == .trained else {
       throw MartletError.invalidState(
@@ -114,13 +117,17 @@ extension Executor {
 extension Model {
   /// One batch of one input, one output.
   public func forward(_ x: Tensor, training: Bool) throws -> Tensor {
-    try forward([x.view("x")], training: training)
-    return withExtendedLifetime(x) { try? Tensor(copying: output(0)) } ?? x
+    try withExtendedLifetime(x) {
+      try forward([x.view("x")], training: training)
+      return try Tensor(copying: output(0))
+    }
   }
 
   /// The gradient by the only input.
   public func backward(_ gradOutput: Tensor, accumulate: Bool = false) throws -> Tensor {
-    try backward([gradOutput.view("grad_output")], accumulate: accumulate)
-    return try withExtendedLifetime(gradOutput) { try Tensor(copying: inputGradient(0)) }
+    try withExtendedLifetime(gradOutput) {
+      try backward([gradOutput.view("grad_output")], accumulate: accumulate)
+      return try Tensor(copying: inputGradient(0))
+    }
   }
 }

@@ -17,7 +17,8 @@ extension Model {
       guard array.count > 0 else { return UnsafeMutablePointer<Float>?.none }
       guard let floats = array.contiguousFloats else {
         throw MartletError.invalidArgument(
-          "outputs[\(place)]: contiguous float32 memory is needed; \(array.dataType.name) with the strides \(Shape.text(array.strides)) came.")
+          "outputs[\(place)]: contiguous float32 memory is needed; \(array.dataType.name) with the strides \(Shape.text(array.strides)) came."
+        )
       }
       return floats
     }

@@ -115,6 +115,7 @@ extension Model {
   private func notBatchNorm(_ layer: ModelLayer) -> MartletError {
     let known = network.layers.filter { $0.layer is BatchNorm }.map { "\"\($0.name)\"" }.joined(separator: ", ")
     return MartletError.invalidArgument(
-      "layer_name: \"\(layer.name)\" is a \(layer.kind), not a batch norm. The model's batch norms: \(known.isEmpty ? "none" : known).")
+      "layer_name: \"\(layer.name)\" is a \(layer.kind), not a batch norm. The model's batch norms: \(known.isEmpty ? "none" : known)."
+    )
   }
 }

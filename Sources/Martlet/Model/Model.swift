@@ -4,12 +4,18 @@ import Synchronization
 
 /// A network with parameters and state, made of a ``Graph`` or a list of layers.
 ///
-/// Training or inference is said in every call; there is no mode. Inference (``predict(_:batchSize:into:)``) may run on many threads at once;
+/// Training or inference is said in every call; there is no mode. Inference (``predict(_:batchSize:into:)``) may run on
+/// many threads at once;
 /// everything else: one thread at a time.
 public final class Model: @unchecked Sendable {
   let network: Network
   let inputNodes: [Int]
   let outputNodes: [Int]
+  /// Shapes of one row.
+  public let inputShapes: [[Int]]
+  public let outputShapes: [[Int]]
+  public var inputCount: Int { inputNodes.count }
+  public var outputCount: Int { outputNodes.count }
   /// The executors that inference may take; those in use are not here.
   let idleExecutors = Mutex<[Executor]>([])
   /// The executor of loops by hand, and what may be done next with it.
@@ -30,7 +36,8 @@ public final class Model: @unchecked Sendable {
     guard !outputs.isEmpty else { throw MartletError.invalidArgument("outputs: a model needs at least one output.") }
     guard !inputs.isEmpty else { throw MartletError.invalidArgument("inputs: a model needs at least one input.") }
     for node in inputs where try graph.entry(node, "inputs").layer != nil {
-      throw MartletError.invalidArgument("inputs: node \(node.index) (\"\(try graph.entry(node, "inputs").name)\") is a layer, not an input.")
+      throw MartletError.invalidArgument(
+        "inputs: node \(node.index) (\"\(try graph.entry(node, "inputs").name)\") is a layer, not an input.")
     }
     guard Set(inputs).count == inputs.count else { throw MartletError.invalidArgument("inputs: the same node came twice.") }
     for node in outputs { _ = try graph.entry(node, "outputs") }
@@ -43,7 +50,8 @@ public final class Model: @unchecked Sendable {
     }
     let order = needed.sorted()
     for node in order where graph.nodes[node].layer == nil && !inputs.contains(Graph.Node(index: node)) {
-      throw MartletError.invalidArgument("inputs: the outputs need the input \"\(graph.nodes[node].name)\", which is not among them.")
+      throw MartletError.invalidArgument(
+        "inputs: the outputs need the input \"\(graph.nodes[node].name)\", which is not among them.")
     }
     let position = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
     var layers: [Int: ModelLayer] = [:]
@@ -76,10 +84,13 @@ public final class Model: @unchecked Sendable {
     self.network = network
     inputNodes = inputs
     outputNodes = outputs
+    inputShapes = inputs.map { network.nodes[$0].shape }
+    outputShapes = outputs.map { network.nodes[$0].shape }
     handSeed = seed
   }
 
-  /// Another model of the same layers, whose outputs are those of the named layers. Parameters and state are shared, both ways.
+  /// Another model of the same layers, whose outputs are those of the named layers. Parameters and state are shared, both
+  /// ways.
   public func submodel(outputs names: [String]) throws -> Model {
     guard !names.isEmpty else { throw MartletError.invalidArgument("layer_names: a model needs at least one output.") }
     let nodes = try names.map { name in
@@ -112,9 +123,6 @@ public final class Model: @unchecked Sendable {
   public var layers: [ModelLayer] { network.layers }
   /// Parameters and state in the layers' order.
   public var variables: [Variable] { network.variables }
-  /// Shapes of one row.
-  public var inputShapes: [[Int]] { inputNodes.map { network.nodes[$0].shape } }
-  public var outputShapes: [[Int]] { outputNodes.map { network.nodes[$0].shape } }
   /// Numbers that training may change.
   public var parameterCount: Int { variables.filter { $0.kind == .parameter }.reduce(0) { $0 + $1.count } }
 }

@@ -3,8 +3,8 @@
 /// A layer that has its variables.
 public final class ModelLayer: @unchecked Sendable {
   public let name: String
-  /// The layer's options; BatchNorm's switches may change.
-  public internal(set) var options: any Layer
+  /// The layer with its options; of a BatchNorm the switches may change.
+  var layer: any BuildableLayer
   public let variables: [Variable]
   /// Shapes of one row.
   public let inputShapes: [[Int]]
@@ -13,15 +13,12 @@ public final class ModelLayer: @unchecked Sendable {
   init(name: String, layer: any BuildableLayer, inputShapes: [[Int]], outputShape: [Int]) throws {
     self.name = name
     self.layer = layer
-    options = layer
     self.inputShapes = inputShapes
     self.outputShape = outputShape
     variables = try layer.variables(inputShapes).map { try Variable(layer: name, $0) }
   }
 
-  /// The same as `options`, as the model sees it.
-  var layer: any BuildableLayer { didSet { options = layer } }
-
+  public var options: any Layer { layer }
   public var kind: String { type(of: layer).kind }
 
   func variable(_ localName: String) -> Variable? { variables.first { $0.localName == localName } }

@@ -1,7 +1,8 @@
 // The simple model: one layer after another.
 
 extension Model {
-  /// A chain of layers, named by their places as in PyTorch's `nn.Sequential`: the tensors are "0.weight", "0.bias", "1.weight", …
+  /// A chain of layers, named by their places as in PyTorch's `nn.Sequential`: the tensors are "0.weight", "0.bias",
+  /// "1.weight", …
   ///
   ///     let net = try Model.sequential([Dense(100), BatchNorm(), Sigmoid(), Dense(10)], inputShape: [784])
   ///

@@ -21,7 +21,10 @@ public final class Optimizer {
   public init(_ model: Model, _ options: OptimizerOptions) throws {
     try options.check()
     self.options = options
-    slots = try model.variables.filter { $0.kind == .parameter }.map { variable in
+    // A submodel shares layers it does not reach: their gradients are not this model's to follow.
+    let reached = Set(model.network.nodesReaching(model.outputNodes).compactMap { model.network.nodes[$0].layer?.name })
+    let variables = model.network.layers.filter { reached.contains($0.name) }.flatMap(\.variables)
+    slots = try variables.filter { $0.kind == .parameter }.map { variable in
       let bytes = variable.count * 4
       let needsFirst = options.kind != .sgd || options.momentum > 0
       return Slot(
@@ -66,7 +69,7 @@ public final class Optimizer {
       compute.update(
         values, gradient: gradient, first: first.floats, second: second.floats, count: count,
         AdamUpdate(
-          learningRate: Float(options.learningRate), beta1: Float(options.beta1), beta2: Float(options.beta2),
+          learningRate: Float(options.learningRate), beta1: options.beta1, beta2: options.beta2,
           epsilon: Float(options.epsilon), weightDecay: decay, decoupled: options.kind == .adamW,
           stepSize: Float(options.learningRate / firstCorrection),
           secondScale: Float(1 / secondCorrection.squareRoot())))

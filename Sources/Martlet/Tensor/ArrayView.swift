@@ -2,7 +2,8 @@
 
 /// An array in the caller's memory, which must outlive the call it is passed to.
 ///
-/// Strides count elements and may be zero or negative. Nothing is checked against the memory's real size: that is the caller's word.
+/// Strides count elements and may be zero or negative. Nothing is checked against the memory's real size: that is the
+/// caller's word.
 public struct ArrayView {
   public let data: UnsafeMutableRawPointer?
   public let dataType: DataType
@@ -14,7 +15,8 @@ public struct ArrayView {
   /// - Parameters:
   ///   - strides: steps between neighbours of each axis, in elements; nil: contiguous, last axis fastest.
   ///   - argument: what error messages call the array.
-  /// - Throws: ``MartletError/Kind/shapeMismatch`` for negative dimensions, an overflowing product or strides of another rank;
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` for negative dimensions, an overflowing product or strides of another
+  ///   rank;
   ///   ``MartletError/Kind/invalidArgument`` if there are elements but no memory.
   public init(
     _ data: UnsafeMutableRawPointer?, _ dataType: DataType, shape: [Int], strides: [Int]? = nil, argument: String = "array"
@@ -66,13 +68,15 @@ public struct ArrayView {
     data == other.data && dataType == other.dataType && shape == other.shape && isContiguous && other.isContiguous
   }
 
-  /// Refuses an output that shares memory with another argument, other than as that argument's exact place where that is allowed.
+  /// Refuses an output that shares memory with another argument, other than as that argument's exact place where that is
+  /// allowed.
   public static func checkSeparate(
     _ output: ArrayView, _ name: String, from other: ArrayView, _ otherName: String, mayBeSame: Bool = false
   ) throws {
     guard output.overlaps(other), !(mayBeSame && output.isSameMemory(as: other)) else { return }
     throw MartletError.invalidArgument(
-      "\(name) shares memory with \(otherName). Give it memory of its own\(mayBeSame ? ", or exactly that of \(otherName)" : "").")
+      "\(name) shares memory with \(otherName). Give it memory of its own\(mayBeSame ? ", or exactly that of \(otherName)" : "")."
+    )
   }
 
   /// Elements side by side in row-major order. Axes of one element may have any stride.

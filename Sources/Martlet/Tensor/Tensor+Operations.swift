@@ -85,7 +85,8 @@ extension Tensor {
     return result
   }
 
-  /// Reduces one axis (negative: counted from the end), or everything with nil (a result of rank 0). Sums are gathered in Float64.
+  /// Reduces one axis (negative: counted from the end), or everything with nil (a result of rank 0). Sums are gathered in
+  /// Float64.
   ///
   /// - Throws: ``MartletError/Kind/invalidArgument`` for an axis that is not there, or the extreme of nothing.
   public func reduced(_ operation: ReductionOperation, axis: Int? = nil) throws -> Tensor {

@@ -88,7 +88,8 @@ public struct Tensor: @unchecked Sendable {
   }
 
   /// The memory, for writing, during `body`; made this tensor's own first.
-  public mutating func withMutableFloats<Result>(_ body: (UnsafeMutableBufferPointer<Float>) throws -> Result) throws -> Result {
+  public mutating func withMutableFloats<Result>(_ body: (UnsafeMutableBufferPointer<Float>) throws -> Result) throws -> Result
+  {
     if !isKnownUniquelyReferenced(&storage) {
       let copy = try Storage(byteCount: count * 4)
       copy.floats.update(from: storage.floats, count: count)

@@ -51,9 +51,11 @@ public struct TrainingEvent {
 extension Trainer {
   /// Trains for whole epochs.
   ///
-  /// - Parameter onEvent: called after each step and each epoch, on this thread; false stops the fit there, with the model usable.
+  /// - Parameter onEvent: called after each step and each epoch, on this thread; false stops the fit there, with the model
+  ///   usable.
   /// - Returns: the last epoch's training figures, each step's before its update.
-  /// - Throws: ``MartletError/Kind/cancelled`` if `onEvent` stopped it; errors of what does not fit, before anything changes. That includes a
+  /// - Throws: ``MartletError/Kind/cancelled`` if `onEvent` stopped it; errors of what does not fit, before anything
+  ///   changes. That includes a
   ///   last batch of one row where batch norm needs two.
   @discardableResult
   public func fit(
@@ -67,14 +69,17 @@ extension Trainer {
       throw MartletError.invalidArgument("batch_size must be 1 or more; \(options.batchSize) came.")
     }
     if let validation = options.validation {
-      _ = try checkTargets(validation.targets, rows: model.checkInputs(validation.inputs))
+      let validationRows = try model.checkInputs(validation.inputs, what: "validation_inputs")
+      _ = try checkTargets(validation.targets, rows: validationRows, what: "validation_targets")
     }
     let batchSize = min(options.batchSize, max(rows, 1))
     let lastRows = rows % batchSize
     let stepsPerEpoch = rows / batchSize + (lastRows > 0 && !options.dropsLast ? 1 : 0)
     guard rows > 0, options.epochs > 0 else { return TrainingResult() }
     let (steps, overflows) = stepsPerEpoch.multipliedReportingOverflow(by: options.epochs)
-    guard !overflows else { throw MartletError.invalidArgument("epochs: \(options.epochs) times \(stepsPerEpoch) steps is too many.") }
+    guard !overflows else {
+      throw MartletError.invalidArgument("epochs: \(options.epochs) times \(stepsPerEpoch) steps is too many.")
+    }
 
     var memory = try stepMemory(capacity: batchSize)
     try memory.executor.prepare(rows: batchSize)

@@ -6,7 +6,8 @@ import MartletRuntime
 ///     let trainer = try Trainer(net, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1))
 ///     let result = try trainer.step(x, labels)
 ///
-/// If an output's last layer is a ``Softmax`` and the loss cross-entropy, the two are taken together: the loss reads the softmax's input, which
+/// If an output's last layer is a ``Softmax`` and the loss cross-entropy, the two are taken together: the loss reads the
+/// softmax's input, which
 /// keeps the gradient exact where a probability rounds to 0 or 1.
 public final class Trainer {
   public let model: Model
@@ -17,6 +18,8 @@ public final class Trainer {
   let seed: UInt64
   private var stepCount: UInt64 = 0
   private var memory: StepMemory?
+  /// The targets of the step under way; kept for its memory.
+  private var stepTargets: [Targets] = []
 
   /// - Parameter seed: of dropout and shuffling.
   public init(_ model: Model, loss: Loss, optimizer: OptimizerOptions = .sgd(), seed: UInt64 = 0) throws {
@@ -45,7 +48,8 @@ public final class Trainer {
 
   /// One step on one batch: forward, loss, backward, update.
   ///
-  /// The result is of the batch before the update. Allocates nothing after the first call of a batch size. No rows: nothing happens.
+  /// The result is of the batch before the update. Allocates nothing after the first call of a batch size. No rows:
+  /// nothing happens.
   ///
   /// - Parameters:
   ///   - inputs: one array for each of the model's inputs, `[rows, …]`.
@@ -54,13 +58,14 @@ public final class Trainer {
   @discardableResult
   public func step(_ inputs: [ArrayView], _ targets: [ArrayView]) throws -> TrainingResult {
     let rows = try model.checkInputs(inputs)
-    let checked = try checkTargets(targets, rows: rows)
+    defer { stepTargets.removeAll(keepingCapacity: true) }
+    try checkTargets(targets, rows: rows, into: &stepTargets)
     let memory = try stepMemory(capacity: max(rows, 1))
     try memory.executor.prepare(rows: rows)
     guard rows > 0 else { return TrainingResult() }
     memory.executor.load(inputs, from: 0, count: rows)
-    for (place, target) in checked.enumerated() { target.load(from: 0, count: rows, into: memory.targets[place].base) }
-    return run(memory, checked, rows: rows)
+    for (place, target) in stepTargets.enumerated() { target.load(from: 0, count: rows, into: memory.targets[place].base) }
+    return run(memory, stepTargets, rows: rows)
   }
 
   /// Loss and hits of a whole data set at inference; changes nothing.
@@ -85,13 +90,22 @@ public final class Trainer {
     return TrainingResult(loss: rows == 0 ? 0 : sum / Double(rows), correct: correct, rows: rows)
   }
 
-  func checkTargets(_ targets: [ArrayView], rows: Int) throws -> [Targets] {
+  func checkTargets(_ targets: [ArrayView], rows: Int, what: String = "targets") throws -> [Targets] {
+    var checked: [Targets] = []
+    try checkTargets(targets, rows: rows, what: what, into: &checked)
+    return checked
+  }
+
+  private func checkTargets(
+    _ targets: [ArrayView], rows: Int, what: String = "targets", into checked: inout [Targets]
+  ) throws {
     guard targets.count == lossModel.outputShapes.count else {
       throw MartletError.shapeMismatch(
-        "targets: one for each of the model's \(lossModel.outputShapes.count) outputs is needed; \(targets.count) came.")
+        "\(what): one for each of the model's \(lossModel.outputShapes.count) outputs is needed; \(targets.count) came.")
     }
-    return try targets.enumerated().map { place, array in
-      try Targets(array, loss, rows: rows, outputShape: lossModel.outputShapes[place], argument: "targets[\(place)]")
+    for (place, array) in targets.enumerated() {
+      checked.append(
+        try Targets(array, loss, rows: rows, outputShape: lossModel.outputShapes[place], argument: "\(what)[\(place)]"))
     }
   }
 

@@ -7,12 +7,19 @@ extension Compute {
   ///
   /// A channel whose sums are not finite is done again in Float64 throughout: a product that overflowed Float32 is right then.
   ///
-  /// Cost: reads `gradOutput` and `x` once, and `y` unless the activation is `.identity`.
+  /// Edge cases: no values yield 0. Cost: reads `gradOutput` and `x` once, and `y` unless the activation is `.identity`.
   public func channelGradientSums(
     gradOutput: UnsafePointer<Float>, output y: UnsafePointer<Float>?, input x: UnsafePointer<Float>,
     _ shape: ChannelShape, center: UnsafePointer<Float>, activation: Activation,
     sum: UnsafeMutablePointer<Double>, sumCentered: UnsafeMutablePointer<Double>, workspace: UnsafeMutableRawPointer
   ) {
+    if shape.channels * shape.valuesPerChannel == 0 {
+      for channel in 0..<shape.channels {
+        sum[channel] = 0
+        sumCentered[channel] = 0
+      }
+      return
+    }
     let totals = ChannelTotals(shape, workspace: workspace)
     let layout = totals.layout
     let kernels = kernels.batchNorm[activation].gradientSums

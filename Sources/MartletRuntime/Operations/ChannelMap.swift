@@ -25,7 +25,8 @@ extension Compute {
 
   /// `y = activation(map(x))`; `y` may be `x`.
   ///
-  /// Cost: one read, one write.
+  /// Edge cases: a NaN yields NaN (relu keeps it, too); an infinite x yields NaN, as ∞·multiplier +
+  /// ∞·multiplierLow has no value. |x − center| beyond Float32's range counts as infinite. Cost: one read, one write.
   public func applyChannelMap(
     _ map: ChannelMap, _ x: UnsafePointer<Float>, _ shape: ChannelShape, activation: Activation,
     into y: UnsafeMutablePointer<Float>
@@ -71,12 +72,16 @@ struct ChannelPassJob {
     self.operands = operands
     self.coefficients = coefficients
     let layout = ChannelLayout(shape)
+    // Rows laid end to end are whole pieces: they fit the stack as they are.
+    let isSmall = layout.columns <= ChannelLayout.mostMergedColumns
+    let expandedBlock = isSmall ? ChannelLayout.mostMergedColumns : Self.expandedColumnBlock
     grid = ChannelGrid(
       layout, elements: Self.elementsPerPiece,
-      columnBlock: layout.columnsAreChannels ? Self.columnBlock : Self.expandedColumnBlock)
+      columnBlock: layout.columnsAreChannels ? Self.columnBlock : expandedBlock)
   }
 
   func run(on pool: ThreadPool) {
+    if grid.layout.shape.channels * grid.layout.shape.valuesPerChannel == 0 { return }
     var job = self
     withUnsafeMutablePointer(to: &job) { job in
       pool.run(pieces: grid.pieces, job) { job, piece in job.assumingMemoryBound(to: ChannelPassJob.self).pointee.run(piece) }
@@ -99,18 +104,15 @@ struct ChannelPassJob {
     }
   }
 
-  /// The rows that do not fill a long one: fewer columns than ``ChannelLayout/mostMergedColumns``, block by block.
+  /// The rows that do not fill a long one: fewer columns than ``ChannelLayout/mostMergedColumns``.
   private func runLeftover() {
     let layout = grid.layout
-    let cut = Cut(layout.leftover, size: Self.expandedColumnBlock)
-    for piece in 0..<cut.count {
-      let first = cut.start(piece)
-      let count = cut.count(piece)
-      let start = layout.rows * layout.columns + first
-      withExpandedCoefficients(first: first, count: max(count, ChannelLayout.leastWidth)) { coefficients in
-        PaddedColumns.use(operands.advanced(by: start), count: count, writes: true) { operands, columns in
-          kernels.columns(operands, coefficients, ColumnBlock(rows: 1, columns: columns, rowStride: 0))
-        }
+    let count = layout.leftover
+    if count == 0 { return }
+    let rest = operands.advanced(by: layout.rows * layout.columns)
+    withExpandedCoefficients(first: 0, count: max(count, ChannelLayout.leastWidth)) { coefficients in
+      PaddedColumns.use(rest, count: count, writes: true) { operands, columns in
+        kernels.columns(operands, coefficients, ColumnBlock(rows: 1, columns: columns, rowStride: 0))
       }
     }
   }

@@ -1,0 +1,70 @@
+/* Vector operations that Swift 6.3 writes lane by lane.
+ *
+ * SIMDn's operators on Float are loops over lanes, which the optimiser mostly
+ * puts together again; in a long expression (a polynomial of an exponential,
+ * say) it gives up, and the code is three to five times slower. Clang's vector
+ * types go through as one operation. The functions are inlined into the Swift
+ * of an instruction set's target and compiled with its flags; they hold no
+ * decision and no loop.
+ */
+#ifndef MARTLET_VECTORS_H
+#define MARTLET_VECTORS_H
+
+#if defined(__clang__)
+
+#define MARTLET_VECTOR static inline __attribute__((always_inline))
+
+/* One rounding where the hardware has the instruction; two where fma would be a
+ * call a lane. */
+#if defined(__FMA__) || defined(__AVX512F__) || defined(__aarch64__)
+#define MARTLET_MULTIPLY_ADD(a, b, c) __builtin_elementwise_fma(a, b, c)
+#else
+#define MARTLET_MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#endif
+
+#define MARTLET_VECTORS_OF(n)                                                                                              \
+  typedef float martlet_f32x##n __attribute__((ext_vector_type(n)));                                                       \
+  typedef double martlet_f64x##n __attribute__((ext_vector_type(n)));                                                      \
+  typedef int martlet_i32x##n __attribute__((ext_vector_type(n)));                                                         \
+  MARTLET_VECTOR martlet_f32x##n martlet_f32x##n##_multiply_add(martlet_f32x##n a, martlet_f32x##n b, martlet_f32x##n c) { \
+    return MARTLET_MULTIPLY_ADD(a, b, c);                                                                                  \
+  }                                                                                                                        \
+  MARTLET_VECTOR martlet_f64x##n martlet_f64x##n##_multiply_add(martlet_f64x##n a, martlet_f64x##n b, martlet_f64x##n c) { \
+    return MARTLET_MULTIPLY_ADD(a, b, c);                                                                                  \
+  }                                                                                                                        \
+  MARTLET_VECTOR martlet_f32x##n martlet_f32x##n##_maximum(martlet_f32x##n a, martlet_f32x##n b) {                         \
+    return a > b ? a : b;                                                                                                  \
+  }                                                                                                                        \
+  MARTLET_VECTOR martlet_f32x##n martlet_f32x##n##_minimum(martlet_f32x##n a, martlet_f32x##n b) {                         \
+    return a < b ? a : b;                                                                                                  \
+  }                                                                                                                        \
+  MARTLET_VECTOR martlet_f32x##n martlet_f32x##n##_where_less(martlet_f32x##n a, martlet_f32x##n b, martlet_f32x##n c,     \
+                                                              martlet_f32x##n d) {                                         \
+    return a < b ? c : d;                                                                                                  \
+  }                                                                                                                        \
+  MARTLET_VECTOR martlet_f32x##n martlet_f32x##n##_where_equal(martlet_f32x##n a, martlet_f32x##n b, martlet_f32x##n c,    \
+                                                               martlet_f32x##n d) {                                        \
+    return a == b ? c : d;                                                                                                 \
+  }                                                                                                                        \
+  MARTLET_VECTOR martlet_f32x##n martlet_f32x##n##_square_root(martlet_f32x##n v) {                                        \
+    return __builtin_elementwise_sqrt(v);                                                                                  \
+  }                                                                                                                        \
+  MARTLET_VECTOR martlet_f64x##n martlet_f64x##n##_square_root(martlet_f64x##n v) {                                        \
+    return __builtin_elementwise_sqrt(v);                                                                                  \
+  }                                                                                                                        \
+  MARTLET_VECTOR martlet_f64x##n martlet_f32x##n##_widened(martlet_f32x##n v) {                                            \
+    return __builtin_convertvector(v, martlet_f64x##n);                                                                    \
+  }                                                                                                                        \
+  MARTLET_VECTOR martlet_f32x##n martlet_f64x##n##_narrowed(martlet_f64x##n v) {                                           \
+    return __builtin_convertvector(v, martlet_f32x##n);                                                                    \
+  }                                                                                                                        \
+  MARTLET_VECTOR martlet_f32x##n martlet_i32x##n##_converted(martlet_i32x##n v) {                                          \
+    return __builtin_convertvector(v, martlet_f32x##n);                                                                    \
+  }
+
+MARTLET_VECTORS_OF(4)
+MARTLET_VECTORS_OF(8)
+MARTLET_VECTORS_OF(16)
+
+#endif
+#endif

@@ -1,0 +1,231 @@
+/* Files: saved, loaded, and every way in which a file can lie. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "models.h"
+
+static char folder[] = "/tmp/martlet-test-XXXXXX";
+
+static const char *path_of(const char *name) {
+  static char path[256];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  return path;
+}
+
+/* *out is the caller's; returns its size, or 0. */
+static size_t read_file(const char *path, unsigned char **out) {
+  *out = NULL;
+  FILE *file = fopen(path, "rb");
+  if (file == NULL) return 0;
+  unsigned char *bytes = (unsigned char *)malloc(1 << 20);
+  const size_t size = bytes == NULL ? 0 : fread(bytes, 1, 1 << 20, file);
+  fclose(file);
+  *out = bytes;
+  return size;
+}
+
+static void write_file(const char *path, const void *bytes, size_t size) {
+  FILE *file = fopen(path, "wb");
+  CHECK(file != NULL);
+  if (file == NULL) return;
+  CHECK_INT(size, fwrite(bytes, 1, size, file));
+  CHECK_INT(0, fclose(file));
+}
+
+static void test_round_trip(void) {
+  martlet_model *model = make_model(7), *loaded = NULL;
+  net_batch batch, other;
+  make_batch(&batch, 2);
+  make_batch(&other, 2);
+  CHECK_OK(martlet_model_forward(model, &batch.x_array, 1, 1)); /* statistics that are not the defaults */
+  CHECK_OK(martlet_model_set_trainable(model, "dense1.weight", 0));
+  martlet_batch_norm_switches switches;
+  memset(&switches, 0, sizeof switches);
+  switches.struct_size = sizeof switches;
+  switches.normalize_with = MARTLET_NORMALIZE_WITH_MOVING;
+  CHECK_OK(martlet_model_set_batch_norm_switches(model, "norm1", &switches));
+  CHECK_OK(martlet_model_save(model, path_of("model.safetensors")));
+  CHECK_OK(martlet_model_load(&loaded, path_of("model.safetensors")));
+  CHECK(model_fingerprint(model) == model_fingerprint(loaded));
+  CHECK_INT(0, tensor_named(loaded, "dense1.weight").trainable);
+  memset(&switches, 0xff, sizeof switches);
+  switches.struct_size = sizeof switches;
+  CHECK_OK(martlet_model_batch_norm_switches(loaded, "norm1", &switches));
+  CHECK_INT(MARTLET_NORMALIZE_WITH_MOVING, switches.normalize_with); /* frozen stays frozen */
+  CHECK_OK(martlet_model_predict(model, &batch.x_array, 1, 0, &batch.out_array, 1));
+  CHECK_OK(martlet_model_predict(loaded, &other.x_array, 1, 0, &other.out_array, 1));
+  CHECK(memcmp(batch.out, other.out, sizeof batch.out) == 0);
+  martlet_model_destroy(model);
+  martlet_model_destroy(loaded);
+}
+
+static void test_arguments(void) {
+  martlet_model *model = make_model(7), *out;
+  POISON(out);
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_save(NULL, path_of("a")));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "path", martlet_model_save(model, NULL));
+  CHECK_FAILS(STATUS(IO_ERROR) | STATUS(INVALID_ARGUMENT), NULL, martlet_model_save(model, ""));
+  CHECK_FAILS(STATUS(IO_ERROR), "nowhere", martlet_model_save(model, path_of("nowhere/model")));
+  CHECK_FAILS(STATUS(IO_ERROR), NULL, martlet_model_save(model, folder)); /* a directory */
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "out", martlet_model_load(NULL, path_of("model.safetensors")));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "path", martlet_model_load(&out, NULL));
+  CHECK_FAILS(STATUS(IO_ERROR) | STATUS(INVALID_ARGUMENT), NULL, martlet_model_load(&out, ""));
+  CHECK_FAILS(STATUS(IO_ERROR), "missing", martlet_model_load(&out, path_of("missing")));
+  CHECK_FAILS(STATUS(IO_ERROR) | STATUS(CORRUPT_FILE), NULL, martlet_model_load(&out, folder));
+  CHECK_FAILS(STATUS(IO_ERROR) | STATUS(CORRUPT_FILE), NULL, martlet_model_load(&out, "/dev/null"));
+  martlet_model_destroy(model);
+}
+
+/* A save that cannot be completed (here: the disk is "full" after 100 bytes) leaves the old file, and nothing beside it. */
+static void test_failed_save_keeps_the_old_file(void) {
+  martlet_model *model = make_model(7), *other = make_model(8), *loaded = NULL;
+  CHECK_OK(martlet_model_save(model, path_of("kept.safetensors")));
+  struct rlimit limit, small;
+  CHECK_INT(0, getrlimit(RLIMIT_FSIZE, &limit));
+  small = limit;
+  small.rlim_cur = 100;
+  CHECK_INT(0, setrlimit(RLIMIT_FSIZE, &small));
+  void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+  const martlet_status status = martlet_model_save(other, path_of("kept.safetensors"));
+  CHECK_INT(0, setrlimit(RLIMIT_FSIZE, &limit));
+  (void)signal(SIGXFSZ, handler);
+  CHECK_INT(MARTLET_IO_ERROR, status);
+  CHECK_OK(martlet_model_load(&loaded, path_of("kept.safetensors")));
+  CHECK(model_fingerprint(model) == model_fingerprint(loaded));
+  martlet_model_destroy(loaded);
+  martlet_model_destroy(other);
+  martlet_model_destroy(model);
+}
+
+static void refuse(const unsigned char *bytes, size_t size) {
+  martlet_model *out;
+  write_file(path_of("bad.safetensors"), bytes, size);
+  POISON(out);
+  /* A dtype that nobody knows may be a lie or from the future. */
+  CHECK_FAILS(STATUS(CORRUPT_FILE) | STATUS(UNSUPPORTED), NULL, martlet_model_load(&out, path_of("bad.safetensors")));
+}
+
+static void test_truncated(void) {
+  unsigned char *bytes = NULL;
+  martlet_model *model = make_model(7);
+  CHECK_OK(martlet_model_save(model, path_of("whole.safetensors")));
+  const size_t size = read_file(path_of("whole.safetensors"), &bytes);
+  CHECK(size > 100);
+  /* Every length near the ends and the header's border, and a sample between. */
+  for (size_t length = 0; length < size; length += length < 64 || length + 64 > size ? 1 : 37) refuse(bytes, length);
+  unsigned char *longer = (unsigned char *)realloc(bytes, size + 1);
+  if (longer == NULL) exit(2);
+  longer[size] = 0;
+  refuse(longer, size + 1); /* a byte that belongs to nothing */
+  free(longer);
+  martlet_model_destroy(model);
+}
+
+static void put_length(unsigned char *bytes, uint64_t length) {
+  for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)(length >> (8 * i));
+}
+
+static void test_lying_headers(void) {
+  unsigned char *bytes = NULL;
+  martlet_model *model = make_model(7);
+  CHECK_OK(martlet_model_save(model, path_of("whole.safetensors")));
+  const size_t size = read_file(path_of("whole.safetensors"), &bytes);
+  CHECK(size > 100);
+  if (size <= 100) return;
+  unsigned char *copy = (unsigned char *)malloc(size);
+  if (copy == NULL) exit(2);
+  const uint64_t lengths[] = {0,           1,          2,           (uint64_t)size - 8, (uint64_t)size, (uint64_t)1 << 32,
+                              UINT64_MAX, INT64_MAX, (uint64_t)1 << 63};
+  for (int i = 0; i < CHECK_COUNT(lengths); i++) {
+    memcpy(copy, bytes, size);
+    put_length(copy, lengths[i]);
+    refuse(copy, size);
+  }
+  static const char *const headers[] = {
+      "{}",
+      "[]",
+      "null",
+      "{\"__metadata__\":{}}",
+      "{\"__metadata__\":{\"martlet\":\"{}\"}}",
+      "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+      "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,8]}}",
+      "{\"a\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,9223372036854775807],\"data_offsets\":[0,8]}}",
+      "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}",
+      "{\"a\":{\"dtype\":\"F32\",\"shape\":[1e30],\"data_offsets\":[0,8]}}",
+      "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}",
+      "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,18446744073709551615]}}",
+      "{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}",
+      "{\"a\":{\"dtype\":\"Q7\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+      "{\"a\":",
+      "{\"a\" 1}",
+      "{\"a\":\"\\ud800\"}",
+      "\"\\u12\"",
+      "{\"\\u0000\":{}}",
+  };
+  for (int i = 0; i < CHECK_COUNT(headers); i++) {
+    unsigned char small[300];
+    const size_t length = strlen(headers[i]);
+    memset(small, 0, sizeof small);
+    put_length(small, length);
+    memcpy(small + 8, headers[i], length);
+    refuse(small, 8 + length + 8);
+  }
+  /* A hundred thousand open brackets: the reader must not recurse the stack away. */
+  const size_t deep = 100000;
+  unsigned char *nested = (unsigned char *)malloc(deep + 8);
+  if (nested == NULL) exit(2);
+  put_length(nested, deep);
+  memset(nested + 8, '[', deep);
+  refuse(nested, deep + 8);
+  for (size_t i = 0; i + 5 <= deep; i += 5) memcpy(nested + 8 + i, "{\"a\":", 5);
+  refuse(nested, deep + 8);
+  free(nested);
+  free(copy);
+  free(bytes);
+  martlet_model_destroy(model);
+}
+
+/* Single bytes changed all over the header: loaded or refused, never worse. What loads is a whole model. */
+static void test_changed_bytes(void) {
+  unsigned char *bytes = NULL;
+  martlet_model *model = make_model(7);
+  CHECK_OK(martlet_model_save(model, path_of("whole.safetensors")));
+  const size_t size = read_file(path_of("whole.safetensors"), &bytes);
+  size_t header = 8;
+  for (int i = 0; i < 3 && size > 8; i++) header += (size_t)bytes[i] << (8 * i);
+  static const unsigned char replacements[] = {0, '"', '9', '-', '}', 0xff};
+  for (size_t position = 8; position < header && position < size; position += 3) {
+    const unsigned char old = bytes[position];
+    bytes[position] = replacements[position % sizeof replacements];
+    write_file(path_of("bad.safetensors"), bytes, size);
+    martlet_model *loaded = NULL;
+    const martlet_status status = martlet_model_load(&loaded, path_of("bad.safetensors"));
+    CHECK(status == MARTLET_OK || status == MARTLET_CORRUPT_FILE || status == MARTLET_UNSUPPORTED);
+    CHECK((loaded != NULL) == (status == MARTLET_OK));
+    if (loaded != NULL) CHECK(model_fingerprint(loaded) != 0);
+    martlet_model_destroy(loaded);
+    bytes[position] = old;
+  }
+  free(bytes);
+  martlet_model_destroy(model);
+}
+
+static const check_test tests[] = {TEST(test_round_trip), TEST(test_arguments),     TEST(test_failed_save_keeps_the_old_file),
+                                   TEST(test_truncated),  TEST(test_lying_headers), TEST(test_changed_bytes)};
+
+int main(int argc, char **argv) {
+  if (mkdtemp(folder) == NULL) {
+    perror("mkdtemp");
+    return 2;
+  }
+  const int result = check_main(argc, argv, tests, CHECK_COUNT(tests));
+  static const char *const names[] = {"model.safetensors", "whole.safetensors", "bad.safetensors", "kept.safetensors"};
+  for (int i = 0; i < CHECK_COUNT(names); i++) unlink(path_of(names[i]));
+  if (rmdir(folder) != 0) {
+    fprintf(stderr, "%s: %s: a save left something behind\n", folder, strerror(errno));
+    return 1;
+  }
+  return result;
+}

@@ -42,7 +42,7 @@ struct MatrixBlocking {
     self.columns = columns
     self.depth = depth
     lanes = kernels.lanes
-    panelColumns = kernels.panelColumns
+    panelColumns = rows == 1 ? kernels.rowColumns : kernels.panelColumns
     tileRows = kernels.tileRows
     vectors = Self.quotientUp(columns, lanes)
     stripCount = Self.quotientUp(vectors, panelColumns / lanes)

@@ -58,7 +58,8 @@ let package = Package(
     .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
     // MartletKernels is named although MartletRuntime brings it: without, a change of the tables' layout rebuilds neither of these.
     .executableTarget(
-      name: "MartletBenchmarks", dependencies: ["MartletKernels", "MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"),
+      name: "MartletBenchmarks", dependencies: ["MartletKernels", "MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"
+    ),
     // Optimised in debug builds too: naive references and random numbers are most of the tests' time.
     .target(
       name: "MartletTestSupport", dependencies: ["Martlet", "MartletRuntime"], path: "Tests/MartletTestSupport",

@@ -51,13 +51,16 @@ let package = Package(
           ["-Xlinker", "--version-script=\(exportMap)", "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "now"],
           .when(platforms: [.linux])),
       ]),
+    .executableTarget(name: "MartletExample", dependencies: ["Martlet"], path: "Examples/Swift"),
     .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
     .executableTarget(
       name: "MartletBenchmarks", dependencies: ["MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"),
-    .target(name: "CMartletTestSupport", path: "Tests/CMartletTestSupport"),
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+    .executableTarget(
+      name: "AllocationCheck", dependencies: ["CAllocationCounter", "Martlet"], path: "Tests/AllocationCheck"),
     .target(
-      name: "MartletTestSupport", dependencies: ["CMartletTestSupport", "Martlet", "MartletRuntime"],
-      path: "Tests/MartletTestSupport", swiftSettings: [.unsafeFlags(["-O"])]),
+      name: "MartletTestSupport", dependencies: ["Martlet", "MartletRuntime"], path: "Tests/MartletTestSupport",
+      swiftSettings: [.unsafeFlags(["-O"])]),
     .target(name: "ReferenceKernels", path: "Tests/ReferenceKernels", swiftSettings: [kernelFlags]),
     .testTarget(name: "KernelTests", dependencies: ["MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet", "ReferenceKernels", "MartletTestSupport"]),

@@ -135,11 +135,23 @@ import Testing
       #expect(try model.predict(empty).shape == [0, 4])
       #expect(model.allBytes == before)
     }
-    // Rows without values.
-    let hollow = try Model.sequential([BatchNorm()], inputShape: [0, 4])
-    let before = hollow.allBytes
-    #expect(try hollow.forward(Tensor(shape: [3, 0, 4]), training: true).shape == [3, 0, 4])
-    #expect(hollow.allBytes == before)
+  }
+
+  /// A batch without rows, or of rows without values: the state stays, the gradients are those of a sum over nothing.
+  @Test func gradientsOfEmptyBatches() throws {
+    for (shape, empty) in [([4], [0, 4]), ([2, 4], [0, 2, 4]), ([0, 4], [3, 0, 4])] {
+      let model = try Model.sequential([BatchNorm()], inputShape: shape)
+      for name in ["0.weight", "0.bias"] { try model.variable(named: name).gradient?.update(repeating: 9, count: 4) }
+      let before = model.allBytes
+      #expect(try model.forward(Tensor(shape: empty), training: true).shape == empty)
+      #expect(try model.backward(Tensor(shape: empty), accumulate: true).shape == empty)
+      #expect(try model.variable(named: "0.weight").gradientValues == [9, 9, 9, 9])
+      _ = try model.forward(Tensor(shape: empty), training: true)
+      _ = try model.backward(Tensor(shape: empty))
+      #expect(try model.variable(named: "0.weight").gradientValues == [0, 0, 0, 0])
+      #expect(try model.variable(named: "0.bias").gradientValues == [0, 0, 0, 0])
+      #expect(model.allBytes == before)
+    }
   }
 
   @Test func oneValuePerChannel() throws {

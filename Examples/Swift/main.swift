@@ -33,7 +33,8 @@ func patterns(_ count: Int, seed: UInt64) throws -> (x: Tensor, labels: [Int32])
     return Float(state >> 40) / 0x1p24
   }
   let labels = (0..<count).map { _ in Int32(random() * 10) }
-  let values = labels.flatMap { label in (0..<784).map { Float(($0 * 31 + Int(label) * 17) % 10) / 10 + 2 * (random() - 0.5) } }
+  func pixel(_ place: Int, _ label: Int32) -> Float { Float((place * 31 + Int(label) * 17) % 10) / 10 + random() - 0.5 }
+  let values = labels.flatMap { label in (0..<784).map { pixel($0, label) } }
   return (try Tensor(values, shape: [count, 784]), labels)
 }
 
@@ -47,7 +48,9 @@ let hidden: [any Layer] = (0..<3).flatMap { _ in [Dense(100, bias: false), Batch
 let net = try Model.sequential(hidden + [Dense(10)], inputShape: [784], seed: 1)
 let trainer = try Trainer(net, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.5))
 try trainer.fit(x, labels: labels, FitOptions(epochs: 3, batchSize: 60, dropsLast: true)) { event in
-  if event.kind == .epoch { print("epoch \(event.epoch + 1): loss \(event.training.loss), accuracy \(event.training.accuracy)") }
+  if event.kind == .epoch {
+    print("epoch \(event.epoch + 1): loss \(event.training.loss), accuracy \(event.training.accuracy)")
+  }
   return true
 }
 print("test accuracy \(try trainer.evaluate(testX, labels: testLabels).accuracy)")

@@ -9,7 +9,7 @@ import Martlet
   import Glibc
 #endif
 
-var failures = 0
+@MainActor var failures = 0
 
 /// Allocations of all threads during `body`.
 func count(_ body: () throws -> Void) rethrows -> Int {
@@ -18,7 +18,7 @@ func count(_ body: () throws -> Void) rethrows -> Int {
   return Int(allocation_counter_total() - before)
 }
 
-func expect(_ isRight: Bool, _ what: String) {
+@MainActor func expect(_ isRight: Bool, _ what: String) {
   if isRight { return }
   print("AllocationCheck: FAILED: \(what)")
   failures += 1
@@ -39,13 +39,14 @@ func array(_ type: DataType, _ shape: [Int], strides: [Int]? = nil) throws -> Ar
 func network() throws -> Model {
   try Model.sequential(
     [
-      InputNormalization(), Flatten(), Dense(150), BatchNorm(), Sigmoid(), Dropout(0.2), Dense(140), BatchNorm(momentum: nil), Tanh(),
+      InputNormalization(), Flatten(), Dense(150), BatchNorm(), Sigmoid(), Dropout(0.2), Dense(140), BatchNorm(momentum: nil),
+      Tanh(),
       Dense(130), ReLU(), BatchNorm(normalizer: .moving), Dense(10), Softmax(),
     ], inputShape: [10, 20], seed: 1)
 }
 
 /// The counter must count, or nothing else here means anything.
-func checkCounter() throws {
+@MainActor func checkCounter() throws {
   var kept: [UnsafeMutableRawPointer] = []
   kept.reserveCapacity(8)
   expect(count { kept.append(.allocate(byteCount: 100, alignment: 8)) } == 1, "malloc counts once")
@@ -58,7 +59,7 @@ func checkCounter() throws {
   for pointer in kept { pointer.deallocate() }
 }
 
-func checkSteps() throws {
+@MainActor func checkSteps() throws {
   let rules: [(String, OptimizerOptions)] = [
     ("SGD", .sgd(learningRate: 0.1)), ("Nesterov", .sgd(learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.1)),
     ("AdamW", .adamW()),
@@ -79,7 +80,7 @@ func checkSteps() throws {
 }
 
 /// Labels of every integer type; inputs of other types and strides, converted on the way in.
-func checkConversions() throws {
+@MainActor func checkConversions() throws {
   let trainer = try Trainer(network(), loss: .crossEntropy)
   let plain = [try array(.float32, [64, 10, 20])]
   let labels = [try array(.int32, [64])]
@@ -90,7 +91,8 @@ func checkConversions() throws {
     expect(step == 0, "\(step) allocations with \(type) labels")
   }
   for view in [
-    try array(.float64, [64, 10, 20]), try array(.uint8, [64, 10, 20]), try array(.float32, [64, 10, 20], strides: [200, 1, 10]),
+    try array(.float64, [64, 10, 20]), try array(.uint8, [64, 10, 20]),
+    try array(.float32, [64, 10, 20], strides: [200, 1, 10]),
     try array(.float32, [64, 10, 20], strides: [0, 20, 1]), try array(.int32, [64, 10, 20], strides: [1, 64, 640]),
   ] {
     let inputs = [view]
@@ -100,7 +102,7 @@ func checkConversions() throws {
 }
 
 /// What a fit allocates it allocates once: four epochs take no more than one.
-func checkFit() throws {
+@MainActor func checkFit() throws {
   let trainer = try Trainer(network(), loss: .crossEntropy)
   let (inputs, targets) = ([try array(.float32, [200, 10, 20])], [try array(.int32, [200])])
   func fit(epochs: Int) throws -> Int {
@@ -112,7 +114,7 @@ func checkFit() throws {
   expect(one > 0, "a fit allocates its order, but nothing was counted")
 }
 
-func checkLoopsByHand() throws {
+@MainActor func checkLoopsByHand() throws {
   let net = try network()
   let optimizer = try Optimizer(net, .adam())
   let (inputs, gradients) = ([try array(.float32, [64, 10, 20])], [try array(.float32, [64, 10])])

@@ -11,7 +11,8 @@ import Testing
       ["moving_unbiased", "moving_biased", "cumulative_unbiased", "cumulative_biased", "frozen"].map { "\(flag)_\($0)" }
     } + ["batch_without_update"]
 
-  @Test(arguments: ["batch_norm_1", "batch_norm_5", "batch_norm_33", "batch_norm_image"]) func threeSteps(_ file: String) throws {
+  @Test(arguments: ["batch_norm_1", "batch_norm_5", "batch_norm_33", "batch_norm_image"]) func threeSteps(_ file: String) throws
+  {
     let golden = try GoldenFile(file)
     for name in Self.cases { try check(golden, name) }
     // Every case of the file has been read.
@@ -41,7 +42,8 @@ import Testing
       let y = try model.forward(x, training: true)
       let dx = try model.backward(g)
       func expect(_ got: [Float], _ record: String, _ tolerance: Double) throws {
-        expectClose(got, try golden("\(name)/\(record)_\(step)").values, within: tolerance, "\(golden.name) \(name) \(record)_\(step)")
+        expectClose(
+          got, try golden("\(name)/\(record)_\(step)").values, within: tolerance, "\(golden.name) \(name) \(record)_\(step)")
       }
       // The narrowest channel decides how much one rounding of x counts; the moving variances are 0.5 and more.
       let deviation = try smallestDeviation(x, frozen: norm.normalizer == .moving, golden)

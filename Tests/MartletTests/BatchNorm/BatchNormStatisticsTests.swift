@@ -41,7 +41,8 @@ import Testing
     let before = model.allBytes
     let x = try batch(1)
     let want = Reference.normalise(
-      x.doubles, mean: try model.values("0.running_mean").map(Double.init), variance: try model.values("0.running_var").map(Double.init),
+      x.doubles, mean: try model.values("0.running_mean").map(Double.init),
+      variance: try model.values("0.running_var").map(Double.init),
       epsilon: 1e-5, scale: try model.values("0.weight").map(Double.init), shift: try model.values("0.bias").map(Double.init))
     let byHand = try model.forward(x, training: false)
     expectClose(byHand.values, want, within: Tolerance.network(depth: 1, terms: 0, magnitude: largest(want)))
@@ -159,7 +160,8 @@ import Testing
     let before = model.allBytes
     let one = try randomTensor([1, 3], seed: 1)
     expectError(
-      .invalidArgument, "BatchNorm needs 2 or more values per channel while training", "x has shape [1, 64] (1 value per channel)",
+      .invalidArgument, "BatchNorm needs 2 or more values per channel while training",
+      "x has shape [1, 64] (1 value per channel)",
       "variance is undefined", "Use a larger batch, or training=False.", "\"1\""
     ) { _ = try model.forward(one, training: true) }
     #expect(model.allBytes == before)

@@ -24,7 +24,8 @@ import Testing
     let (mean, variance) = Reference.channelMoments(x.doubles, channels: 4)
     #expect(statistics.count == rows)
     for c in 0..<4 {
-      #expect(abs(statistics.mean[c] - mean[c]) <= Tolerance.mean(deviation: variance[c].squareRoot(), largest: 6, values: rows))
+      #expect(
+        abs(statistics.mean[c] - mean[c]) <= Tolerance.mean(deviation: variance[c].squareRoot(), largest: 6, values: rows))
       let tolerance = Tolerance.variance(variance[c], largest: 6, values: rows)
       #expect(try abs(statistics.variance()[c] - variance[c]) <= tolerance)
       let factor = Double(rows) / Double(rows - 1)
@@ -61,7 +62,9 @@ import Testing
 
   private func network(biased: Bool = false) throws -> Model {
     let model = try Model.sequential(
-      [Dense(6), BatchNorm(biasedMovingVariance: biased), Sigmoid(), Dense(5), BatchNorm(biasedMovingVariance: biased), Tanh()],
+      [
+        Dense(6), BatchNorm(biasedMovingVariance: biased), Sigmoid(), Dense(5), BatchNorm(biasedMovingVariance: biased), Tanh(),
+      ],
       inputShape: [4], seed: 5)
     randomiseAffine(model, seed: 6)
     return model

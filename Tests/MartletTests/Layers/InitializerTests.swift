@@ -21,7 +21,9 @@ import Testing
   }
 
   /// Five standard errors for 60,000 values: of the mean σ/√n, of the variance σ²·√((κ − 1)/n), of the kurtosis below √(24/n)·2.
-  private func expect(_ values: [Double], deviation: Double, kurtosis: Double, sourceLocation: SourceLocation = #_sourceLocation) {
+  private func expect(
+    _ values: [Double], deviation: Double, kurtosis: Double, sourceLocation: SourceLocation = #_sourceLocation
+  ) {
     let n = Double(values.count).squareRoot()
     let got = moments(values)
     #expect(abs(got.mean) <= 5 * deviation / n, sourceLocation: sourceLocation)

@@ -15,7 +15,8 @@ import Testing
     let gradient = try Tensor(shape: output.shape)
     var labels = labels
     let result = try labels.withUnsafeMutableBytes {
-      try Loss.crossEntropy(output.view(), ArrayView($0.baseAddress, .int32, shape: [output.shape[0]]), gradient: gradient.view())
+      try Loss.crossEntropy(
+        output.view(), ArrayView($0.baseAddress, .int32, shape: [output.shape[0]]), gradient: gradient.view())
     }
     return withExtendedLifetime(output) { (result, gradient) }
   }
@@ -55,9 +56,10 @@ import Testing
     let (byLabel, gradient) = try labelled(output, labels)
     let (byProbability, other) = try evaluate(.crossEntropy, output, oneHot)
     let t = oneHot.doubles
-    let want = lines.indices.reduce(0.0) {
-      $0 + Reference.crossEntropy(lines[$1], Array(t[$1 * classes..<($1 + 1) * classes]))
-    } / Double(rows)
+    let want =
+      lines.indices.reduce(0.0) {
+        $0 + Reference.crossEntropy(lines[$1], Array(t[$1 * classes..<($1 + 1) * classes]))
+      } / Double(rows)
     #expect(abs(byLabel.loss - want) <= Tolerance.loss(magnitude: 8))
     #expect(abs(byProbability.loss - want) <= Tolerance.loss(magnitude: 8))
     #expect(byLabel.correct == byProbability.correct)
@@ -97,7 +99,9 @@ import Testing
     expectError(.shapeMismatch, "labels [3] of integers", "int64 [2]") { try labels([0, 1], [2]) }
     expectError(.shapeMismatch, "int64 [1, 3]") { try labels([0, 1, 2], [1, 3]) }
     for loss in Loss.allCases {
-      expectError(.shapeMismatch, loss.name, "[3, 4]", "float32 [3, 3]") { _ = try evaluate(loss, output, Tensor(shape: [3, 3])) }
+      expectError(.shapeMismatch, loss.name, "[3, 4]", "float32 [3, 3]") {
+        _ = try evaluate(loss, output, Tensor(shape: [3, 3]))
+      }
     }
     expectError(.shapeMismatch, "cross_entropy takes outputs [rows, classes]", "[2, 2]") {
       _ = try evaluate(.crossEntropy, Tensor(shape: [3, 2, 2]), Tensor(shape: [3, 2, 2]))

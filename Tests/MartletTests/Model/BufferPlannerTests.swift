@@ -36,7 +36,8 @@ import Testing
       #expect(start >= 0 && start % 64 == 0 && start + a.byteCount <= layout.byteCount, "seed \(seed), buffer \(i)")
       for (j, b) in requests.enumerated() where j < i && a.first <= b.last && b.first <= a.last {
         let other = layout.offsets[j]
-        #expect(start + max(a.byteCount, 1) <= other || other + max(b.byteCount, 1) <= start, "seed \(seed), buffers \(j), \(i)")
+        #expect(
+          start + max(a.byteCount, 1) <= other || other + max(b.byteCount, 1) <= start, "seed \(seed), buffers \(j), \(i)")
       }
     }
     // No larger than without sharing, no smaller than what is alive at one time.

@@ -60,7 +60,8 @@ import Testing
       let want = try seen.output(4).copied
       for (variable, values) in zip(fused.variables, before) where variable.dataType == .float32 { variable.set(values) }
       let got = try fused.forward(x, training: training)
-      expectClose(got.values, want.map(Double.init), within: Tolerance.network(depth: 5, terms: 19, magnitude: 1 + largest(want)))
+      expectClose(
+        got.values, want.map(Double.init), within: Tolerance.network(depth: 5, terms: 19, magnitude: 1 + largest(want)))
     }
     withExtendedLifetime(x) {}
   }
@@ -69,7 +70,8 @@ import Testing
     let model = try Model.sequential([Dense(5), BatchNorm(), Sigmoid(), Dense(3)], inputShape: [4])
     let text = try model.planDescription(batchSize: 60, training: true)
     for part in [
-      "training, 60 rows", "3 steps forward, 3 backward", "1 batch_norm + 2 sigmoid", "[60, 5]", "[60, 3]", "bytes in one arena",
+      "training, 60 rows", "3 steps forward, 3 backward", "1 batch_norm + 2 sigmoid", "[60, 5]", "[60, 3]",
+      "bytes in one arena",
       "53 parameters",
     ] {
       #expect(text.contains(part), "\(text)")

@@ -136,7 +136,9 @@ import Testing
     }
     let (zeros, wrong) = (try Tensor(shape: [2, 3]), try Tensor(shape: [3, 2]))
     expectError(.shapeMismatch, "0.weight", "[2, 3] is needed", "[3, 2] came") { try set([("0.weight", wrong)], strict: false) }
-    expectError(.invalidArgument, "\"0.weight\" came twice") { try set([("0.weight", zeros), ("0.weight", zeros)], strict: false) }
+    expectError(.invalidArgument, "\"0.weight\" came twice") {
+      try set([("0.weight", zeros), ("0.weight", zeros)], strict: false)
+    }
     // All are checked before the first is written.
     expectError(.invalidArgument, "no tensor \"9.weight\"", "\"0.weight\"") {
       try set([("0.weight", zeros), ("9.weight", zeros)], strict: false)

@@ -7,7 +7,10 @@ import Testing
 @Suite struct PredictTests {
   private func network(seed: UInt64 = 3) throws -> Model {
     let model = try Model.sequential(
-      [InputNormalization(), Dense(37), BatchNorm(), Sigmoid(), Dropout(0.5), Dense(21), BatchNorm(), Tanh(), Dense(10), Softmax()],
+      [
+        InputNormalization(), Dense(37), BatchNorm(), Sigmoid(), Dropout(0.5), Dense(21), BatchNorm(), Tanh(), Dense(10),
+        Softmax(),
+      ],
       inputShape: [29], seed: seed)
     randomiseAffine(model, seed: seed)
     let data = try randomTensor([50, 29], seed: 1, -3...5)
@@ -97,7 +100,9 @@ import Testing
     }
     let two = try model.submodel(outputs: ["8", "9"])
     expectError(.invalidArgument, "2 outputs", "predict(_:batchSize:into:)") { _ = try two.predict(x) }
-    expectError(.invalidArgument, "outputs[1] shares memory with outputs[0]") { try two.predict([input], into: [output, output]) }
+    expectError(.invalidArgument, "outputs[1] shares memory with outputs[0]") {
+      try two.predict([input], into: [output, output])
+    }
     #expect(y.values.allSatisfy { $0 == 0 })
     withExtendedLifetime((x, y)) {}
   }

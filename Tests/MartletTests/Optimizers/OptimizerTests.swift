@@ -8,7 +8,8 @@ import Testing
   static let options: [OptimizerOptions] = [
     .sgd(learningRate: 0.1), .sgd(learningRate: 0.1, momentum: 0.9), .sgd(learningRate: 0.05, momentum: 0.8, nesterov: true),
     .sgd(learningRate: 0.1, momentum: 0.5, weightDecay: 0.2), .adam(learningRate: 0.02),
-    .adam(learningRate: 0.02, beta1: 0.5, beta2: 0.9, epsilon: 1e-3, weightDecay: 0.3), .adamW(learningRate: 0.02, weightDecay: 0.4),
+    .adam(learningRate: 0.02, beta1: 0.5, beta2: 0.9, epsilon: 1e-3, weightDecay: 0.3),
+    .adamW(learningRate: 0.02, weightDecay: 0.4),
   ]
 
   /// One parameter by the rule, in Float64.

@@ -59,7 +59,8 @@ import Testing
       for row in 0..<m {
         for column in 0..<n {
           for i in 0..<k {
-            want[row * n + column] += x[transposed ? i * m + row : row * k + i] * y[otherTransposed ? column * k + i : i * n + column]
+            want[row * n + column] +=
+              x[transposed ? i * m + row : row * k + i] * y[otherTransposed ? column * k + i : i * n + column]
           }
         }
       }
@@ -81,7 +82,8 @@ import Testing
 
   @Test(arguments: ReductionOperation.allCases) func reductions(_ operation: ReductionOperation) throws {
     let rules: [ReductionOperation: (Double, @Sendable (Double, Double) -> Double)] = [
-      .sum: (0, { $0 + $1 }), .mean: (0, { $0 + $1 }), .maximum: (-.infinity, { max($0, $1) }), .minimum: (.infinity, { min($0, $1) }),
+      .sum: (0, { $0 + $1 }), .mean: (0, { $0 + $1 }), .maximum: (-.infinity, { max($0, $1) }),
+      .minimum: (.infinity, { min($0, $1) }),
     ]
     let (initial, rule) = try #require(rules[operation])
     for shape in [[1], [7], [3, 5], [4, 3, 5], [2, 1, 33], [70, 40], []] {

@@ -10,7 +10,8 @@ import Testing
   private func network(seed: UInt64 = 8) throws -> Model {
     try Model.sequential(
       [
-        InputNormalization(), Dense(210), BatchNorm(), Sigmoid(), Dropout(0.3), Dense(190), Tanh(), BatchNorm(momentum: nil), Dense(180),
+        InputNormalization(), Dense(210), BatchNorm(), Sigmoid(), Dropout(0.3), Dense(190), Tanh(), BatchNorm(momentum: nil),
+        Dense(180),
         BatchNorm(), ReLU(), Dense(10),
       ], inputShape: [230], seed: seed)
   }

@@ -93,7 +93,8 @@ import Testing
     let before = model.allBytes
     var events = 0
     expectError(
-      .invalidArgument, "The last batch of each epoch has 1 of 21 rows at batch_size 10", "2 or more values per channel", "drop_last",
+      .invalidArgument, "The last batch of each epoch has 1 of 21 rows at batch_size 10", "2 or more values per channel",
+      "drop_last",
       "another batch_size"
     ) {
       _ = try trainer.fit(randomTensor([21, 4], seed: 1), labels: labels(21), FitOptions(batchSize: 10)) { _ in
@@ -104,7 +105,10 @@ import Testing
     #expect(model.allBytes == before && events == 0)
     // Without batch norm one row is a batch.
     let plain = try Model.sequential([Dense(3)], inputShape: [4])
-    #expect(try Trainer(plain, loss: .crossEntropy).fit(randomTensor([21, 4], seed: 1), labels: labels(21), FitOptions(batchSize: 10)).rows == 21)
+    #expect(
+      try Trainer(plain, loss: .crossEntropy).fit(
+        randomTensor([21, 4], seed: 1), labels: labels(21), FitOptions(batchSize: 10)
+      ).rows == 21)
   }
 
   @Test func events() throws {

@@ -88,7 +88,8 @@ import Testing
 
     let sharp = try Model.sequential([Dense(2, bias: false), Softmax()], inputShape: [1])
     try sharp.variable(named: "0.weight").set([500, -500])
-    let result = try Trainer(sharp, loss: .crossEntropy, optimizer: .sgd(learningRate: 1)).step(Tensor([1], shape: [1, 1]), labels: [1])
+    let result = try Trainer(sharp, loss: .crossEntropy, optimizer: .sgd(learningRate: 1)).step(
+      Tensor([1], shape: [1, 1]), labels: [1])
     #expect(result.loss == 1000)
     #expect(try sharp.values("0.weight") == [499, -499])
     // With another loss the probabilities are what it sees.

@@ -1,4 +1,5 @@
-// Kernel benchmarks: GFLOP/s of the matrix product on the shapes that training meets, beside the machine's own peak.
+// Kernel benchmarks: GFLOP/s of the matrix product on the shapes that training meets, beside the machine's own peak; GB/s of
+// batch norm's passes.
 //
 //     swift run -c release MartletBenchmarks [threads] [filter]
 import BenchmarkPeak
@@ -96,4 +97,5 @@ for set in KernelSet.available {
     let rate = benchmark(shape, compute)
     print("  \(padded(shape.name, 24)) \(padded(decimal(rate * 1e-9), 8)) \(decimal(100 * rate / peak)) %")
   }
+  benchmarkBatchNorm(compute, filter: filter)
 }

@@ -18,8 +18,6 @@ public protocol InstructionSet: SendableMetatype {
   /// Half as many lanes in UInt64 (one register), for products of 32-bit integers.
   associatedtype Words: SIMD where Words.Scalar == UInt64
 
-  /// Rows of the tallest matrix tile, 6 or 4.
-  static var tileRows: Int { get }
   /// Width of the widest matrix tile in vectors, 4 or 2: with six rows, 4 fill 32 registers and 2 fill 16.
   static var tileVectors: Int { get }
 
@@ -57,6 +55,10 @@ public protocol InstructionSet: SendableMetatype {
 }
 
 extension InstructionSet {
+  /// Rows of the tallest matrix tile.
+  @inlinable @inline(__always)
+  public static var tileRows: Int { 6 }
+
   /// Float32 lanes of one vector.
   @inlinable @inline(__always)
   public static var lanes: Int { Vector.scalarCount }

@@ -8,7 +8,6 @@ enum AVX2: InstructionSet {
   typealias Integer = SIMD8<Int32>
   typealias Words = SIMD4<UInt64>
 
-  static var tileRows: Int { 6 }
   static var tileVectors: Int { 2 }
 
   @inline(__always)

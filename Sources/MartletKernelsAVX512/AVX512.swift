@@ -8,7 +8,6 @@ enum AVX512: InstructionSet {
   typealias Integer = SIMD16<Int32>
   typealias Words = SIMD8<UInt64>
 
-  static var tileRows: Int { 6 }
   static var tileVectors: Int { 4 }
 
   @inline(__always)

@@ -9,11 +9,8 @@ enum Baseline: InstructionSet {
   typealias Words = SIMD2<UInt64>
 
   #if arch(arm64)
-    static var tileRows: Int { 6 }
     static var tileVectors: Int { 4 }
   #else
-    // Without three-operand instructions every product needs a register of its own: six rows would spill.
-    static var tileRows: Int { 4 }
     static var tileVectors: Int { 2 }
   #endif
 

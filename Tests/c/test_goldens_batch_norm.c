@@ -65,7 +65,7 @@ static magnitudes magnitudes_of(const golden_file *file, const char *prefix, con
 }
 
 static void check_step(const golden_file *file, const char *prefix, martlet_model *model, int step, double scale, double shift) {
-  char suffix[8], before[8];
+  char suffix[16], before[16];
   snprintf(suffix, sizeof suffix, "_%d", step);
   snprintf(before, sizeof before, "_%d", step - 1);
   const char *earlier = step == 1 ? "" : prefix;

@@ -103,7 +103,8 @@ static void refuse(const unsigned char *bytes, size_t size) {
   martlet_model *out;
   write_file(path_of("bad.safetensors"), bytes, size);
   POISON(out);
-  CHECK_FAILS(STATUS(CORRUPT_FILE), NULL, martlet_model_load(&out, path_of("bad.safetensors")));
+  /* A dtype that nobody knows may be a lie or from the future. */
+  CHECK_FAILS(STATUS(CORRUPT_FILE) | STATUS(UNSUPPORTED), NULL, martlet_model_load(&out, path_of("bad.safetensors")));
 }
 
 static void test_truncated(void) {
@@ -201,7 +202,7 @@ static void test_changed_bytes(void) {
     write_file(path_of("bad.safetensors"), bytes, size);
     martlet_model *loaded = NULL;
     const martlet_status status = martlet_model_load(&loaded, path_of("bad.safetensors"));
-    CHECK(status == MARTLET_OK || status == MARTLET_CORRUPT_FILE);
+    CHECK(status == MARTLET_OK || status == MARTLET_CORRUPT_FILE || status == MARTLET_UNSUPPORTED);
     CHECK((loaded != NULL) == (status == MARTLET_OK));
     if (loaded != NULL) CHECK(model_fingerprint(loaded) != 0);
     martlet_model_destroy(loaded);

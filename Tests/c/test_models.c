@@ -12,8 +12,8 @@ static void test_create(void) {
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "outputs", martlet_model_create(&out, graph, &input, 1, NULL, 1, 0));
   const int32_t counts[] = {0, -1, INT32_MIN};
   for (int i = 0; i < CHECK_COUNT(counts); i++) {
-    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "input_count", martlet_model_create(&out, graph, &input, counts[i], &output, 1, 0));
-    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "output_count", martlet_model_create(&out, graph, &input, 1, &output, counts[i], 0));
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "input", martlet_model_create(&out, graph, &input, counts[i], &output, 1, 0));
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "output", martlet_model_create(&out, graph, &input, 1, &output, counts[i], 0));
   }
   const martlet_node nodes[] = {-1, 1000, INT32_MIN, INT32_MAX};
   for (int i = 0; i < CHECK_COUNT(nodes); i++) {
@@ -116,7 +116,7 @@ static void test_submodel_shares(void) {
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "nobody", martlet_model_create_submodel(&out, model, unknown, 1));
   const int32_t counts[] = {0, -1, INT32_MIN};
   for (int i = 0; i < CHECK_COUNT(counts); i++) {
-    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "count", martlet_model_create_submodel(&out, model, names, counts[i]));
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "layer_names", martlet_model_create_submodel(&out, model, names, counts[i]));
   }
   UNWATCH_ALL();
   CHECK_OK(martlet_model_create_submodel(&part, model, names, 2));
@@ -229,6 +229,7 @@ static void check_text_function(martlet_status (*function)(const martlet_model *
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", function(NULL, text, length + 1, &again));
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "out_length", function(model, text, length + 1, NULL));
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "buffer", function(model, NULL, 10, &again));
+  UNWATCH_ALL();
   free(text);
   martlet_model_destroy(model);
 }

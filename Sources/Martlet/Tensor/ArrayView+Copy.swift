@@ -61,6 +61,22 @@ extension ArrayView {
     }
   }
 
+  /// The first element, in row-major order, that is not what it should be.
+  func firstElement(where isWrong: (Double) -> Bool) -> Double? {
+    var found: Double?
+    func look(_ value: Double) { if found == nil, isWrong(value) { found = value } }
+    for row in 0..<rowCount where count > 0 && found == nil {
+      switch dataType {
+      case .float32: forEachElement(row, Float.self) { look(Double($1)) }
+      case .float64: forEachElement(row, Double.self) { look($1) }
+      case .int32: forEachElement(row, Int32.self) { look(Double($1)) }
+      case .int64: forEachElement(row, Int64.self) { look(Double($1)) }
+      case .uint8: forEachElement(row, UInt8.self) { look(Double($1)) }
+      }
+    }
+    return found
+  }
+
   /// Integer element (rank 1 or [n, 1]) of a row as a label; Int32.min if it does not fit an Int32.
   func label(row: Int) -> Int32 {
     guard let data else { return .min }

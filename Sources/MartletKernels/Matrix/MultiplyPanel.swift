@@ -12,7 +12,7 @@ public struct PanelProduct {
   public var aDepthStride: Int
   /// From tile to tile, row i begins at `a[i·aTileStride]`: `aRowStride`, or the depth where tiles were packed one after the other.
   public var aTileStride: Int
-  /// Row k of the panel lies at `b[k·bDepthStride]`, and is readable to a whole number of vectors.
+  /// Row k of the panel lies at `b[k·bDepthStride]`, and is readable to a whole number of vectors; not 0.
   public var b: UnsafePointer<Float>
   public var bDepthStride: Int
   public var c: UnsafeMutablePointer<Float>
@@ -74,19 +74,16 @@ func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct) {
 
 @inlinable @inline(__always)
 func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int, aDepthStride: Int) {
-  typealias I = Row.I
   typealias One = OneRow<Row>
   typealias Two = Stacked<One, One>
   typealias Four = Stacked<Two, Two>
   typealias Six = Stacked<Four, Two>
   var i = 0
-  if I.tileRows == 6 {
-    while i + 6 <= p.rows {
-      multiplyTile(Six.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
-      i += 6
-    }
+  while i + 6 <= p.rows {
+    multiplyTile(Six.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
+    i += 6
   }
-  while i + 4 <= p.rows {
+  if i + 4 <= p.rows {
     multiplyTile(Four.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
     i += 4
   }
@@ -102,10 +99,14 @@ func multiplyTile<Rows: TileRows>(_: Rows.Type, _ p: PanelProduct, _ row: Int, a
   var tile = Rows.zero
   var a = p.a + row * p.aTileStride
   var b = p.b
-  for _ in 0..<p.depth {
-    tile.addOuterProduct(a, rowStride: aRowStride, Rows.Row.load(b))
-    a += aDepthStride
-    b += p.bDepthStride
+  if p.depth > 0 {
+    // B's pointer counts, so that its stride must not be 0.
+    let end = b + p.depth * p.bDepthStride
+    repeat {
+      tile.addOuterProduct(a, rowStride: aRowStride, Rows.Row.load(b))
+      a += aDepthStride
+      b += p.bDepthStride
+    } while b != end
   }
   let c = p.c + row * p.cRowStride
   let width = Rows.Row.vectors * Rows.Row.I.lanes

@@ -63,14 +63,14 @@ func transposeColumns(
     let rowBytes = 4 * width
     var k = 0
     while k < wholeDepth {
-      let c0 = source.loadUnaligned(as: SIMD4<Float>.self)
-      let c1 = (source + columnBytes).loadUnaligned(as: SIMD4<Float>.self)
-      let c2 = (source + 2 * columnBytes).loadUnaligned(as: SIMD4<Float>.self)
-      let c3 = (source + 3 * columnBytes).loadUnaligned(as: SIMD4<Float>.self)
-      target.storeBytes(of: SIMD4(c0[0], c1[0], c2[0], c3[0]), as: SIMD4<Float>.self)
-      (target + rowBytes).storeBytes(of: SIMD4(c0[1], c1[1], c2[1], c3[1]), as: SIMD4<Float>.self)
-      (target + 2 * rowBytes).storeBytes(of: SIMD4(c0[2], c1[2], c2[2], c3[2]), as: SIMD4<Float>.self)
-      (target + 3 * rowBytes).storeBytes(of: SIMD4(c0[3], c1[3], c2[3], c3[3]), as: SIMD4<Float>.self)
+      let (r0, r1, r2, r3) = transposed(
+        source.loadUnaligned(as: SIMD4<Float>.self), (source + columnBytes).loadUnaligned(as: SIMD4<Float>.self),
+        (source + 2 * columnBytes).loadUnaligned(as: SIMD4<Float>.self),
+        (source + 3 * columnBytes).loadUnaligned(as: SIMD4<Float>.self))
+      target.storeBytes(of: r0, as: SIMD2<Double>.self)
+      (target + rowBytes).storeBytes(of: r1, as: SIMD2<Double>.self)
+      (target + 2 * rowBytes).storeBytes(of: r2, as: SIMD2<Double>.self)
+      (target + 3 * rowBytes).storeBytes(of: r3, as: SIMD2<Double>.self)
       source += 16
       target += 4 * rowBytes
       k += 4
@@ -79,6 +79,23 @@ func transposeColumns(
   }
   gather(b, 1, columnStride, wholeDepth..<depth, 0..<wholeColumns, panel, width)
   gather(b, 1, columnStride, 0..<depth, wholeColumns..<columns, panel, width)
+}
+
+/// The rows of a 4×4 block given by its columns.
+///
+/// Two neighbours travel as one Float64 in the second half: eight shuffles, where sixteen separate lanes become eleven.
+@inlinable @inline(__always)
+func transposed(
+  _ a: SIMD4<Float>, _ b: SIMD4<Float>, _ c: SIMD4<Float>, _ d: SIMD4<Float>
+) -> (SIMD2<Double>, SIMD2<Double>, SIMD2<Double>, SIMD2<Double>) {
+  func pairs(_ v: SIMD4<Float>) -> SIMD2<Double> { unsafeBitCast(v, to: SIMD2<Double>.self) }
+  let abLow = pairs(SIMD4(a[0], b[0], a[1], b[1]))
+  let abHigh = pairs(SIMD4(a[2], b[2], a[3], b[3]))
+  let cdLow = pairs(SIMD4(c[0], d[0], c[1], d[1]))
+  let cdHigh = pairs(SIMD4(c[2], d[2], c[3], d[3]))
+  return (
+    SIMD2(abLow[0], cdLow[0]), SIMD2(abLow[1], cdLow[1]), SIMD2(abHigh[0], cdHigh[0]), SIMD2(abHigh[1], cdHigh[1])
+  )
 }
 
 /// Element by element.

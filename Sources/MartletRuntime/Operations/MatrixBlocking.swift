@@ -24,9 +24,9 @@ struct MatrixBlocking {
   /// the rows, and the partial sums of a deep product are rounded in √-fewer steps than in one chain.
   ///
   /// The same for every instruction set: those that fuse multiply-add agree to the bit.
-  static var depthBlock: Int { 256 }
+  static var depthBlock: Int { 128 }
   /// Rows that use one copy of a part of B: their part of A (240 KiB at full depth) stays in the second-level cache.
-  static var rowsPerBlock: Int { 240 }
+  static var rowsPerBlock: Int { 480 }
   /// Multiply-adds worth waking a thread for: 5 to 60 µs.
   private static var workPerPiece: Int { 1 << 19 }
   /// More pieces balance no better, and each needs its slot of the workspace.

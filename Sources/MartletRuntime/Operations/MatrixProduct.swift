@@ -63,7 +63,7 @@ struct MatrixProduct {
     _ part: inout PanelProduct, rows: Int, _ depths: Range<Int>, _ columns: Range<Int>, _ panel: UnsafeMutablePointer<Float>
   ) {
     let source = b.data + depths.lowerBound * b.rowStride + columns.lowerBound * b.columnStride
-    if b.columnStride == 1, columns.count % kernels.lanes == 0, rows < Self.rowsWorthPacking {
+    if b.columnStride == 1, b.rowStride != 0, columns.count % kernels.lanes == 0, rows < Self.rowsWorthPacking {
       part.b = source
       part.bDepthStride = b.rowStride
     } else {

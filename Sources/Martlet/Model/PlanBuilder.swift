@@ -1,0 +1,137 @@
+// From a network to a plan: steps, then the lifetimes of values, then those of gradients.
+//
+// Time, for lifetimes: forward step i runs at i, its backward counterpart at 2·steps − 1 − i; inputs come at −1, and output
+// gradients between the passes.
+import MartletRuntime
+
+struct PlanBuilder {
+  /// A step with the values it reads and writes, by node.
+  struct Place {
+    let step: PlanStep
+    let sources: [Int]
+    let output: Int
+  }
+
+  private let network: Network
+  private let inputNodes: [Int]
+  private let outputNodes: [Int]
+  private let capacity: Int
+  private let isTraining: Bool
+  private(set) var places: [Place] = []
+  private(set) var backwardSteps: [PlanStep] = []
+  private(set) var planner = BufferPlanner()
+  /// The node whose buffer holds a node's value: its own, or that of the node it is another name for.
+  private var root: [Int: Int] = [:]
+  private var values: [Int: BufferID] = [:]
+  private var gradients: [Int: BufferID] = [:]
+
+  init(_ network: Network, inputs: [Int], outputs: [Int], capacity: Int, training: Bool) {
+    self.network = network
+    inputNodes = inputs
+    outputNodes = outputs
+    self.capacity = capacity
+    isTraining = training
+  }
+
+  /// After the last step of all.
+  private var end: Int { 2 * places.count }
+  private func backwardTime(_ time: Int) -> Int { end - 1 - time }
+
+  func value(_ node: Int) throws -> BufferID {
+    guard let buffer = values[root[node] ?? node] else {
+      throw MartletError.invalidArgument(
+        "outputs: \"\(network.nodes[node].name)\" is needed for them and is not among the model's inputs.")
+    }
+    return buffer
+  }
+
+  func gradient(_ node: Int) -> BufferID? { gradients[root[node] ?? node] }
+
+  /// Values of one node in the largest batch; too large to address where that overflows, which the planner refuses.
+  private func floatCount(_ node: Int) -> Int {
+    let (count, overflows) = network.nodes[node].shape.reduce(1, *).multipliedReportingOverflow(by: capacity)
+    return overflows ? Int.max : count
+  }
+
+  /// One step for each fused group; a layer without a step gives its input another name.
+  mutating func makeSteps(_ compute: Compute) {
+    let nodes = network.nodesReaching(outputNodes)
+    for group in Fusion.groups(nodes, of: network, visible: Set(outputNodes), training: isTraining) {
+      guard let head = group.nodes.first, let last = group.nodes.last, let layer = network.nodes[head].layer else { continue }
+      let sources = network.nodes[head].inputs.map { root[$0] ?? $0 }
+      var site = StepSite(
+        layer: layer, inputShapes: network.nodes[head].inputs.map { network.nodes[$0].shape },
+        outputShape: network.nodes[last].shape, capacity: capacity, isTraining: isTraining, compute: compute)
+      site.norm = group.norm.flatMap { network.nodes[$0].layer }
+      site.activation = group.activation
+      guard let step = layer.layer.makeStep(site) else {
+        root[last] = sources[0]
+        continue
+      }
+      step.title = group.nodes.map { "\(network.nodes[$0].name) \(network.nodes[$0].layer?.kind ?? "")" }
+        .joined(separator: " + ")
+      places.append(Place(step: step, sources: sources, output: last))
+    }
+  }
+
+  /// A buffer for each value, from the step that writes it to the last that reads it, forward or backward.
+  mutating func placeValues() throws {
+    for node in inputNodes { values[node] = try planner.request(floats: floatCount(node), from: -1, through: -1) }
+    for (time, place) in places.enumerated() {
+      let step = place.step
+      func last(_ isKept: Bool) -> Int { isTraining && isKept ? backwardTime(time) : time }
+      step.inputs = try place.sources.map(value)
+      for input in step.inputs { planner.extend(input, through: last(step.keepsInput)) }
+      step.output = try planner.request(floats: floatCount(place.output), from: time, through: last(step.keepsOutput))
+      values[place.output] = step.output
+      if step.forwardWorkspaceByteCount > 0 {
+        step.forwardWorkspace = try planner.request(byteCount: step.forwardWorkspaceByteCount, from: time, through: time)
+      }
+      if step.contextByteCount > 0 {
+        step.context = try planner.request(byteCount: step.contextByteCount, from: time, through: last(true))
+      }
+    }
+    // Outputs stay readable after the whole run.
+    for node in outputNodes { planner.extend(try value(node), through: end) }
+  }
+
+  /// A buffer for each gradient that is wanted, from the step that first writes it to the one that uses it up.
+  mutating func placeGradients(wantsInputGradient: Bool) throws {
+    let wanted = nodesWithGradient(wantsInputGradient: wantsInputGradient)
+    for node in outputNodes.map({ root[$0] ?? $0 }) where wanted.contains(node) && gradients[node] == nil {
+      gradients[node] = try planner.request(floats: floatCount(node), from: places.count, through: end)
+    }
+    var seenLayers: Set<ObjectIdentifier> = []
+    for time in places.indices.reversed() {
+      let (step, place, now) = (places[time].step, places[time], backwardTime(time))
+      guard let gradOutput = gradients[place.output] else { continue }
+      planner.extend(gradOutput, through: now)
+      step.gradOutput = gradOutput
+      step.gradInputs = try place.sources.map { source in
+        guard wanted.contains(source) else { return nil }
+        if let existing = gradients[source] {
+          planner.extend(existing, through: now)
+          return GradientTarget(buffer: existing, accumulates: true)
+        }
+        let isInput = network.nodes[source].layer == nil
+        let new = try planner.request(floats: floatCount(source), from: now, through: isInput ? end : now)
+        gradients[source] = new
+        return GradientTarget(buffer: new, accumulates: false)
+      }
+      if step.backwardWorkspaceByteCount > 0 {
+        step.backwardWorkspace = try planner.request(byteCount: step.backwardWorkspaceByteCount, from: now, through: now)
+      }
+      step.addsToGradients = !seenLayers.insert(ObjectIdentifier(step.site.layer)).inserted
+      backwardSteps.append(step)
+    }
+  }
+
+  /// Values that trainable variables, or wanted inputs, stand behind.
+  private func nodesWithGradient(wantsInputGradient: Bool) -> Set<Int> {
+    var wanted: Set<Int> = wantsInputGradient ? Set(inputNodes) : []
+    for place in places where place.step.hasTrainableVariables || place.sources.contains(where: wanted.contains) {
+      wanted.insert(place.output)
+    }
+    return wanted
+  }
+}

@@ -227,7 +227,10 @@ static void test_other_layers(void) {
   martlet_graph_destroy(graph);
 }
 
-static const check_test tests[] = {TEST(test_create), TEST(test_input),      TEST(test_names),       TEST(test_graph_node_and_out),
-                                   TEST(test_dense),  TEST(test_batch_norm), TEST(test_other_layers)};
+static const check_test tests[] = {
+    TEST(test_create), TEST(test_input),      TEST(test_names),       TEST(test_graph_node_and_out),
+    TEST(test_dense),  TEST(test_batch_norm), TEST(test_other_layers)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

@@ -7,8 +7,11 @@ import PackageDescription
 let kernelFlags: SwiftSetting = .unsafeFlags(["-Ounchecked", "-Xcc", "-fno-math-errno"])
 
 /// Compiler flags of one instruction set: code generation for it, and nothing wider.
+///
+/// As whole modules: an incremental (debug) build looks at a dependency's declarations only, and would keep the old kernels
+/// after a change of an inlinable body.
 func instructionSet(_ flags: [String]) -> [SwiftSetting] {
-  [kernelFlags, .unsafeFlags(flags.flatMap { ["-Xcc", $0] })]
+  [kernelFlags, .unsafeFlags(["-disable-batch-mode", "-wmo", "-num-threads", "1"] + flags.flatMap { ["-Xcc", $0] })]
 }
 
 #if arch(x86_64)
@@ -17,8 +20,8 @@ func instructionSet(_ flags: [String]) -> [SwiftSetting] {
     "-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma", "-mprefer-vector-width=512",
   ])
 #else
-  let avx2 = [kernelFlags]
-  let avx512 = [kernelFlags]
+  let avx2 = instructionSet([])
+  let avx512 = instructionSet([])
 #endif
 
 /// The dynamic library shows `martlet_*` and nothing else, so that it can live beside another copy of Swift's runtime.
@@ -34,7 +37,8 @@ let package = Package(
   targets: [
     .target(name: "CMartletShims", cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
     .target(name: "MartletKernels", swiftSettings: [kernelFlags]),
-    .target(name: "MartletKernelsBaseline", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: [kernelFlags]),
+    .target(
+      name: "MartletKernelsBaseline", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: instructionSet([])),
     .target(name: "MartletKernelsAVX2", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: avx2),
     .target(name: "MartletKernelsAVX512", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: avx512),
     .target(
@@ -53,15 +57,22 @@ let package = Package(
           ["-Xlinker", "--version-script=\(exportMap)", "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "now"],
           .when(platforms: [.linux])),
       ]),
+    .executableTarget(name: "MartletExample", dependencies: ["Martlet"], path: "Examples/Swift"),
     .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
+    // MartletKernels is named although MartletRuntime brings it: without, a change of the tables' layout rebuilds neither of these.
     .executableTarget(
-      name: "MartletBenchmarks", dependencies: ["MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"),
+      name: "MartletBenchmarks", dependencies: ["MartletKernels", "MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"
+    ),
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+    .executableTarget(
+      name: "AllocationCheck", dependencies: ["CAllocationCounter", "Martlet"], path: "Tests/AllocationCheck"),
     // Optimised in debug builds too: naive references and random numbers are most of the tests' time.
     .target(
       name: "MartletTestSupport", dependencies: ["Martlet", "MartletRuntime"], path: "Tests/MartletTestSupport",
       swiftSettings: [.unsafeFlags(["-O"])]),
     .target(name: "ReferenceKernels", path: "Tests/ReferenceKernels", swiftSettings: [.unsafeFlags(["-O"])]),
-    .testTarget(name: "KernelTests", dependencies: ["MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),
+    .testTarget(
+      name: "KernelTests", dependencies: ["MartletKernels", "MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet", "ReferenceKernels", "MartletTestSupport"]),
   ],
   swiftLanguageModes: [.v6]

@@ -30,10 +30,12 @@ extension ArrayView {
     try pointer.map { try ArrayView($0, argument) }
   }
 
-  /// `count` arrays that C hands in side by side.
-  static func list(_ pointer: UnsafePointer<martlet_array>?, _ count: Int32, _ argument: String) throws -> [ArrayView] {
-    guard count >= 0, count <= 4096 else {
-      throw MartletError(.invalidArgument, "\(argument): the count must be in 0...4096; \(count) came.")
+  /// The arrays that C hands in side by side: as many as the model has places for, which is checked before any of them is read.
+  static func list(
+    _ pointer: UnsafePointer<martlet_array>?, _ count: Int32, of needed: Int, _ argument: String
+  ) throws -> [ArrayView] {
+    guard count == needed else {
+      throw MartletError(.shapeMismatch, "\(argument): the model needs \(needed) of them; a count of \(count) came.")
     }
     guard count > 0 else { return [] }
     let arrays = try require(pointer, argument)

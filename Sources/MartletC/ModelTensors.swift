@@ -90,8 +90,9 @@ public func martlet_model_update_population_statistics(
   _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32, _ batch_size: Int64
 ) -> martlet_status {
   boundary {
-    try model(handle).updatePopulationStatistics(
-      ArrayView.list(inputs, input_count, "inputs"), batchSize: Int(batch_size))
+    let model = try model(handle)
+    try model.updatePopulationStatistics(
+      ArrayView.list(inputs, input_count, of: model.inputCount, "inputs"), batchSize: Int(batch_size))
   }
 }
 
@@ -100,6 +101,8 @@ public func martlet_model_fit_input_normalization(
   _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32, _ batch_size: Int64
 ) -> martlet_status {
   boundary {
-    try model(handle).fitInputNormalization(ArrayView.list(inputs, input_count, "inputs"), batchSize: Int(batch_size))
+    let model = try model(handle)
+    try model.fitInputNormalization(
+      ArrayView.list(inputs, input_count, of: model.inputCount, "inputs"), batchSize: Int(batch_size))
   }
 }

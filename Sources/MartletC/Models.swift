@@ -54,12 +54,12 @@ public func martlet_model_destroy(_ model: OpaquePointer!) { destroy(model, as: 
 
 @_cdecl("martlet_model_input_count") @implementation
 public func martlet_model_input_count(_ handle: OpaquePointer!) -> Int32 {
-  (try? model(handle)).map { Int32($0.inputShapes.count) } ?? 0
+  (try? model(handle)).map { Int32($0.inputCount) } ?? 0
 }
 
 @_cdecl("martlet_model_output_count") @implementation
 public func martlet_model_output_count(_ handle: OpaquePointer!) -> Int32 {
-  (try? model(handle)).map { Int32($0.outputShapes.count) } ?? 0
+  (try? model(handle)).map { Int32($0.outputCount) } ?? 0
 }
 
 private func rowShape(_ shapes: [[Int]], _ index: Int32, _ out: UnsafeMutablePointer<martlet_view>?) throws {

@@ -8,9 +8,10 @@ public func martlet_model_predict(
   _ outputs: UnsafePointer<martlet_array>!, _ output_count: Int32
 ) -> martlet_status {
   boundary {
-    try model(handle).predict(
-      ArrayView.list(inputs, input_count, "inputs"), batchSize: Int(batch_size),
-      into: ArrayView.list(outputs, output_count, "outputs"))
+    let model = try model(handle)
+    try model.predict(
+      ArrayView.list(inputs, input_count, of: model.inputCount, "inputs"), batchSize: Int(batch_size),
+      into: ArrayView.list(outputs, output_count, of: model.outputCount, "outputs"))
   }
 }
 
@@ -19,7 +20,9 @@ public func martlet_model_forward(
   _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32, _ training: Int32
 ) -> martlet_status {
   boundary {
-    try model(handle).forward(ArrayView.list(inputs, input_count, "inputs"), training: flag(training, "training"))
+    let model = try model(handle)
+    try model.forward(
+      ArrayView.list(inputs, input_count, of: model.inputCount, "inputs"), training: flag(training, "training"))
   }
 }
 
@@ -39,8 +42,9 @@ public func martlet_model_backward(
   _ handle: OpaquePointer!, _ grad_outputs: UnsafePointer<martlet_array>!, _ output_count: Int32, _ accumulate: Int32
 ) -> martlet_status {
   boundary {
-    try model(handle).backward(
-      ArrayView.list(grad_outputs, output_count, "grad_outputs"), accumulate: flag(accumulate, "accumulate"))
+    let model = try model(handle)
+    try model.backward(
+      ArrayView.list(grad_outputs, output_count, of: model.outputCount, "grad_outputs"), accumulate: flag(accumulate, "accumulate"))
   }
 }
 

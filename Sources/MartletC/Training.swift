@@ -46,6 +46,18 @@ public func martlet_optimizer_set_learning_rate(_ optimizer: OpaquePointer!, _ l
 
 private func trainer(_ handle: OpaquePointer?) throws -> Trainer { try object(handle, "trainer") }
 
+/// Inputs and targets: one of each for every input and output of the trainer's model.
+private func data(
+  _ trainer: Trainer, _ inputs: UnsafePointer<martlet_array>?, _ inputCount: Int32,
+  _ targets: UnsafePointer<martlet_array>?, _ targetCount: Int32, _ prefix: String = ""
+) throws -> (inputs: [ArrayView], targets: [ArrayView]) {
+  let model = trainer.model
+  return try (
+    ArrayView.list(inputs, inputCount, of: model.inputCount, prefix + "inputs"),
+    ArrayView.list(targets, targetCount, of: model.outputCount, prefix + "targets")
+  )
+}
+
 extension martlet_result {
   init(_ result: TrainingResult) {
     self.init(loss: result.loss, correct: Int64(result.correct), rows: Int64(result.rows))
@@ -81,8 +93,9 @@ public func martlet_trainer_step(
   _ targets: UnsafePointer<martlet_array>!, _ target_count: Int32, _ out: UnsafeMutablePointer<martlet_result>!
 ) -> martlet_status {
   boundary {
-    let result = try trainer(handle).step(
-      ArrayView.list(inputs, input_count, "inputs"), ArrayView.list(targets, target_count, "targets"))
+    let trainer = try trainer(handle)
+    let (inputs, targets) = try data(trainer, inputs, input_count, targets, target_count)
+    let result = try trainer.step(inputs, targets)
     out?.pointee = martlet_result(result)
   }
 }
@@ -95,10 +108,9 @@ public func martlet_trainer_evaluate(
 ) -> martlet_status {
   boundary {
     let out = try require(out, "out")
-    out.pointee = martlet_result(
-      try trainer(handle).evaluate(
-        ArrayView.list(inputs, input_count, "inputs"), ArrayView.list(targets, target_count, "targets"),
-        batchSize: Int(batch_size)))
+    let trainer = try trainer(handle)
+    let (inputs, targets) = try data(trainer, inputs, input_count, targets, target_count)
+    out.pointee = martlet_result(try trainer.evaluate(inputs, targets, batchSize: Int(batch_size)))
   }
 }
 
@@ -111,11 +123,12 @@ public func martlet_trainer_fit(
   boundary {
     let trainer = try trainer(handle)
     let given = try MartletC.options(options, "options")
-    let fitOptions = try FitOptions(given, inputs: input_count, targets: target_count)
+    let (inputs, targets) = try data(trainer, inputs, input_count, targets, target_count)
+    let fitOptions = try FitOptions(given, trainer)
     let callback = given?.callback
     let payload = given?.payload
     let result = try trainer.fit(
-      ArrayView.list(inputs, input_count, "inputs"), ArrayView.list(targets, target_count, "targets"), fitOptions,
+      inputs, targets, fitOptions,
       onEvent: callback.map { callback in
         { event in
           var record = martlet_training_event(event)
@@ -127,7 +140,7 @@ public func martlet_trainer_fit(
 }
 
 extension FitOptions {
-  init(_ given: martlet_fit_options?, inputs: Int32, targets: Int32) throws {
+  init(_ given: martlet_fit_options?, _ trainer: Trainer) throws {
     self.init()
     guard let given else { return }
     epochs = Int(given.epochs)
@@ -141,10 +154,9 @@ extension FitOptions {
       )
     }
     if given.validation_inputs != nil {
-      validation = try (
-        ArrayView.list(given.validation_inputs, inputs, "options.validation_inputs"),
-        ArrayView.list(given.validation_targets, targets, "options.validation_targets")
-      )
+      validation = try data(
+        trainer, given.validation_inputs, Int32(trainer.model.inputCount), given.validation_targets,
+        Int32(trainer.model.outputCount), "options.validation_")
     }
   }
 }

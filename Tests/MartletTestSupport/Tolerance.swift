@@ -58,4 +58,28 @@ extension Tolerance {
 
   /// The gradient of the input relative to |multiplier|·max|g|·(1 + largest |normalised x|): six roundings of terms that are no larger.
   public static let gradientInput = 8 * unitRoundoff
+
+  /// A value or gradient that went through `depth` layers with sums of at most `terms` terms: a sum adds at most `terms` roundings, everything
+  /// else of a layer (map, activation, its derivative) at most 8, all of terms no larger than `magnitude`; a factor of 2 for what one layer's
+  /// weights amplify of an earlier one's error.
+  public static func network(depth: Int, terms: Int, magnitude: Double) -> Double {
+    2 * Double(depth * 8 + terms) * unitRoundoff * magnitude
+  }
+}
+
+extension Tolerance {
+  /// Gradients through a normalisation relative to the largest one: six roundings of terms up to twice its size.
+  public static let gradientOfNormalised = 12 * unitRoundoff
+}
+
+extension Tolerance {
+  /// The mean of a row's losses, each of a size up to `magnitude`: Float32 values and differences (4 roundings), an exponential and a logarithm of 1.5
+  /// units in the last place each; rows are summed in Float64.
+  public static func loss(magnitude: Double) -> Double { 10 * unitRoundoff * magnitude }
+}
+
+extension Tolerance {
+  /// Parameters of size ≤ 2 and losses after some ten to twenty steps of training: a step adds at most about 40 roundings (forward and backward through four
+  /// layers), which later steps carry on; Adam's division by √second magnifies those of small gradients by up to ten.
+  public static let afterTraining = 20 * 40 * unitRoundoff
 }

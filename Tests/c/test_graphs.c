@@ -101,7 +101,8 @@ static void test_dense(void) {
   POISON(out);
   const int64_t units[] = {0, -1, INT64_MIN, INT64_MAX, (int64_t)1 << 61};
   for (int i = 0; i < CHECK_COUNT(units); i++) {
-    CHECK_FAILS(BAD_SHAPE | STATUS(OUT_OF_MEMORY), "units", martlet_graph_dense(graph, "a", input, units[i], NULL, &out));
+    const char *word = units[i] <= 0 ? "units" : "shape"; /* the weight's, which overflows */
+    CHECK_FAILS(BAD_SHAPE | STATUS(OUT_OF_MEMORY), word, martlet_graph_dense(graph, "a", input, units[i], NULL, &out));
   }
   martlet_dense_options options = MARTLET_DENSE_OPTIONS_INIT;
   for (int i = 0; i < CHECK_COUNT(bad_sizes); i++) {
@@ -226,7 +227,10 @@ static void test_other_layers(void) {
   martlet_graph_destroy(graph);
 }
 
-static const check_test tests[] = {TEST(test_create), TEST(test_input),      TEST(test_names),       TEST(test_graph_node_and_out),
-                                   TEST(test_dense),  TEST(test_batch_norm), TEST(test_other_layers)};
+static const check_test tests[] = {
+    TEST(test_create), TEST(test_input),      TEST(test_names),       TEST(test_graph_node_and_out),
+    TEST(test_dense),  TEST(test_batch_norm), TEST(test_other_layers)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

@@ -103,7 +103,9 @@ static void refuse(const unsigned char *bytes, size_t size) {
   martlet_model *out;
   write_file(path_of("bad.safetensors"), bytes, size);
   POISON(out);
-  CHECK_FAILS(STATUS(CORRUPT_FILE), NULL, martlet_model_load(&out, path_of("bad.safetensors")));
+  /* A dtype that nobody knows may be a lie or from the future. */
+  CHECK_FAILS(STATUS(CORRUPT_FILE) | STATUS(UNSUPPORTED), NULL, martlet_model_load(&out, path_of("bad.safetensors")));
+  UNWATCH_ALL();
 }
 
 static void test_truncated(void) {
@@ -135,8 +137,8 @@ static void test_lying_headers(void) {
   if (size <= 100) return;
   unsigned char *copy = (unsigned char *)malloc(size);
   if (copy == NULL) exit(2);
-  const uint64_t lengths[] = {0,           1,          2,           (uint64_t)size - 8, (uint64_t)size, (uint64_t)1 << 32,
-                              UINT64_MAX, INT64_MAX, (uint64_t)1 << 63};
+  const uint64_t lengths[] = {
+      0, 1, 2, (uint64_t)size - 8, (uint64_t)size, (uint64_t)1 << 32, UINT64_MAX, INT64_MAX, (uint64_t)1 << 63};
   for (int i = 0; i < CHECK_COUNT(lengths); i++) {
     memcpy(copy, bytes, size);
     put_length(copy, lengths[i]);
@@ -201,7 +203,7 @@ static void test_changed_bytes(void) {
     write_file(path_of("bad.safetensors"), bytes, size);
     martlet_model *loaded = NULL;
     const martlet_status status = martlet_model_load(&loaded, path_of("bad.safetensors"));
-    CHECK(status == MARTLET_OK || status == MARTLET_CORRUPT_FILE);
+    CHECK(status == MARTLET_OK || status == MARTLET_CORRUPT_FILE || status == MARTLET_UNSUPPORTED);
     CHECK((loaded != NULL) == (status == MARTLET_OK));
     if (loaded != NULL) CHECK(model_fingerprint(loaded) != 0);
     martlet_model_destroy(loaded);

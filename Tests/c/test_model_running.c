@@ -255,8 +255,10 @@ static void test_odd_batches(void) {
   martlet_model_destroy(model);
 }
 
-static const check_test tests[] = {TEST(test_predict_arguments), TEST(test_predict),    TEST(test_forward),
-                                   TEST(test_backward_states),   TEST(test_gradients_by_differences), TEST(test_accumulate),
-                                   TEST(test_odd_batches)};
+static const check_test tests[] = {
+    TEST(test_predict_arguments),        TEST(test_predict),    TEST(test_forward),    TEST(test_backward_states),
+    TEST(test_gradients_by_differences), TEST(test_accumulate), TEST(test_odd_batches)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

@@ -114,4 +114,4 @@ def write_all(folder):
     write(folder / "batch_norm_1.golden", "[rows, 1]", 1, [(4,), (7,), (3,)], (3,), seed=1)
     write(folder / "batch_norm_5.golden", "[rows, 5]", 5, [(4,), (7,), (3,)], (3,), seed=5)
     write(folder / "batch_norm_33.golden", "[rows, 33]", 33, [(3,), (5,), (2,)], (2,), seed=33)
-    write(folder / "batch_norm_image.golden", "[N, H, W, 3]", 3, [(2, 3, 2), (3, 2, 1), (1, 3, 3)], (2, 2, 2), seed=7)
+    write(folder / "batch_norm_image.golden", "[N, 3, 2, 3]", 3, [(2, 3, 2), (3, 3, 2), (1, 3, 2)], (2, 3, 2), seed=7)

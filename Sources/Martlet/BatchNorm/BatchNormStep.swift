@@ -46,6 +46,8 @@ final class BatchNormStep: PlanStep {
     guard let memory = context.map(run.pointer) else { return }
     let context = BatchNormContext(memory, channels: channels)
     let shape = shape(rows: run.rows)
+    // Rows without values are an empty batch.
+    guard shape.valuesPerChannel > 0 else { return }
     let (x, y) = (run.floats(inputs[0]), run.floats(output))
     guard site.isTraining, let workspace = forwardWorkspace.map(run.pointer) else {
       context.load(mean: moving.mean, variance: moving.variance)
@@ -79,9 +81,14 @@ final class BatchNormStep: PlanStep {
     guard let memory = context.map(run.pointer), let gradOutput = gradOutput.map(run.floats),
       let workspace = backwardWorkspace.map(run.pointer)
     else { return }
+    let shape = shape(rows: run.rows)
+    guard shape.valuesPerChannel > 0 else {
+      if !(run.accumulatesGradients || addsToGradients) { clearGradients() }
+      return
+    }
     let target = gradInputs[0]
     BatchNormContext(memory, channels: channels).gradients(
-      gradOutput: gradOutput, output: run.floats(output), input: run.floats(inputs[0]), shape(rows: run.rows),
+      gradOutput: gradOutput, output: run.floats(output), input: run.floats(inputs[0]), shape,
       activation: site.activation, statisticsAreConstant: !usesBatch, into: target.map { run.floats($0.buffer) },
       accumulate: target?.accumulates ?? false,
       ScaleShiftGradients(

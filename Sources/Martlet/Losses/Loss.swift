@@ -85,6 +85,9 @@ struct Targets {
             + (loss == .crossEntropy ? ", or integer labels [\(rows)]" : "")
             + "; \(array.dataType.name) \(Shape.text(array.shape)) came.")
       }
+      if loss == .binaryCrossEntropy, let wrong = array.firstElement(where: { !($0 >= 0 && $0 <= 1) }) {
+        throw MartletError.invalidArgument("\(argument()): \(loss.name) takes targets in 0...1; \(wrong) came.")
+      }
     }
   }
 

@@ -42,7 +42,10 @@ final class Executor: @unchecked Sendable {
   }
 
   func backward() {
-    guard rows > 0 else { return }
+    guard rows > 0 else {
+      if !accumulatesGradients { for step in plan.backwardSteps { step.clearGradients() } }
+      return
+    }
     for step in plan.backwardSteps { step.backward(self) }
   }
 }

@@ -5,8 +5,8 @@ extension Model {
   /// The number of rows of a batch.
   ///
   /// - Throws: ``MartletError/Kind/shapeMismatch`` naming the input that does not fit.
-  func checkInputs(_ arrays: [ArrayView]) throws -> Int {
-    try Model.check(arrays, shapes: inputShapes, what: "inputs")
+  func checkInputs(_ arrays: [ArrayView], what: String = "inputs") throws -> Int {
+    try Model.check(arrays, shapes: inputShapes, what: what)
   }
 
   func checkOutputArrays(_ arrays: [ArrayView], rows: Int, what: String) throws {

@@ -14,6 +14,8 @@ public final class Model: @unchecked Sendable {
   /// Shapes of one row.
   public let inputShapes: [[Int]]
   public let outputShapes: [[Int]]
+  public var inputCount: Int { inputNodes.count }
+  public var outputCount: Int { outputNodes.count }
   /// The executors that inference may take; those in use are not here.
   let idleExecutors = Mutex<[Executor]>([])
   /// The executor of loops by hand, and what may be done next with it.

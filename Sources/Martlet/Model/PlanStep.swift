@@ -61,4 +61,11 @@ class PlanStep {
 
   func forward(_ run: Executor) {}
   func backward(_ run: Executor) {}
+
+  /// The gradients of a batch without values.
+  func clearGradients() {
+    for variable in site.layer.variables where variable.isTrainable {
+      variable.gradient?.update(repeating: 0, count: variable.count)
+    }
+  }
 }

@@ -69,7 +69,7 @@ public final class Optimizer {
       compute.update(
         values, gradient: gradient, first: first.floats, second: second.floats, count: count,
         AdamUpdate(
-          learningRate: Float(options.learningRate), beta1: Float(options.beta1), beta2: Float(options.beta2),
+          learningRate: Float(options.learningRate), beta1: options.beta1, beta2: options.beta2,
           epsilon: Float(options.epsilon), weightDecay: decay, decoupled: options.kind == .adamW,
           stepSize: Float(options.learningRate / firstCorrection),
           secondScale: Float(1 / secondCorrection.squareRoot())))

@@ -69,7 +69,8 @@ extension Trainer {
       throw MartletError.invalidArgument("batch_size must be 1 or more; \(options.batchSize) came.")
     }
     if let validation = options.validation {
-      _ = try checkTargets(validation.targets, rows: model.checkInputs(validation.inputs))
+      let validationRows = try model.checkInputs(validation.inputs, what: "validation_inputs")
+      _ = try checkTargets(validation.targets, rows: validationRows, what: "validation_targets")
     }
     let batchSize = min(options.batchSize, max(rows, 1))
     let lastRows = rows % batchSize

@@ -90,20 +90,22 @@ public final class Trainer {
     return TrainingResult(loss: rows == 0 ? 0 : sum / Double(rows), correct: correct, rows: rows)
   }
 
-  func checkTargets(_ targets: [ArrayView], rows: Int) throws -> [Targets] {
+  func checkTargets(_ targets: [ArrayView], rows: Int, what: String = "targets") throws -> [Targets] {
     var checked: [Targets] = []
-    try checkTargets(targets, rows: rows, into: &checked)
+    try checkTargets(targets, rows: rows, what: what, into: &checked)
     return checked
   }
 
-  private func checkTargets(_ targets: [ArrayView], rows: Int, into checked: inout [Targets]) throws {
+  private func checkTargets(
+    _ targets: [ArrayView], rows: Int, what: String = "targets", into checked: inout [Targets]
+  ) throws {
     guard targets.count == lossModel.outputShapes.count else {
       throw MartletError.shapeMismatch(
-        "targets: one for each of the model's \(lossModel.outputShapes.count) outputs is needed; \(targets.count) came.")
+        "\(what): one for each of the model's \(lossModel.outputShapes.count) outputs is needed; \(targets.count) came.")
     }
     for (place, array) in targets.enumerated() {
       checked.append(
-        try Targets(array, loss, rows: rows, outputShape: lossModel.outputShapes[place], argument: "targets[\(place)]"))
+        try Targets(array, loss, rows: rows, outputShape: lossModel.outputShapes[place], argument: "\(what)[\(place)]"))
     }
   }
 

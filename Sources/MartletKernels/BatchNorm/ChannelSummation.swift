@@ -1,7 +1,7 @@
 // How sums over a channel are gathered: short runs in Float32, everything above in Float64.
 
-/// Sums are overwritten, not added to. Each column's sum is formed in an order that depends on the number of rows alone, each
-/// channel's in one that depends on the length of its runs and the lanes of a vector.
+/// Sums are overwritten, not added to. The order in which one is formed depends on the block's size and the lanes of a vector
+/// alone, never on the values or on what ran before.
 public enum ChannelSummation {
   /// Values that one Float32 accumulator gathers before it goes to Float64: its rounding errors stay below half of this many
   /// units in the last place of a partial sum and, being independent, average out over the runs.
@@ -24,10 +24,11 @@ public enum ChannelSummation {
       let rows = min(runLength, block.rows - row)
       let start = operands.advanced(by: row * block.rowStride)
       var column = 0
-      while column + 2 * lanes <= block.columns {
-        columnPair(
-          terms, start.advanced(by: column), center + column, rows: rows, rowStride: block.rowStride, sums.advanced(by: column))
-        column += 2 * lanes
+      while column + 4 * lanes <= block.columns {
+        columnQuad(
+          terms, start.advanced(by: column), center + column, rows: rows, rowStride: block.rowStride,
+          sums.advanced(by: column))
+        column += 4 * lanes
       }
       while column < block.columns {
         // A partial vector begins further left, and leaves out what its neighbour has counted.
@@ -42,38 +43,36 @@ public enum ChannelSummation {
     }
   }
 
-  /// A short run of two vectors of columns, rows in turn to two accumulators each: four sums hide the latency of addition.
+  /// A short run of four vectors of columns: whole cache lines on every instruction set, and eight sums hide the latency of
+  /// addition.
   @inlinable @inline(__always)
-  static func columnPair<Terms: ChannelTerms>(
+  static func columnQuad<Terms: ChannelTerms>(
     _ terms: Terms, _ start: ChannelOperands, _ center: UnsafePointer<Float>, rows: Int, rowStride: Int, _ sums: ChannelSums
   ) {
     let lanes = Terms.Tag.lanes
-    let left = Terms.Tag.load(center)
-    let right = Terms.Tag.load(center + lanes)
-    var evenLeft = RunningSums<Terms.Tag>()
-    var evenRight = RunningSums<Terms.Tag>()
-    var oddLeft = RunningSums<Terms.Tag>()
-    var oddRight = RunningSums<Terms.Tag>()
+    let centerA = Terms.Tag.load(center)
+    let centerB = Terms.Tag.load(center + lanes)
+    let centerC = Terms.Tag.load(center + 2 * lanes)
+    let centerD = Terms.Tag.load(center + 3 * lanes)
+    var a = RunningSums<Terms.Tag>()
+    var b = RunningSums<Terms.Tag>()
+    var c = RunningSums<Terms.Tag>()
+    var d = RunningSums<Terms.Tag>()
     var at = start
-    for _ in 0..<rows / 2 {
-      evenLeft.add(terms.term(at, left))
-      evenRight.add(terms.term(at.advanced(by: lanes), right))
-      at = at.advanced(by: rowStride)
-      oddLeft.add(terms.term(at, left))
-      oddRight.add(terms.term(at.advanced(by: lanes), right))
+    for _ in 0..<rows {
+      a.add(terms.term(at, centerA))
+      b.add(terms.term(at.advanced(by: lanes), centerB))
+      c.add(terms.term(at.advanced(by: 2 * lanes), centerC))
+      d.add(terms.term(at.advanced(by: 3 * lanes), centerD))
       at = at.advanced(by: rowStride)
     }
-    if rows % 2 == 1 {
-      evenLeft.add(terms.term(at, left))
-      evenRight.add(terms.term(at.advanced(by: lanes), right))
-    }
-    evenLeft.add(oddLeft)
-    evenRight.add(oddRight)
-    evenLeft.flush(to: sums)
-    evenRight.flush(to: sums.advanced(by: lanes))
+    a.flush(to: sums)
+    b.flush(to: sums.advanced(by: lanes))
+    c.flush(to: sums.advanced(by: 2 * lanes))
+    d.flush(to: sums.advanced(by: 3 * lanes))
   }
 
-  /// The same for one vector of columns, in the same order.
+  /// The same for one vector of columns, rows in turn to two accumulators.
   @inlinable @inline(__always)
   static func columnRun<Terms: ChannelTerms>(
     _ terms: Terms, _ start: ChannelOperands, _ center: UnsafePointer<Float>, rows: Int, rowStride: Int

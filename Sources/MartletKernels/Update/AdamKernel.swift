@@ -11,8 +11,8 @@ func adamKernel<I: InstructionSet>(
 ) {
   let beta1 = I.Vector(repeating: step.beta1)
   let beta2 = I.Vector(repeating: step.beta2)
-  let rest1 = I.Vector(repeating: 1 - step.beta1)
-  let rest2 = I.Vector(repeating: 1 - step.beta2)
+  let rest1 = I.Vector(repeating: step.rest1)
+  let rest2 = I.Vector(repeating: step.rest2)
   let epsilon = I.Vector(repeating: step.epsilon)
   let decay = I.Vector(repeating: step.coupledDecay)
   let shrink = I.Vector(repeating: step.shrink)

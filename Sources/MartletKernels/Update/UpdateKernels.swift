@@ -19,6 +19,9 @@ public struct SGDStep: Sendable {
 public struct AdamStep: Sendable {
   public var beta1: Float
   public var beta2: Float
+  /// 1 − β₁ and 1 − β₂, each rounded once
+  public var rest1: Float
+  public var rest2: Float
   public var epsilon: Float
   /// what multiplies the parameter before it joins the gradient; 0 where decay is decoupled
   public var coupledDecay: Float
@@ -28,10 +31,13 @@ public struct AdamStep: Sendable {
   public var secondScale: Float
   @inlinable
   public init(
-    beta1: Float, beta2: Float, epsilon: Float, coupledDecay: Float, shrink: Float, stepSize: Float, secondScale: Float
+    beta1: Float, beta2: Float, rest1: Float, rest2: Float, epsilon: Float, coupledDecay: Float, shrink: Float,
+    stepSize: Float, secondScale: Float
   ) {
     self.beta1 = beta1
     self.beta2 = beta2
+    self.rest1 = rest1
+    self.rest2 = rest2
     self.epsilon = epsilon
     self.coupledDecay = coupledDecay
     self.shrink = shrink

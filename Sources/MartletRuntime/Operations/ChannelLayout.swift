@@ -72,29 +72,42 @@ struct ChannelLayout {
     _ values: UnsafePointer<From>, first: Int = 0, count: Int, into columnValues: UnsafeMutablePointer<To>,
     _ convert: (From) -> To
   ) {
-    var channel = first / columnInner % shape.channels
-    var inner = first % columnInner
-    for column in 0..<count {
-      columnValues[column] = convert(values[channel])
-      inner &+= 1
-      if inner == columnInner {
-        inner = 0
-        channel = channel &+ 1 == shape.channels ? 0 : channel &+ 1
-      }
+    forEachChannel(first: first, count: count) { channel, columns in
+      let value = convert(values[channel])
+      for column in columns { columnValues[column] = value }
     }
   }
 
   /// Adds each column's value to its channel's, columns in order.
   func fold(_ columnValues: UnsafePointer<Double>, count: Int, into sums: UnsafeMutablePointer<Double>) {
-    var channel = 0
-    var inner = 0
-    for column in 0..<count {
-      sums[channel] += columnValues[column]
-      inner &+= 1
-      if inner == columnInner {
-        inner = 0
-        channel = channel &+ 1 == shape.channels ? 0 : channel &+ 1
+    let channels = shape.channels
+    if columnInner == 1 {
+      // One row of channels after the other: plain loops that vectors can do.
+      for row in stride(from: 0, to: count, by: channels) {
+        for channel in 0..<min(channels, count &- row) { sums[channel] += columnValues[row &+ channel] }
       }
+      return
+    }
+    forEachChannel(first: 0, count: count) { channel, columns in
+      var sum = sums[channel]
+      for column in columns { sum += columnValues[column] }
+      sums[channel] = sum
+    }
+  }
+
+  /// Calls `body` with each group of neighbouring columns that belong to one channel, counted from `first`, in order.
+  @inline(__always)
+  func forEachChannel(first: Int, count: Int, _ body: (_ channel: Int, _ columns: Range<Int>) -> Void) {
+    let inner = columnInner
+    let channels = shape.channels
+    var channel = first == 0 ? 0 : first / inner % channels
+    var column = 0
+    var end = first == 0 ? inner : inner - first % inner
+    while column < count {
+      body(channel, Range(uncheckedBounds: (column, min(end, count))))
+      column = end
+      end &+= inner
+      channel = channel &+ 1 == channels ? 0 : channel &+ 1
     }
   }
 }

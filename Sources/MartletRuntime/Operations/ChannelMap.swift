@@ -72,9 +72,12 @@ struct ChannelPassJob {
     self.operands = operands
     self.coefficients = coefficients
     let layout = ChannelLayout(shape)
+    // Rows laid end to end are whole pieces: they fit the stack as they are.
+    let isSmall = layout.columns <= ChannelLayout.mostMergedColumns
+    let expandedBlock = isSmall ? ChannelLayout.mostMergedColumns : Self.expandedColumnBlock
     grid = ChannelGrid(
       layout, elements: Self.elementsPerPiece,
-      columnBlock: layout.columnsAreChannels ? Self.columnBlock : Self.expandedColumnBlock)
+      columnBlock: layout.columnsAreChannels ? Self.columnBlock : expandedBlock)
   }
 
   func run(on pool: ThreadPool) {
@@ -101,18 +104,15 @@ struct ChannelPassJob {
     }
   }
 
-  /// The rows that do not fill a long one: fewer columns than ``ChannelLayout/mostMergedColumns``, block by block.
+  /// The rows that do not fill a long one: fewer columns than ``ChannelLayout/mostMergedColumns``.
   private func runLeftover() {
     let layout = grid.layout
-    let cut = Cut(layout.leftover, size: Self.expandedColumnBlock)
-    for piece in 0..<cut.count {
-      let first = cut.start(piece)
-      let count = cut.count(piece)
-      let start = layout.rows * layout.columns + first
-      withExpandedCoefficients(first: first, count: max(count, ChannelLayout.leastWidth)) { coefficients in
-        PaddedColumns.use(operands.advanced(by: start), count: count, writes: true) { operands, columns in
-          kernels.columns(operands, coefficients, ColumnBlock(rows: 1, columns: columns, rowStride: 0))
-        }
+    let count = layout.leftover
+    if count == 0 { return }
+    let rest = operands.advanced(by: layout.rows * layout.columns)
+    withExpandedCoefficients(first: 0, count: max(count, ChannelLayout.leastWidth)) { coefficients in
+      PaddedColumns.use(rest, count: count, writes: true) { operands, columns in
+        kernels.columns(operands, coefficients, ColumnBlock(rows: 1, columns: columns, rowStride: 0))
       }
     }
   }

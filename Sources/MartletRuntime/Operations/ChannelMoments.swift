@@ -87,8 +87,13 @@ enum ChannelPivots {
       pivots[channel] = x[channel &* shape.inner] + pivots[channel] * weight
     }
     if layout.columnsAreChannels { return }
-    // In place from the end: a column's channel never lies behind the column.
+    // In place from the end: a column's channel never lies behind the column. Then row after row, as the first.
     let inner = layout.columnInner
-    for column in stride(from: layout.columns - 1, through: 0, by: -1) { pivots[column] = pivots[column / inner % channels] }
+    for channel in stride(from: channels - 1, through: 0, by: -1) {
+      let pivot = pivots[channel]
+      for column in channel * inner..<(channel + 1) * inner { pivots[column] = pivot }
+    }
+    let row = channels * inner
+    for column in row..<max(row, layout.columns) { pivots[column] = pivots[column &- row] }
   }
 }

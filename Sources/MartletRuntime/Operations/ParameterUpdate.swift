@@ -20,15 +20,16 @@ public struct SGDUpdate: Sendable {
 /// multiplies p by (1 − learningRate·weightDecay) first.
 public struct AdamUpdate: Sendable {
   public var learningRate: Float
-  public var beta1: Float
-  public var beta2: Float
+  /// In Float64, for 1 − β is wanted to Float32's precision: of 0.999 rounded to Float32 it would be off by 1.3e-5 of itself.
+  public var beta1: Double
+  public var beta2: Double
   public var epsilon: Float
   public var weightDecay: Float
   public var decoupled: Bool
   public var stepSize: Float
   public var secondScale: Float
   public init(
-    learningRate: Float, beta1: Float, beta2: Float, epsilon: Float, weightDecay: Float, decoupled: Bool, stepSize: Float,
+    learningRate: Float, beta1: Double, beta2: Double, epsilon: Float, weightDecay: Float, decoupled: Bool, stepSize: Float,
     secondScale: Float
   ) {
     self.learningRate = learningRate
@@ -63,7 +64,8 @@ extension Compute {
   ) {
     let shrink = Float(1 - Double(rule.learningRate) * Double(rule.weightDecay))
     let step = AdamStep(
-      beta1: rule.beta1, beta2: rule.beta2, epsilon: rule.epsilon, coupledDecay: rule.decoupled ? 0 : rule.weightDecay,
+      beta1: Float(rule.beta1), beta2: Float(rule.beta2), rest1: Float(1 - rule.beta1), rest2: Float(1 - rule.beta2),
+      epsilon: rule.epsilon, coupledDecay: rule.decoupled ? 0 : rule.weightDecay,
       shrink: rule.decoupled ? shrink : 1, stepSize: rule.stepSize, secondScale: rule.secondScale)
     let cut = PieceCut.elements(count)
     let work = AdamWork(

@@ -1,0 +1,155 @@
+// A model's forward pass in Float64, node by node, from its description: no plan, no fusion.
+import MartletTestSupport
+import ReferenceKernels
+import Testing
+
+@testable import Martlet
+
+struct ReferenceModel {
+  let model: Model
+  let isTraining: Bool
+  /// Of the batch's dropout.
+  var randomKey: UInt64 = 0
+
+  /// The parameters as they stand, by name.
+  var parameters: [String: [Double]] {
+    Dictionary(
+      uniqueKeysWithValues: model.variables.filter { $0.kind == .parameter }.map { ($0.name, $0.values.map(Double.init)) })
+  }
+
+  /// The values of the outputs.
+  func outputs(_ inputs: [[Double]], _ parameters: [String: [Double]]) -> [[Double]] {
+    var values: [Int: [Double]] = [:]
+    for (place, node) in model.inputNodes.enumerated() { values[node] = inputs[place] }
+    for (number, node) in model.network.nodes.enumerated() {
+      guard let layer = node.layer, let x = values[node.inputs[0]] else { continue }
+      values[number] = apply(layer, x, parameters)
+    }
+    return model.outputNodes.map { values[$0] ?? [] }
+  }
+
+  private func apply(_ layer: ModelLayer, _ x: [Double], _ parameters: [String: [Double]]) -> [Double] {
+    func parameter(_ name: String) -> [Double]? { parameters[layer.name + "." + name] }
+    func state(_ name: String) -> [Double] { layer.variable(name)?.values.map(Double.init) ?? [] }
+    switch layer.layer {
+    case let dense as Dense:
+      return Reference.dense(
+        x, inputs: layer.inputShapes[0][0], units: dense.units, weight: parameter("weight") ?? [], bias: parameter("bias"))
+    case let norm as BatchNorm:
+      let usesBatch = isTraining && norm.normalizer == .batch
+      let (mean, variance) =
+        usesBatch
+        ? Reference.channelMoments(x, channels: layer.outputShape.last ?? 1) : (state("running_mean"), state("running_var"))
+      return Reference.normalise(
+        x, mean: mean, variance: variance, epsilon: norm.epsilon, scale: parameter("weight"), shift: parameter("bias"))
+    case let activation as any ActivationLayer:
+      return x.map { Reference.activation(activation.activation.rawValue, $0) }
+    case is Softmax:
+      return Reference.softmaxRows(x, columns: layer.outputShape.last ?? 1)
+    case let dropout as Dropout:
+      return isTraining ? Reference.dropout(x, rate: dropout.rate, key: randomKey ^ StableHash.of(layer.name)) : x
+    case let normalization as InputNormalization:
+      guard let mean = layer.variable("mean"), let variance = layer.variable("variance"), layer.variable("count")?.integer != 0
+      else { return x }
+      let count = mean.count
+      return Reference.normalise(
+        x, mean: (0..<count).map { mean.storage.doubles[$0] },
+        variance: (0..<count).map {
+          let spread = variance.storage.doubles[$0] + normalization.epsilon
+          return spread > 0 ? spread : 1
+        }, epsilon: 0, scale: nil, shift: nil)
+    default:
+      return x
+    }
+  }
+}
+
+/// Gives batch norm's scale and shift, and every bias, random values: at 1 and 0 many mistakes do not show.
+func randomiseAffine(_ model: Model, seed: UInt64) {
+  var random = TestRandom(seed: seed)
+  for layer in model.layers {
+    for variable in layer.variables where variable.kind == .parameter && !variable.isWeight {
+      variable.set(random.array(variable.count, variable.localName == "weight" ? 0.5...1.5 : -0.5...0.5))
+    }
+    if let moving = MovingStatistics(layer) {
+      for c in 0..<layer.outputShape[layer.outputShape.count - 1] {
+        moving.mean[c] = random.uniform(-0.5...0.5)
+        moving.variance[c] = random.uniform(0.5...1.5)
+      }
+    }
+  }
+}
+
+/// Forward and backward of one batch against the Float64 reference: outputs, the gradient of every parameter, of every input.
+///
+/// - Parameter terms: of the longest sum in the network, for the tolerance.
+func checkGradients(
+  _ model: Model, _ inputs: [Tensor], terms: Int, seed: UInt64, sourceLocation: SourceLocation = #_sourceLocation
+) throws {
+  randomiseAffine(model, seed: seed)
+  let frozen = model.variables.filter { !$0.isTrainable }.map { ($0, $0.gradientValues) }
+  let stateBefore = ReferenceModel(model: model, isTraining: true)
+  let rows = inputs[0].shape[0]
+  let cotangents = try model.outputShapes.enumerated().map {
+    try randomTensor([rows] + $1, seed: seed &+ 100 &+ UInt64($0))
+  }
+  let parameters = stateBefore.parameters
+  let x = inputs.map(\.doubles)
+  // Before the forward pass: it moves the moving statistics, with which a frozen layer has normalised.
+  let wantsKey = model.layers.contains { $0.layer is Dropout }
+  var reference = ReferenceModel(model: model, isTraining: true)
+  reference.randomKey = StableHash.mixed(model.handSeed ^ StableHash.mixed(model.handBatches))
+  let wanted = reference.outputs(x, parameters)
+  func loss(_ x: [[Double]], _ parameters: [String: [Double]]) -> Double {
+    zip(reference.outputs(x, parameters), cotangents).reduce(0) { $0 + Reference.dot($1.0, $1.1.doubles) }
+  }
+  var byInput: [[Double]] = []
+  for place in x.indices {
+    var point = x
+    byInput.append(
+      GradientCheck.differences(at: x[place]) {
+        point[place] = $0
+        return loss(point, parameters)
+      })
+  }
+  var byParameter: [(Variable, [Double])] = []
+  for variable in model.variables where variable.kind == .parameter && variable.isTrainable {
+    var point = parameters
+    byParameter.append(
+      (
+        variable,
+        GradientCheck.differences(at: parameters[variable.name] ?? []) {
+          point[variable.name] = $0
+          return loss(x, point)
+        }
+      ))
+  }
+
+  try model.forward(inputs.map { try $0.view() }, training: true)
+  #expect(!wantsKey || model.handExecutor?.randomKey == reference.randomKey, sourceLocation: sourceLocation)
+  let depth = model.layers.count
+  for (place, want) in wanted.enumerated() {
+    expectClose(
+      try model.output(place).copied, want, within: Tolerance.network(depth: depth, terms: terms, magnitude: largest(want) + 1),
+      "output \(place)", sourceLocation: sourceLocation)
+  }
+  try model.backward(cotangents.map { try $0.view() })
+
+  // One magnitude for the whole network: a gradient that cancels to nothing is the sum of terms of the others' size.
+  let magnitude = max(
+    (byInput + byParameter.map(\.1)).map(largest).max() ?? 0, cotangents.map { largest($0.values) }.max() ?? 0)
+  let tolerance = Tolerance.network(depth: 2 * depth, terms: max(terms, rows), magnitude: magnitude)
+  for (place, want) in byInput.enumerated() {
+    let got = try model.inputGradient(place).copied.map(Double.init)
+    let mismatch = GradientCheck.mismatch(got, want, tolerance: tolerance)
+    #expect(mismatch == nil, "input \(place), \(mismatch ?? "")", sourceLocation: sourceLocation)
+  }
+  for (variable, want) in byParameter {
+    let mismatch = GradientCheck.mismatch(variable.gradientValues.map(Double.init), want, tolerance: tolerance)
+    #expect(mismatch == nil, "\(variable.name), \(mismatch ?? "")", sourceLocation: sourceLocation)
+  }
+  for (variable, before) in frozen where variable.kind == .parameter {
+    #expect(variable.gradientValues == before, "\(variable.name) is frozen", sourceLocation: sourceLocation)
+  }
+  withExtendedLifetime((inputs, cotangents)) {}
+}

@@ -1,0 +1,384 @@
+/* Random sequences of calls with right and wrong arguments: nothing may crash, every failure has a message, and what succeeds
+ * stays usable.
+ *
+ *   call_sequences [calls [seed]]       default: 20000 calls, a seed from the clock, which is printed
+ *
+ * The same seed makes the same calls. Objects live in a few slots that calls fill, use and empty. Where a call takes an
+ * argument, a wrong one comes every few times: NULL, an odd number, an array that lies. Handles that were destroyed are never
+ * used again: no library can survive that.
+ */
+#include <time.h>
+#include <unistd.h>
+
+#include "arguments.h"
+
+enum { SLOTS = 4, MAX_NODES = 12, BUFFER = 4096 };
+
+static martlet_tensor *tensors[SLOTS];
+static martlet_statistics *statistics[SLOTS];
+static martlet_graph *graphs[SLOTS];
+static martlet_node last_node[SLOTS];
+static martlet_model *models[SLOTS];
+static martlet_optimizer *optimizers[SLOTS];
+static martlet_trainer *trainers[SLOTS];
+static long calls_by_status[10];
+static float buffer[BUFFER];
+static float results[BUFFER];
+static char saved_path[64];
+
+static void count_status(martlet_status status) {
+  if (status < 0 || status > 9 || status == MARTLET_INTERNAL_ERROR) {
+    fprintf(stderr, "status %d: %s\n", (int)status, martlet_last_error_message());
+    abort();
+  }
+  if (status != MARTLET_OK && martlet_last_error_message()[0] == '\0') {
+    fprintf(stderr, "%s without a message\n", martlet_status_name(status));
+    abort();
+  }
+  calls_by_status[status]++;
+}
+
+static martlet_model *any_model(void) {
+  return one_in(30) ? NULL : models[below(SLOTS)];
+}
+
+/* ---- one group of calls each ---- */
+
+static void call_machine(void) {
+  const char *name = NULL;
+  count_status(martlet_isa(one_in(4) ? NULL : &name));
+  count_status(martlet_set_num_threads(any_int(1 + below(4)) % 64)); /* a thousand threads only slow the test down */
+  (void)martlet_available_isa(any_int(0));
+  (void)martlet_status_name(any_int(below(10)));
+}
+
+static void call_tensor(void) {
+  lying_array a;
+  const int slot = below(SLOTS);
+  martlet_tensor *x = one_in(30) ? NULL : tensors[below(SLOTS)], *y = tensors[below(SLOTS)], *made = NULL;
+  const int64_t shape[2] = {any_size(1 + below(5)), 1 + below(5)}, index[MARTLET_MAX_RANK] = {any_size(below(3)), any_size(0)};
+  const int64_t vector[1] = {any_size(6)};
+  martlet_view view;
+  float value;
+  switch (below(11)) {
+    case 0: count_status(martlet_tensor_create(&made, any_array(&a, buffer, 2, 1 + below(5), 1 + below(5)))); break;
+    case 1:
+      if (shape[0] < 1000) count_status(martlet_tensor_create_filled(&made, any_int(2), one_in(20) ? NULL : shape, 1.5f));
+      break;
+    case 2: count_status(martlet_tensor_view(x, one_in(20) ? NULL : &view)); break;
+    case 3: count_status(martlet_tensor_get(x, one_in(20) ? NULL : index, one_in(20) ? NULL : &value)); break;
+    case 4: count_status(martlet_tensor_set(x, one_in(20) ? NULL : index, 2)); break;
+    case 5: count_status(martlet_tensor_reshape(&made, x, any_int(1) == 1 ? 1 : 17, vector)); break;
+    case 6: count_status(martlet_tensor_binary(&made, any_int(below(6)), x, y)); break;
+    case 7: count_status(martlet_tensor_unary(&made, any_int(below(6)), x)); break;
+    case 8: count_status(martlet_tensor_activation(&made, any_int(below(4)), x)); break;
+    case 9: count_status(martlet_tensor_matmul(&made, x, y, any_int(below(2)), any_int(below(2)))); break;
+    default:
+      count_status(one_in(2)
+                       ? martlet_tensor_softmax(&made, x)
+                       : martlet_tensor_reduce(&made, any_int(below(4)), x, one_in(4) ? MARTLET_ALL_AXES : any_int(below(2))));
+  }
+  if (made != NULL) {
+    martlet_tensor_destroy(tensors[slot]);
+    tensors[slot] = made;
+  }
+}
+
+static void call_batch_norm(void) {
+  lying_array x, scale, shift, mean, variance, y, out_mean, out_variance;
+  const int64_t rows = below(6), channels = 1 + below(5);
+  const martlet_array *mean_array = one_in(2) ? NULL : any_array(&mean, buffer + 100, 1, channels, 1);
+  const martlet_array *x_array = any_array(&x, buffer, 2, rows, channels);
+  const martlet_array *scale_array = any_array(&scale, buffer + 50, 1, channels, 1);
+  if (one_in(2)) {
+    count_status(
+        martlet_batch_norm(x_array, any_int(-1), any_number(1e-5), scale_array, any_array(&shift, buffer + 60, 1, channels, 1),
+                           mean_array, mean_array == NULL ? NULL : any_array(&variance, buffer + 120, 1, channels, 1),
+                           any_array(&y, results, 2, rows, channels), any_array(&out_mean, results + 100, 1, channels, 1),
+                           any_array(&out_variance, results + 200, 1, channels, 1)));
+  } else {
+    count_status(martlet_batch_norm_gradients(
+        x_array, any_int(-1), any_number(1e-5), scale_array, mean_array, any_array(&variance, buffer + 120, 1, channels, 1),
+        any_int(below(2)), any_array(&shift, buffer + 200, 2, rows, channels), any_array(&y, results, 2, rows, channels),
+        any_array(&out_mean, results + 100, 1, channels, 1), any_array(&out_variance, results + 200, 1, channels, 1)));
+  }
+}
+
+static void call_statistics(void) {
+  lying_array a, b;
+  const int slot = below(SLOTS);
+  martlet_statistics *made = NULL, *s = one_in(20) ? NULL : statistics[below(SLOTS)];
+  int64_t count;
+  switch (below(3)) {
+    case 0:
+      count_status(martlet_statistics_create(&made, any_size(3) % 1000));
+      if (made != NULL) {
+        martlet_statistics_destroy(statistics[slot]);
+        statistics[slot] = made;
+      }
+      break;
+    case 1: count_status(martlet_statistics_add(s, any_array(&a, buffer, 2, below(5), 3), any_int(-1))); break;
+    default: {
+      double mean[BUFFER / 8], variance[BUFFER / 8];
+      const int64_t shape[1] = {3};
+      const martlet_array right_mean = array_of(mean, MARTLET_FLOAT64, 1, shape);
+      const martlet_array right_variance = array_of(variance, MARTLET_FLOAT64, 1, shape);
+      count_status(martlet_statistics_read(s, any_int(below(2)), one_in(3) ? any_array(&a, results, 1, 3, 1) : &right_mean,
+                                           one_in(3) ? any_array(&b, results + 16, 1, 3, 1) : &right_variance,
+                                           one_in(2) ? NULL : &count));
+    }
+  }
+}
+
+static void call_graph(void) {
+  const int slot = below(SLOTS);
+  martlet_graph *graph = one_in(30) ? NULL : graphs[slot];
+  const martlet_node input = any_int(last_node[slot]);
+  martlet_node node = -1;
+  martlet_dense_options dense = MARTLET_DENSE_OPTIONS_INIT;
+  martlet_batch_norm_options norm = MARTLET_BATCH_NORM_OPTIONS_INIT;
+  const int64_t shape[2] = {any_size(4) % 1000, 2};
+  const char *name = any_name(NULL);
+  if (one_in(20)) dense.struct_size = norm.struct_size = (size_t)below(64);
+  dense.bias = any_int(below(2));
+  dense.weight_initializer.kind = any_int(below(7));
+  dense.weight_initializer.value = any_number(0.5);
+  norm.epsilon = any_number(1e-5);
+  norm.momentum = any_number(0.9);
+  norm.normalize_with = any_int(below(2));
+  norm.cumulative = any_int(below(2));
+  norm.scale = any_int(below(2));
+  switch (below(9)) {
+    case 0: {
+      martlet_graph *made = NULL;
+      count_status(martlet_graph_create(&made));
+      martlet_graph_destroy(graphs[slot]);
+      graphs[slot] = made;
+      count_status(martlet_graph_input(made, "in", 1, net_input_shape, &node));
+      break;
+    }
+    case 1: count_status(martlet_graph_input(graph, name, any_int(1), one_in(20) ? NULL : shape, &node)); return;
+    case 2: count_status(martlet_graph_dense(graph, name, input, any_size(3) % 1000, one_in(2) ? NULL : &dense, &node)); break;
+    case 3: count_status(martlet_graph_batch_norm(graph, name, input, one_in(2) ? NULL : &norm, &node)); break;
+    case 4: count_status(martlet_graph_activation(graph, name, input, any_int(1 + below(3)), &node)); break;
+    case 5: count_status(martlet_graph_softmax(graph, name, input, &node)); break;
+    case 6: count_status(martlet_graph_dropout(graph, name, input, any_number(0.25), &node)); break;
+    case 7: count_status(martlet_graph_flatten(graph, name, input, &node)); break;
+    default: count_status(martlet_graph_input_normalization(graph, name, input, any_number(0), &node)); break;
+  }
+  if (node >= 0) last_node[slot] = node > MAX_NODES ? 0 : node;
+}
+
+static void call_make_model(void) {
+  const int slot = below(SLOTS), from = below(SLOTS);
+  const martlet_node input = any_int(0), output = any_int(last_node[from]);
+  const char *const names[2] = {any_name("dense_1"), any_name("batch_norm_1")};
+  martlet_model *made = NULL;
+  switch (below(5)) {
+    case 0:
+    case 1:
+      count_status(martlet_model_create(&made, graphs[from], &input, 1, &output, one_in(20) ? 0 : 1, next_random()));
+      break;
+    case 2: count_status(martlet_model_create_submodel(&made, any_model(), names, 1 + below(2))); break;
+    case 3: count_status(martlet_model_clone(&made, any_model())); break;
+    default: count_status(martlet_model_load(&made, any_name(saved_path))); break;
+  }
+  if (made != NULL) {
+    martlet_model_destroy(models[slot]);
+    models[slot] = made;
+  }
+}
+
+static void call_describe(void) {
+  const martlet_model *model = any_model();
+  martlet_view view;
+  martlet_layer_info layer;
+  martlet_tensor_info tensor;
+  char text[200];
+  size_t length;
+  const int32_t index = any_int(below(4));
+  layer.struct_size = one_in(20) ? (size_t)below(64) : sizeof layer;
+  tensor.struct_size = one_in(20) ? (size_t)below(64) : sizeof tensor;
+  switch (below(8)) {
+    case 0: count_status(martlet_model_input_shape(model, index, &view)); break;
+    case 1: count_status(martlet_model_output_shape(model, index, &view)); break;
+    case 2: count_status(martlet_model_layer_at(model, index, one_in(20) ? NULL : &layer)); break;
+    case 3: count_status(martlet_model_tensor_at(model, index, one_in(20) ? NULL : &tensor)); break;
+    case 4: count_status(martlet_model_tensor_named(model, any_name("dense_1.weight"), &tensor)); break;
+    case 5: count_status(martlet_model_architecture(model, text, sizeof text, &length)); break;
+    case 6: count_status(martlet_model_plan(model, any_size(8), any_int(1), text, sizeof text, &length)); break;
+    default: count_status(martlet_model_save(model, one_in(3) ? "/nowhere/x" : one_in(20) ? NULL : saved_path)); break;
+  }
+}
+
+static void call_change(void) {
+  lying_array a;
+  martlet_model *model = any_model();
+  martlet_batch_norm_switches switches;
+  memset(&switches, 0, sizeof switches);
+  switches.struct_size = one_in(20) ? (size_t)below(64) : sizeof switches;
+  switches.normalize_with = any_int(below(2));
+  switches.updates_moving = any_int(below(2));
+  switches.trains_scale_shift = any_int(below(2));
+  const char *const name = any_name("dense_1.weight");
+  switch (below(6)) {
+    case 0: {
+      const martlet_array *value = any_array(&a, buffer, 2, 3, 4);
+      count_status(martlet_model_set_tensors(model, &name, value, 1, any_int(0)));
+      break;
+    }
+    case 1: count_status(martlet_model_set_trainable(model, name, any_int(below(2)))); break;
+    case 2: count_status(martlet_model_batch_norm_switches(model, any_name("batch_norm_1"), &switches)); break;
+    case 3: count_status(martlet_model_set_batch_norm_switches(model, any_name("batch_norm_1"), &switches)); break;
+    case 4:
+      count_status(martlet_model_update_population_statistics(model, any_array(&a, buffer, 2, 6, 4), 1, any_size(below(4))));
+      break;
+    default: count_status(martlet_model_fit_input_normalization(model, any_array(&a, buffer, 2, 6, 4), 1, any_size(below(4))));
+  }
+}
+
+/* The columns of a model's first output, so that results fit; 0 if unknown or too many for the buffer. */
+static int64_t output_columns(const martlet_model *model) {
+  martlet_view view;
+  if (martlet_model_output_shape(model, 0, &view) != MARTLET_OK || view.rank != 1 || view.shape[0] > 100) return 0;
+  return view.shape[0];
+}
+
+/* A count of arrays given side by side: the callers hold two. */
+static int32_t any_count(void) {
+  static const int32_t odd[] = {0, 2, -1, INT32_MIN};
+  return one_in(12) ? odd[below(CHECK_COUNT(odd))] : 1;
+}
+
+static void call_run(void) {
+  lying_array x, y;
+  martlet_array two_x[2], two_y[2];
+  martlet_model *model = any_model();
+  martlet_view view;
+  const int64_t rows = below(7), columns = output_columns(model);
+  const martlet_array *inputs = twice(two_x, any_array(&x, buffer, 2, rows, 4));
+  const martlet_array *outputs = twice(two_y, any_array(&y, results, 2, rows, columns));
+  switch (below(6)) {
+    case 0: count_status(martlet_model_predict(model, inputs, any_count(), any_size(below(4)), outputs, any_count())); break;
+    case 1:
+    case 2: count_status(martlet_model_forward(model, inputs, any_count(), any_int(1))); break;
+    case 3: count_status(martlet_model_output(model, any_int(0), &view)); break;
+    case 4: count_status(martlet_model_backward(model, outputs, any_count(), any_int(below(2)))); break;
+    default: count_status(martlet_model_input_gradient(model, any_int(0), &view));
+  }
+}
+
+static int32_t maybe_stop(const martlet_training_event *event, void *payload) {
+  (void)event;
+  (void)payload;
+  return one_in(5);
+}
+
+static void call_train(void) {
+  lying_array x, y, g;
+  martlet_array two_x[2], two_y[2];
+  const int slot = below(SLOTS);
+  martlet_model *model = any_model();
+  martlet_trainer *trainer = one_in(30) ? NULL : trainers[below(SLOTS)], *made = NULL;
+  martlet_optimizer *optimizer = one_in(30) ? NULL : optimizers[below(SLOTS)], *made_optimizer = NULL;
+  martlet_optimizer_options options = MARTLET_OPTIMIZER_OPTIONS_INIT;
+  martlet_fit_options fit = MARTLET_FIT_OPTIONS_INIT;
+  martlet_result result;
+  double loss;
+  int64_t correct, labels[8];
+  const int64_t rows = below(7), columns = 1 + below(3), label_shape[1] = {rows};
+  for (int i = 0; i < 8; i++) labels[i] = any_int(below(2));
+  const martlet_array label_array = array_of(labels, MARTLET_INT64, 1, label_shape);
+  const martlet_array *inputs = twice(two_x, any_array(&x, buffer, 2, rows, 4));
+  const martlet_array *targets = twice(two_y, one_in(3) ? any_array(&y, buffer, 2, rows, columns) : &label_array);
+  if (one_in(20)) options.struct_size = fit.struct_size = (size_t)below(64);
+  options.kind = any_int(below(3));
+  options.learning_rate = any_number(0.01);
+  options.momentum = any_number(0);
+  options.weight_decay = any_number(0);
+  fit.epochs = any_size(2) % 5;
+  fit.batch_size = any_size(4);
+  fit.callback = one_in(2) ? maybe_stop : NULL;
+  switch (below(9)) {
+    case 0: count_status(martlet_trainer_create(&made, model, any_int(below(3)), one_in(2) ? NULL : &options, 1)); break;
+    case 1: count_status(martlet_optimizer_create(&made_optimizer, model, one_in(2) ? NULL : &options)); break;
+    case 2: count_status(martlet_optimizer_step(optimizer)); break;
+    case 3: count_status(martlet_optimizer_set_learning_rate(optimizer, any_number(0.1))); break;
+    case 4: count_status(martlet_trainer_set_learning_rate(trainer, any_number(0.1))); break;
+    case 5:
+      count_status(martlet_trainer_step(trainer, inputs, any_count(), targets, any_count(), one_in(4) ? NULL : &result));
+      break;
+    case 6:
+      count_status(martlet_trainer_evaluate(trainer, inputs, any_count(), targets, any_count(), any_size(2),
+                                            one_in(10) ? NULL : &result));
+      break;
+    case 7:
+      count_status(martlet_trainer_fit(trainer, inputs, any_count(), targets, any_count(), one_in(3) ? NULL : &fit, &result));
+      break;
+    default:
+      count_status(martlet_loss(any_int(below(3)), any_array(&x, buffer, 2, rows, columns), targets, &loss,
+                                one_in(2) ? NULL : &correct, any_array(&g, results, 2, rows, columns)));
+  }
+  (void)martlet_trainer_learning_rate(trainer);
+  (void)martlet_optimizer_learning_rate(optimizer);
+  if (made != NULL) {
+    martlet_trainer_destroy(trainers[slot]);
+    trainers[slot] = made;
+  }
+  if (made_optimizer != NULL) {
+    martlet_optimizer_destroy(optimizers[slot]);
+    optimizers[slot] = made_optimizer;
+  }
+}
+
+static void call_destroy(void) {
+  const int slot = below(SLOTS);
+#define DESTROY(noun, slots)                 \
+  do {                                       \
+    martlet_##noun##_destroy((slots)[slot]); \
+    (slots)[slot] = NULL;                    \
+  } while (0)
+  switch (below(6)) {
+    case 0: DESTROY(tensor, tensors); break;
+    case 1: DESTROY(statistics, statistics); break;
+    case 2: DESTROY(graph, graphs); break;
+    case 3: DESTROY(model, models); break;
+    case 4: DESTROY(optimizer, optimizers); break;
+    default: DESTROY(trainer, trainers); break;
+  }
+}
+
+int main(int argc, char **argv) {
+  static void (*const groups[])(void) = {call_machine, call_tensor, call_tensor, call_batch_norm, call_statistics,
+                                         call_graph,   call_graph,  call_graph,  call_make_model, call_describe,
+                                         call_change,  call_run,    call_run,    call_run,        call_train,
+                                         call_train,   call_train};
+  const long calls = argc > 1 ? atol(argv[1]) : 20000;
+  const uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL) ^ (uint64_t)getpid() << 20;
+  printf("call_sequences %ld %llu\n", calls, (unsigned long long)seed);
+  fflush(stdout);
+  random_state = seed;
+  snprintf(saved_path, sizeof saved_path, "/tmp/martlet-fuzz-%d", (int)getpid());
+  fill(buffer, BUFFER, 1);
+  for (long call = 0; call < calls; call++) {
+    if (one_in(60)) {
+      call_destroy();
+    } else {
+      groups[below(CHECK_COUNT(groups))]();
+    }
+  }
+  for (int slot = 0; slot < SLOTS; slot++) {
+    martlet_tensor_destroy(tensors[slot]);
+    martlet_statistics_destroy(statistics[slot]);
+    martlet_graph_destroy(graphs[slot]);
+    martlet_model_destroy(models[slot]);
+    martlet_optimizer_destroy(optimizers[slot]);
+    martlet_trainer_destroy(trainers[slot]);
+  }
+  unlink(saved_path);
+  for (int status = 0; status < 10; status++) {
+    if (calls_by_status[status] > 0) printf("  %-26s %ld\n", martlet_status_name(status), calls_by_status[status]);
+  }
+  printf("1 passed, 0 failed (%ld calls)\n", calls);
+  return 0;
+}

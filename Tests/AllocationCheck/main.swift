@@ -9,7 +9,7 @@ import Martlet
   import Glibc
 #endif
 
-@MainActor var failures = 0
+nonisolated(unsafe) var failures = 0
 
 /// Allocations of all threads during `body`.
 func count(_ body: () throws -> Void) rethrows -> Int {
@@ -18,7 +18,7 @@ func count(_ body: () throws -> Void) rethrows -> Int {
   return Int(allocation_counter_total() - before)
 }
 
-@MainActor func expect(_ isRight: Bool, _ what: String) {
+func expect(_ isRight: Bool, _ what: String) {
   if isRight { return }
   print("AllocationCheck: FAILED: \(what)")
   failures += 1
@@ -46,7 +46,7 @@ func network() throws -> Model {
 }
 
 /// The counter must count, or nothing else here means anything.
-@MainActor func checkCounter() throws {
+func checkCounter() throws {
   var kept: [UnsafeMutableRawPointer] = []
   kept.reserveCapacity(8)
   expect(count { kept.append(.allocate(byteCount: 100, alignment: 8)) } == 1, "malloc counts once")
@@ -59,7 +59,7 @@ func network() throws -> Model {
   for pointer in kept { pointer.deallocate() }
 }
 
-@MainActor func checkSteps() throws {
+func checkSteps() throws {
   let rules: [(String, OptimizerOptions)] = [
     ("SGD", .sgd(learningRate: 0.1)), ("Nesterov", .sgd(learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.1)),
     ("AdamW", .adamW()),
@@ -80,7 +80,7 @@ func network() throws -> Model {
 }
 
 /// Labels of every integer type; inputs of other types and strides, converted on the way in.
-@MainActor func checkConversions() throws {
+func checkConversions() throws {
   let trainer = try Trainer(network(), loss: .crossEntropy)
   let plain = [try array(.float32, [64, 10, 20])]
   let labels = [try array(.int32, [64])]
@@ -102,7 +102,7 @@ func network() throws -> Model {
 }
 
 /// What a fit allocates it allocates once: four epochs take no more than one.
-@MainActor func checkFit() throws {
+func checkFit() throws {
   let trainer = try Trainer(network(), loss: .crossEntropy)
   let (inputs, targets) = ([try array(.float32, [200, 10, 20])], [try array(.int32, [200])])
   func fit(epochs: Int) throws -> Int {
@@ -114,7 +114,7 @@ func network() throws -> Model {
   expect(one > 0, "a fit allocates its order, but nothing was counted")
 }
 
-@MainActor func checkLoopsByHand() throws {
+func checkLoopsByHand() throws {
   let net = try network()
   let optimizer = try Optimizer(net, .adam())
   let (inputs, gradients) = ([try array(.float32, [64, 10, 20])], [try array(.float32, [64, 10])])

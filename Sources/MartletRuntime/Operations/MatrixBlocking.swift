@@ -21,7 +21,7 @@ struct MatrixBlocking {
   let rowPieces: Int
 
   /// Depth summed in registers before C is touched: a panel of B this deep stays in the first-level cache on its way through
-  /// the rows, and the partial sums of a deep product are rounded in √-fewer steps than in one chain.
+  /// the rows, and a deep product is rounded like a sum of short sums instead of one long one.
   ///
   /// The same for every instruction set: those that fuse multiply-add agree to the bit.
   static var depthBlock: Int { 128 }
@@ -42,7 +42,7 @@ struct MatrixBlocking {
     self.columns = columns
     self.depth = depth
     lanes = kernels.lanes
-    panelColumns = kernels.panelColumns
+    panelColumns = rows == 1 ? kernels.rowColumns : kernels.panelColumns
     tileRows = kernels.tileRows
     vectors = Self.quotientUp(columns, lanes)
     stripCount = Self.quotientUp(vectors, panelColumns / lanes)

@@ -272,7 +272,7 @@ static void test_options(void) {
 static void test_shared_memory(void) {
   call c;
   prepare(&c);
-  float memory[COUNT + 1];
+  float memory[COUNT + 1] = {0};
   memcpy(memory, x_values, sizeof x_values);
   const martlet_array x = floats_of(memory, 2, matrix), shifted = floats_of(memory + 1, 2, matrix);
   WATCH(memory, sizeof memory);

@@ -59,8 +59,10 @@ let package = Package(
       ]),
     .executableTarget(name: "MartletExample", dependencies: ["Martlet"], path: "Examples/Swift"),
     .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
+    // MartletKernels is named although MartletRuntime brings it: without, a change of the tables' layout rebuilds neither of these.
     .executableTarget(
-      name: "MartletBenchmarks", dependencies: ["MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"),
+      name: "MartletBenchmarks", dependencies: ["MartletKernels", "MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"
+    ),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
     .executableTarget(
       name: "AllocationCheck", dependencies: ["CAllocationCounter", "Martlet"], path: "Tests/AllocationCheck"),
@@ -69,7 +71,8 @@ let package = Package(
       name: "MartletTestSupport", dependencies: ["Martlet", "MartletRuntime"], path: "Tests/MartletTestSupport",
       swiftSettings: [.unsafeFlags(["-O"])]),
     .target(name: "ReferenceKernels", path: "Tests/ReferenceKernels", swiftSettings: [.unsafeFlags(["-O"])]),
-    .testTarget(name: "KernelTests", dependencies: ["MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),
+    .testTarget(
+      name: "KernelTests", dependencies: ["MartletKernels", "MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet", "ReferenceKernels", "MartletTestSupport"]),
   ],
   swiftLanguageModes: [.v6]

@@ -35,6 +35,7 @@ class Worker:
     def variants(self, case: Case) -> list[str]:
         """The library's ways to do ``case``; forgets the case before."""
         self._case, self._reference, self._contenders = case, {}, {}
+        self._library.forget()
         gc.collect()
         return list(self._library.makers(case))
 

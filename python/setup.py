@@ -51,6 +51,8 @@ class BuildWithLibrary(build_py):
     """Adds ``martlet/_native/libmartlet``, stripped; an editable install uses the checkout's own."""
 
     def run(self) -> None:
+        if not self.editable_mode:  # what an older build left there would be packed too
+            shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
         library = built_library()
         if self.editable_mode:

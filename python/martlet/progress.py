@@ -27,8 +27,8 @@ class Progress:
     >>> out = io.StringIO()
     >>> bar = Progress(2, "train", out, seconds=0)
     >>> bar.update(1, loss=0.5)
-    >>> out.getvalue()[:25]
-    'train 1/2  loss 0.5000  '
+    >>> out.getvalue()[:22]
+    'train 1/2  loss 0.5000'
     """
 
     def __init__(self, steps: int, label: str = "", stream: TextIO | None = None, seconds: float | None = None) -> None:

@@ -64,6 +64,11 @@ class Limits:
         sizes = sorted(measured)
         return float(np.interp(np.log(max(working_set, 1.0)), np.log(sizes), [measured[size] for size in sizes]))
 
+    def change(self, later: Limits) -> float:
+        """By what share the multiply-add peak, measured again, differs at most: much, if the machine had other work."""
+        peaks = ((limits.operations, later.operations(threads)) for threads, limits in self.by_threads.items())
+        return max(abs(a - b) / max(a, b) for a, b in peaks)
+
     def lines(self) -> list[str]:
         """For people."""
         found = [f"Limits ({self.method}):"]

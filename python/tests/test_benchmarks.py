@@ -181,6 +181,7 @@ def test_limits_are_positive(monkeypatch, has_compiler):
         assert found.read(1, size) > 0
         assert found.copy(1, size) > 0
     assert len(found.lines()) == 5
+    assert found.change(found) == 0
     json.dumps(found.as_json())
 
 

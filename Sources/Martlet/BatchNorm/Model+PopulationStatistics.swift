@@ -70,9 +70,13 @@ extension Model {
         do { try store(layer, statistics, batches) } catch let error as MartletError {
           throw MartletError(error.kind, "Layer \"\(layer.name)\": \(error.message)")
         }
+        for variable in layer.variables { variable.didWrite() }
       }
     } catch {
-      for (variable, copy) in saved { variable.storage.base.copyMemory(from: copy.base, byteCount: copy.byteCount) }
+      for (variable, copy) in saved {
+        variable.storage.base.copyMemory(from: copy.base, byteCount: copy.byteCount)
+        variable.didWrite()
+      }
       throw error
     }
   }

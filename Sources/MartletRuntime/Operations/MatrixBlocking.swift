@@ -15,6 +15,12 @@ struct MatrixBlocking {
   private let lanes: Int
   private let panelColumns: Int
   private let tileRows: Int
+  /// Vectors of each strip but the last where the panels were packed beforehand; nil where strips are as even as can be.
+  private let packedStripVectors: Int?
+  private let slotPanelFloats: Int
+  private let edgeFloats: Int
+  /// No number of rows up to `rows` is cut into more pieces.
+  private let mostPieces: Int
   let stripCount: Int
   /// Pieces side by side, and pieces on top of each other.
   let columnPieces: Int
@@ -37,18 +43,29 @@ struct MatrixBlocking {
   /// Pieces worth making the narrower ones for.
   private static var enoughPieces: Int { 16 }
 
-  init(rows: Int, columns: Int, depth: Int, _ kernels: MatrixKernels) {
+  /// - Parameter isPacked: B lies in panels already, so that strips end where panels end.
+  init(rows: Int, columns: Int, depth: Int, isPacked: Bool = false, _ kernels: MatrixKernels) {
     self.rows = rows
     self.columns = columns
     self.depth = depth
     lanes = kernels.lanes
-    panelColumns = rows == 1 ? kernels.rowColumns : kernels.panelColumns
+    if isPacked {
+      panelColumns = rows == 1 ? kernels.packedRowColumns : kernels.panelColumns
+    } else {
+      panelColumns = rows == 1 ? kernels.rowColumns : kernels.panelColumns
+    }
+    packedStripVectors = isPacked ? panelColumns / lanes : nil
     tileRows = kernels.tileRows
     vectors = Self.quotientUp(columns, lanes)
     stripCount = Self.quotientUp(vectors, panelColumns / lanes)
     // In floating point, where no product of three sizes overflows.
     let work = Double(rows) * Double(columns) * Double(depth) / Double(Self.workPerPiece)
     let wanted = Int(min(max(work, 1), Double(Self.maximumPieces)))
+    let widest = isPacked ? kernels.panelColumns : max(kernels.panelColumns, kernels.rowColumns)
+    slotPanelFloats = isPacked ? 0 : min(depth, Self.depthBlock) * widest
+    edgeFloats = max(kernels.tileRows * widest, isPacked ? kernels.packedRowColumns : 0)
+    let mostStrips = Self.quotientUp(vectors, kernels.panelColumns / lanes)
+    mostPieces = max(1, min(wanted, mostStrips * max(1, rows / Self.rowsPerPiece)))
     let wide = min(max(stripCount, 1), wanted, Self.quotientUp(columns, Self.columnsPerPiece))
     rowPieces = max(1, min(wanted / max(wide, 1), rows / Self.rowsPerPiece))
     columnPieces = wide * rowPieces >= min(wanted, Self.enoughPieces) ? wide : min(max(stripCount, 1), wanted / rowPieces)
@@ -73,16 +90,16 @@ struct MatrixBlocking {
 
   /// The columns of a strip.
   func columnRange(strip: Int) -> Range<Int> {
-    strip * vectors / stripCount * lanes..<min((strip + 1) * vectors / stripCount * lanes, columns)
+    if let width = packedStripVectors { return strip * width * lanes..<min((strip + 1) * width * lanes, columns) }
+    return strip * vectors / stripCount * lanes..<min((strip + 1) * vectors / stripCount * lanes, columns)
   }
 
   // A slot holds one packed panel of B, one tile and one packed block of A, each from a new cache line on.
-  private var panelFloats: Int { min(depth, Self.depthBlock) * panelColumns }
-  private var edgeFloats: Int { tileRows * panelColumns }
   private var rowFloats: Int { min(depth, Self.depthBlock) * min(rows, Self.rowsPerBlock) }
-  private var slotFloats: Int { (panelFloats + edgeFloats + rowFloats + 15) & ~15 }
+  private var slotFloats: Int { (slotPanelFloats + edgeFloats + rowFloats + 15) & ~15 }
 
-  var workspaceByteCount: Int { pieceCount * slotFloats * MemoryLayout<Float>.stride + Self.alignment }
+  /// Enough for any number of rows up to `rows`: fewer may be cut into more pieces, and one alone into wider strips.
+  var workspaceByteCount: Int { mostPieces * slotFloats * MemoryLayout<Float>.stride + Self.alignment }
 
   private static var alignment: Int { 64 }
 
@@ -91,6 +108,6 @@ struct MatrixBlocking {
     _ piece: Int, _ workspace: UnsafeMutableRawPointer
   ) -> (panel: UnsafeMutablePointer<Float>, edge: UnsafeMutablePointer<Float>, rows: UnsafeMutablePointer<Float>) {
     let base = workspace.alignedUp(toMultipleOf: Self.alignment).assumingMemoryBound(to: Float.self) + piece * slotFloats
-    return (base, base + panelFloats, base + panelFloats + edgeFloats)
+    return (base, base + slotPanelFloats, base + slotPanelFloats + edgeFloats)
   }
 }

@@ -251,6 +251,7 @@ def _plain(result: Any, *arguments: Any) -> Signature:
 _array = POINTER(martlet_array)
 _view = POINTER(martlet_view)
 _shape = POINTER(c_int64)
+_floats = POINTER(c_float)
 _names = POINTER(c_char_p)
 _length = POINTER(c_size_t)
 _node = POINTER(c_int32)

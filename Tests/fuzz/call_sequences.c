@@ -3,9 +3,9 @@
  *
  *   call_sequences [calls [seed]]       default: 20000 calls, a seed from the clock, which is printed
  *
- * The same seed makes the same calls. Objects live in a few slots that calls fill, use and empty. Where a call takes an
- * argument, a wrong one comes every few times: NULL, an odd number, an array that lies. Handles that were destroyed are never
- * used again: no library can survive that.
+ * The same seed makes the same calls in the same build (compilers evaluate arguments in orders of their own). Objects live in a
+ * few slots that calls fill, use and empty. Where a call takes an argument, a wrong one comes every few times: NULL, an odd
+ * number, an array that lies. Handles that were destroyed are never used again: no library can survive that.
  */
 #include <time.h>
 #include <unistd.h>

@@ -57,7 +57,7 @@ let package = Package(
           ["-Xlinker", "--version-script=\(exportMap)", "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "now"],
           .when(platforms: [.linux])),
       ]),
-    .executableTarget(name: "MartletExample", dependencies: ["Martlet"], path: "Examples/Swift"),
+    .executableTarget(name: "MartletExample", dependencies: ["Martlet"], path: "examples/swift"),
     .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
     // MartletKernels is named although MartletRuntime brings it: without, a change of the tables' layout rebuilds neither of these.
     .executableTarget(

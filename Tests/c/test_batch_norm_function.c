@@ -268,9 +268,23 @@ static void test_options(void) {
               martlet_batch_norm(&c.scale_array, 1, epsilon, NULL, NULL, NULL, NULL, &c.shift_array, NULL, NULL));
 }
 
+/* y may be x itself; any other sharing would be read after it is written. */
+static void test_shared_memory(void) {
+  call c;
+  prepare(&c);
+  float memory[COUNT + 1] = {0};
+  memcpy(memory, x_values, sizeof x_values);
+  const martlet_array x = floats_of(memory, 2, matrix), shifted = floats_of(memory + 1, 2, matrix);
+  WATCH(memory, sizeof memory);
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "y", martlet_batch_norm(&x, -1, epsilon, NULL, NULL, NULL, NULL, &shifted, NULL, NULL));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "grad_input",
+              martlet_batch_norm_gradients(&x, -1, epsilon, NULL, &c.mean_array, &c.variance_array, 0, &c.grad_output_array,
+                                           &shifted, NULL, NULL));
+}
+
 static const check_test tests[] = {TEST(test_own_statistics),     TEST(test_given_statistics), TEST(test_channels_first),
                                    TEST(test_empty_and_single),   TEST(test_gradients),        TEST(test_forward_arguments),
-                                   TEST(test_backward_arguments), TEST(test_options)};
+                                   TEST(test_backward_arguments), TEST(test_options),          TEST(test_shared_memory)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

@@ -13,16 +13,16 @@
 #include <time.h>
 
 #if defined(__AVX512F__)
-#define WIDTH 64
+#define WIDTH    64
 #define REGISTER "+v"
 #elif defined(__AVX__)
-#define WIDTH 32
+#define WIDTH    32
 #define REGISTER "+x"
 #elif defined(__x86_64__)
-#define WIDTH 16
+#define WIDTH    16
 #define REGISTER "+x"
 #else
-#define WIDTH 16
+#define WIDTH    16
 #define REGISTER "+w"
 #endif
 #if defined(__x86_64__)
@@ -33,10 +33,10 @@ typedef float vector __attribute__((vector_size(WIDTH)));
 #define KEEP(v) __asm__ volatile("" : REGISTER(v))
 /* Twelve chains hide the latency of the multiply-add units and fit in sixteen registers; named one by one, for an array of them
  * may be kept in memory. */
-#define ALL(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+#define ALL(DO)   DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 #define EIGHT(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
-#define CHAINS 12
-#define LANES (WIDTH / 4)
+#define CHAINS    12
+#define LANES     (WIDTH / 4)
 
 enum { PEAK, READ, WRITE, STREAM, COPY, STREAM_COPY, KINDS };
 
@@ -59,19 +59,32 @@ static double peak(long rounds) {
   vector factor;
   for (int j = 0; j < LANES; j++) factor[j] = 0.999f;
 #define START(i) vector sum##i = factor * (float)(i + 1);
-#define STEP(i) sum##i = sum##i * factor + factor; KEEP(sum##i);
+#define STEP(i)                      \
+  sum##i = sum##i * factor + factor; \
+  KEEP(sum##i);
   ALL(START)
-  for (long r = 0; r < rounds; r++) { ALL(STEP) }
+  for (long r = 0; r < rounds; r++) {
+    ALL(STEP)
+  }
   return 2.0 * LANES * CHAINS * (double)rounds;
 }
 
 static void store(vector *p, vector v, int streaming) {
 #if defined(__AVX512F__)
-  if (streaming) { _mm512_stream_ps((float *)p, (__m512)v); return; }
+  if (streaming) {
+    _mm512_stream_ps((float *)p, (__m512)v);
+    return;
+  }
 #elif defined(__AVX__)
-  if (streaming) { _mm256_stream_ps((float *)p, (__m256)v); return; }
+  if (streaming) {
+    _mm256_stream_ps((float *)p, (__m256)v);
+    return;
+  }
 #elif defined(__x86_64__)
-  if (streaming) { _mm_stream_ps((float *)p, (__m128)v); return; }
+  if (streaming) {
+    _mm_stream_ps((float *)p, (__m128)v);
+    return;
+  }
 #endif
   (void)streaming;
   *p = v;
@@ -82,26 +95,42 @@ static double pass(int kind, vector *p, size_t count) {
   size_t half = count / 2;
   vector zero = {0};
 #define ZERO(i) vector sum##i = zero;
-#define ADD(i) sum##i += p[k + i];
+#define ADD(i)  sum##i += p[k + i];
 #define KEPT(i) KEEP(sum##i);
   switch (kind) {
     case READ: {
       EIGHT(ZERO)
-      for (size_t k = 0; k < count; k += 8) { EIGHT(ADD) }
+      for (size_t k = 0; k < count; k += 8) {
+        EIGHT(ADD)
+      }
       EIGHT(KEPT)
       break;
     }
     case WRITE:
-      for (size_t i = 0; i < count; i++) { store(p + i, zero, 0); KEEP(zero); }
+      for (size_t i = 0; i < count; i++) {
+        store(p + i, zero, 0);
+        KEEP(zero);
+      }
       break;
     case STREAM:
-      for (size_t i = 0; i < count; i++) { store(p + i, zero, 1); KEEP(zero); }
+      for (size_t i = 0; i < count; i++) {
+        store(p + i, zero, 1);
+        KEEP(zero);
+      }
       break;
     case COPY:
-      for (size_t i = 0; i < half; i++) { vector v = p[i]; KEEP(v); store(p + half + i, v, 0); }
+      for (size_t i = 0; i < half; i++) {
+        vector v = p[i];
+        KEEP(v);
+        store(p + half + i, v, 0);
+      }
       break;
     default:
-      for (size_t i = 0; i < half; i++) { vector v = p[i]; KEEP(v); store(p + half + i, v, 1); }
+      for (size_t i = 0; i < half; i++) {
+        vector v = p[i];
+        KEEP(v);
+        store(p + half + i, v, 1);
+      }
   }
   return (double)(count * sizeof(vector));
 }
@@ -149,7 +178,9 @@ static double measure(int kind, int threads, double seconds, size_t bytes) {
   return best;
 }
 
-static double larger(double a, double b) { return a > b ? a : b; }
+static double larger(double a, double b) {
+  return a > b ? a : b;
+}
 
 int main(int argc, char **argv) {
   if (argc < 3) return 2;

@@ -64,11 +64,16 @@ class Limits:
         sizes = sorted(measured)
         return float(np.interp(np.log(max(working_set, 1.0)), np.log(sizes), [measured[size] for size in sizes]))
 
+    def change(self, later: Limits) -> float:
+        """By what share the multiply-add peak, measured again, differs at most: much, if the machine had other work."""
+        peaks = ((limits.operations, later.operations(threads)) for threads, limits in self.by_threads.items())
+        return max(abs(a - b) / max(a, b) for a, b in peaks)
+
     def lines(self) -> list[str]:
         """For people."""
         found = [f"Limits ({self.method}):"]
         for threads, limits in self.by_threads.items():
-            found.append(f"  {threads} thread{'s' if threads > 1 else ''}: {limits.operations / 1e9:.0f} GFLOP/s of multiply-add")
+            found.append(f"  {threads} thread(s): {limits.operations / 1e9:.0f} GFLOP/s of multiply-add")
             for kind, measured in limits.bandwidth.items():
                 rates = ", ".join(f"{_bytes(size)} {rate / 1e9:.0f}" for size, rate in sorted(measured.items()))
                 found.append(f"    {kind:5} GB/s by working set: {rates}")
@@ -102,7 +107,7 @@ def measure(threads: tuple[int, ...] = (1, 2), *, quick: bool = False) -> Limits
         with tempfile.TemporaryDirectory() as folder:
             program = Path(folder) / "limits"
             flags = ["-O3", "-march=native", "-ffp-contract=fast", "-pthread"]
-            built = subprocess.run([found, *flags, str(SOURCE), "-o", str(program)], capture_output=True, text=True, check=False)
+            built = subprocess.run([found, *flags, str(SOURCE), "-o", str(program)], capture_output=True, check=False)
             if built.returncode == 0:
                 method = f"limits.c, {Path(found).name}"
                 return Limits({count: _of_program(program, count, seconds, sizes) for count in threads}, method)

@@ -17,8 +17,8 @@ from .worker import send
 
 HERE = Path(__file__).resolve().parent.parent
 
-#: Settings that make OpenBLAS take kernels for another processor than the one at hand.
-UNWANTED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+#: Settings that make OpenBLAS take kernels for another processor than the one at hand, and Python compile at every start.
+UNWANTED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONDONTWRITEBYTECODE")
 
 
 class WorkerError(Exception):
@@ -65,7 +65,7 @@ class Process:
 
     def __init__(self, name: str, entry: Entry, threads: int, *, python: str = sys.executable, python_path: str = "") -> None:
         self.name, self.threads = name, threads
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         environment = {**clean_environment(threads, python_path), **entry.environment(threads)}
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker", entry.specification, str(threads)],
@@ -89,6 +89,8 @@ class Process:
 
     def begin(self, method: str, *arguments: Any) -> None:
         """One request; :meth:`end` must follow."""
+        if self._process.poll() is not None:
+            raise WorkerError("failed", self._last_words())
         os.kill(self._process.pid, signal.SIGCONT)
         assert self._process.stdin is not None
         try:

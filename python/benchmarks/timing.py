@@ -20,7 +20,8 @@ class Burst(NamedTuple):
 
 def burst(run: Callable[[], Any], seconds: float, calls: int) -> Burst:
     """Times calls, at least so many and for at least so long; one more before them fills the caches."""
-    clock, times = time.perf_counter, []
+    clock = time.perf_counter
+    times: list[float] = []
     gc.disable()
     try:
         run()

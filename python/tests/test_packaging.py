@@ -54,6 +54,7 @@ def test_it_holds_every_module_the_types_and_the_library_once(wheel):
     }
     assert {name for name in names if name.startswith("martlet/")} == expected | {LIBRARY}
     assert len(names) == len(set(names))
+    assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 
 @pytest.fixture(scope="module")

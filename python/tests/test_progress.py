@@ -32,7 +32,21 @@ def test_figures_are_means_since_the_last_drawing():
     assert "fit 3/3  loss 3.0000  accuracy 0.5000" in stream.getvalue()
 
 
-def test_a_terminal_gets_one_line_drawn_over():
+@pytest.mark.parametrize("columns", [20, 60, 80, 200])
+def test_a_line_never_wraps(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = Terminal()
+    bar = Progress(1000, "a label of some length", stream, seconds=0)
+    for step in (1, 999, 1000):
+        bar.update(step, loss=1.0, accuracy=0.5)
+    bar.close()
+    lines = stream.getvalue().rstrip("\n").split("\r")[1:]
+    assert [len(line) < columns for line in lines] == [True] * 3
+    assert all(("[" in line) == (columns > 80) for line in lines)
+
+
+def test_a_terminal_gets_one_line_drawn_over(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     stream = Terminal()
     bar = Progress(4, "fit", stream, seconds=0)
     for step in range(1, 5):

@@ -98,7 +98,11 @@ struct MatrixBlocking {
   private var rowFloats: Int { min(depth, Self.depthBlock) * min(rows, Self.rowsPerBlock) }
   private var slotFloats: Int { (slotPanelFloats + edgeFloats + rowFloats + 15) & ~15 }
 
-  /// Enough for any number of rows up to `rows`: fewer may be cut into more pieces, and one alone into wider strips.
+  /// Of these rows alone.
+  var neededByteCount: Int { pieceCount * slotFloats * MemoryLayout<Float>.stride + Self.alignment }
+
+  /// Enough for these rows and for any fewer, which may be cut into more pieces or wider strips: a plan's smaller batches run in
+  /// the workspace of its largest.
   var workspaceByteCount: Int { mostPieces * slotFloats * MemoryLayout<Float>.stride + Self.alignment }
 
   private static var alignment: Int { 64 }

@@ -74,10 +74,10 @@ class Case:
             found = np.asarray(answer[output], np.float64)
             if found.shape != np.shape(right):
                 raise WrongAnswerError(f"{output} has shape {found.shape}; expected {np.shape(right)}")
-            share = self.error(output, found, right) / self.tolerance(output)
-            if not share <= 1.0:
-                raise WrongAnswerError(f"{output} is off by {share * self.tolerance(output):.2g} ({self.tolerance(output):g} allowed)")
-            worst = max(worst, share)
+            error, allowed = self.error(output, found, right), self.tolerance(output)
+            if not error <= allowed:
+                raise WrongAnswerError(f"{output} is off by {error:.2g} ({allowed:g} allowed)")
+            worst = max(worst, error / allowed)
         return worst
 
     def limit_seconds(self, limits: Limits, threads: int) -> float | None:

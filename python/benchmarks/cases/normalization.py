@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from ..limits import Limits
 
 
+def channels_first(images: Any) -> Any:
+    """``[N, H, W, C]`` copied as ``[N, C, H, W]``."""
+    return np.ascontiguousarray(np.moveaxis(images, -1, 1))
+
+
+def channels_last(images: Any) -> Any:
+    """``[N, C, H, W]`` seen as ``[N, H, W, C]``."""
+    return np.moveaxis(np.asarray(images), 1, -1)
+
+
 @dataclass(frozen=True)
 class Normalization(Case):
     """Training: ``y``, then ``dx``, ``dscale``, ``dshift`` for a given ``dy``. Inference: ``y`` with given statistics.
@@ -78,7 +88,7 @@ class Normalization(Case):
     def tolerance(self, output: str) -> float:
         if self.relu and output != "y":  # a few values within rounding of the kink, among millions, may be on its other side
             return 2e-3
-        # Room for peers that take the variance as E[x²] − E[x]². The last two are sums of up to 100,000 products of either sign.
+        # Room for peers that take the variance as E[x²] − E[x]²; the last two are sums of up to 100,000 products.
         return {"y": 3e-5, "dx": 3e-5, "dscale": 1e-4, "dshift": 1e-4}[output]
 
     def error(self, output: str, found: Any, right: Any) -> float:

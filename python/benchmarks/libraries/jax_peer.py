@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..cases.matrix_product import MatrixProduct
-from ..cases.normalization import Normalization
+from ..cases.normalization import Normalization, channels_first, channels_last
 from ..cases.single_row import SingleRow
 from ..cases.training_step import TrainingStep
 from .library import Contender, Library, Makers
@@ -43,7 +43,8 @@ def _tree(given: dict[str, Any], depth: int) -> tuple[Any, Any]:
         hidden.append((given[f"{3 * layer}.weight"].T, given[f"{norm}.weight"], given[f"{norm}.bias"]))
         statistics.append((given[f"{norm}.running_mean"], given[f"{norm}.running_var"]))
     head = (given[f"{3 * depth}.weight"].T, given[f"{3 * depth}.bias"])
-    return jax.tree.map(jnp.array, ({"hidden": hidden, "head": head}, statistics))
+    parameters, moved = jax.tree.map(jnp.array, ({"hidden": hidden, "head": head}, statistics))
+    return parameters, moved
 
 
 def _names(parameters: Any, statistics: Any, depth: int) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class Jax(Library):
     name: ClassVar[str] = "jax"
 
     def version(self) -> str:
-        return jax.__version__
+        return str(jax.__version__)
 
     def training_step(self, case: TrainingStep) -> Makers:
         return {"jit": lambda: self._training_step(case)}
@@ -108,20 +109,20 @@ class Jax(Library):
 
     def normalization(self, case: Normalization) -> Makers:
         if not case.is_image:
-            return {"jit": lambda: self._normalization(case, channels_first=False)}
+            return {"jit": lambda: self._normalization(case, first=False)}
         return {
-            "jit channels last": lambda: self._normalization(case, channels_first=False),
-            "jit channels first": lambda: self._normalization(case, channels_first=True),
+            "jit channels last": lambda: self._normalization(case, first=False),
+            "jit channels first": lambda: self._normalization(case, first=True),
         }
 
-    def _normalization(self, case: Normalization, channels_first: bool) -> Contender:
+    def _normalization(self, case: Normalization, first: bool) -> Contender:
         data = case.data()
-        if channels_first:
-            data["x"], data["dy"] = (np.ascontiguousarray(np.moveaxis(data[name], -1, 1)) for name in ("x", "dy"))
-        back = (lambda a: np.moveaxis(np.asarray(a), 1, -1)) if channels_first else np.asarray
+        if first:
+            data["x"], data["dy"] = channels_first(data["x"]), channels_first(data["dy"])
+        back = channels_last if first else np.asarray
         given = {name: jnp.array(value) for name, value in data.items()}
         rank = given["x"].ndim
-        channel = 1 if channels_first else rank - 1
+        channel = 1 if first else rank - 1
         axes = tuple(axis for axis in range(rank) if axis != channel)
         shape = tuple(-1 if axis == channel else 1 for axis in range(rank))
 
@@ -142,7 +143,9 @@ class Jax(Library):
             work, arguments = jax.jit(train), [*arguments, given["dy"]]
         else:
             work, arguments = jax.jit(infer), [*arguments, given["mean"], given["variance"]]
-        run = lambda: jax.block_until_ready(work(*arguments))  # noqa: E731
+
+        def run() -> Any:
+            return jax.block_until_ready(work(*arguments))
 
         def answer() -> dict[str, Any]:
             if not case.training:
@@ -167,7 +170,10 @@ class Jax(Library):
             return x @ parameters["head"][0] + parameters["head"][1]
 
         compiled = jax.jit(infer)
-        run = lambda: jax.block_until_ready(compiled(x))  # noqa: E731
+
+        def run() -> Any:
+            return jax.block_until_ready(compiled(x))
+
         return Contender(lambda: {"y": np.asarray(run())}, run)
 
     def matrix_product(self, case: MatrixProduct) -> Makers:
@@ -175,7 +181,10 @@ class Jax(Library):
             data = case.data()
             a, b = jnp.array(data["a"]), jnp.array(data["b"])
             compiled = jax.jit(lambda a, b: (a.T if case.transposed_a else a) @ (b.T if case.transposed_b else b))
-            run = lambda: jax.block_until_ready(compiled(a, b))  # noqa: E731
+
+            def run() -> Any:
+                return jax.block_until_ready(compiled(a, b))
+
             return Contender(lambda: {"c": np.asarray(run())}, run)
 
         return {"jit": make}

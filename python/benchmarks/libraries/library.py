@@ -46,6 +46,9 @@ class Library:
         """With everything that decides its speed."""
         raise NotImplementedError
 
+    def forget(self) -> None:
+        """Called between workloads: drops what the library keeps of the one before."""
+
     def makers(self, case: Case) -> Makers:
         """All its ways to do ``case``; none if it cannot."""
         method = getattr(self, case.kind, None)

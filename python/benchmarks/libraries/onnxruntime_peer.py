@@ -41,7 +41,10 @@ class ONNXRuntime(Library):
 
         def plain() -> Contender:
             ready = session()
-            run = lambda: ready.run(["y"], {"x": x})[0]  # noqa: E731
+
+            def run() -> Any:
+                return ready.run(["y"], {"x": x})[0]
+
             return Contender(lambda: {"y": run().reshape(shape)}, run)
 
         def bound() -> Contender:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import Any, ClassVar
 
-import martlet
 import numpy as np
 
+import martlet
+
 from ..cases.matrix_product import MatrixProduct
-from ..cases.normalization import Normalization
+from ..cases.normalization import Normalization, channels_first, channels_last
 from ..cases.single_row import SingleRow
-from ..cases.training_step import INPUTS, CLASSES, TrainingStep
+from ..cases.training_step import CLASSES, INPUTS, TrainingStep
 from .library import Contender, Library, Makers, UnsupportedError
 
 _ACTIVATIONS = {"relu": martlet.ReLU, "sigmoid": martlet.Sigmoid}
@@ -57,33 +58,35 @@ class Martlet(Library):
 
     def normalization(self, case: Normalization) -> Makers:
         if not case.is_image:
-            return {"": lambda: self._normalization(case, channels_first=False)}
+            return {"": lambda: self._normalization(case, first=False)}
         return {
-            "channels last": lambda: self._normalization(case, channels_first=False),
-            "channels first": lambda: self._normalization(case, channels_first=True),
+            "channels last": lambda: self._normalization(case, first=False),
+            "channels first": lambda: self._normalization(case, first=True),
         }
 
-    def _normalization(self, case: Normalization, channels_first: bool) -> Contender:
+    def _normalization(self, case: Normalization, first: bool) -> Contender:
         data = case.data()
-        to, back = (lambda a: a), (lambda a: a)
-        if channels_first:
-            to, back = (lambda a: np.ascontiguousarray(np.moveaxis(a, -1, 1))), (lambda a: np.moveaxis(a, 1, -1))
-        x, dy, scale, shift = to(data["x"]), to(data["dy"]), data["scale"], data["shift"]
-        out = np.empty_like(x)
-        options: dict[str, Any] = {"channel_axis": 1 if channels_first else -1}
+        x, dy = (channels_first(data[name]) if first else data[name] for name in ("x", "dy"))
+        back = channels_last if first else np.asarray
+        scale, shift, out = data["scale"], data["shift"], np.empty_like(x)
+        forward: dict[str, Any] = {"channel_axis": 1 if first else -1}
+
+        def infer() -> Any:
+            return martlet.batch_norm(x, scale, shift, data["mean"], data["variance"], out=out, **forward)
+
         if not case.training:
-            run = lambda: martlet.batch_norm(x, scale, shift, data["mean"], data["variance"], out=out, **options)  # noqa: E731
-            return Contender(lambda: {"y": back(run())}, run)
+            return Contender(lambda: {"y": back(infer())}, infer)
+        backward = dict(forward)
         if case.relu:
             for function in (martlet.batch_norm_with_statistics, martlet.batch_norm_gradients):
                 if "activation" not in inspect.signature(function).parameters:
                     raise UnsupportedError(f"{function.__name__} has no argument activation")
-            options["activation"] = "relu"
+            forward["activation"] = "relu"
+            backward.update(activation="relu", output=out)
 
         def train() -> Any:
-            y, mean, variance = martlet.batch_norm_with_statistics(x, scale, shift, out=out, **options)
-            kept = {"output": y} if case.relu else {}
-            return y, *martlet.batch_norm_gradients(x, dy, scale, mean=mean, variance=variance, **kept, **options)
+            y, mean, variance = martlet.batch_norm_with_statistics(x, scale, shift, out=out, **forward)
+            return y, *martlet.batch_norm_gradients(x, dy, scale, mean=mean, variance=variance, **backward)
 
         def answer() -> dict[str, Any]:
             y, dx, dscale, dshift = train()

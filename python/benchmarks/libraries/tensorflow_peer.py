@@ -5,6 +5,7 @@ A call returns when its work is done: eager execution waits unless told otherwis
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,6 +35,11 @@ def _normalized(z: Any, scale: Any, shift: Any, fused: bool) -> tuple[Any, Any, 
         return tf.reshape(y, (rows, width)), mean, variance
     mean, variance = tf.nn.moments(z, [0])
     return tf.nn.batch_normalization(z, mean, variance, shift, scale, 1e-5), mean, variance * (rows / (rows - 1))
+
+
+def _compiled(xla: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    decorator: Callable[[Callable[..., Any]], Callable[..., Any]] = tf.function(jit_compile=xla)
+    return decorator
 
 
 class TensorFlow(Library):
@@ -72,7 +78,7 @@ class TensorFlow(Library):
         powers = [tf.Variable(0.9), tf.Variable(0.999)]
         rate, depth = case.learning_rate, case.depth
 
-        @tf.function(jit_compile=xla)
+        @_compiled(xla)
         def step(x: Any, labels: Any) -> Any:
             with tf.GradientTape() as tape:
                 hidden = x
@@ -118,15 +124,15 @@ class TensorFlow(Library):
         shape = case.channels_last_shape
         if not case.training:
             mean, variance = tf.constant(data["mean"]), tf.constant(data["variance"])
-            infer = tf.function(
-                lambda x: tf.raw_ops.FusedBatchNormV3(
-                    x=x, scale=scale, offset=shift, mean=mean, variance=variance, epsilon=1e-5, is_training=False
-                ).y,
-                jit_compile=xla,
-            )
+
+            @_compiled(xla)
+            def infer(x: Any) -> Any:
+                given = {"x": x, "scale": scale, "offset": shift, "mean": mean, "variance": variance}
+                return tf.raw_ops.FusedBatchNormV3(**given, epsilon=1e-5, is_training=False).y
+
             return Contender(lambda: {"y": infer(x).numpy().reshape(shape)}, lambda: infer(x))
 
-        @tf.function(jit_compile=xla)
+        @_compiled(xla)
         def train(x: Any, dy: Any) -> Any:
             with tf.GradientTape() as tape:
                 tape.watch([x, scale, shift])
@@ -148,7 +154,7 @@ class TensorFlow(Library):
         x = tf.constant(given.pop("x"))
         constants = {name: tf.constant(np.ascontiguousarray(v.T)) if v.ndim == 2 else v for name, v in given.items()}
 
-        @tf.function(jit_compile=xla)
+        @_compiled(xla)
         def infer(x: Any) -> Any:
             for layer in range(case.depth):
                 norm = f"{3 * layer + 1}."

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as functional
 
 from ..cases.matrix_product import MatrixProduct
-from ..cases.normalization import Normalization
+from ..cases.normalization import Normalization, channels_first, channels_last
 from ..cases.single_row import SingleRow
 from ..cases.training_step import CLASSES, INPUTS, TrainingStep
 from .library import Contender, Library, Makers
@@ -44,6 +43,9 @@ class Torch(Library):
     def version(self) -> str:
         return f"{torch.__version__} ({torch.backends.cpu.get_cpu_capability()})"
 
+    def forget(self) -> None:
+        torch.compiler.reset()  # else a second shape is compiled for any shape, and slower
+
     def training_step(self, case: TrainingStep) -> Makers:
         return {"eager": lambda: self._training_step(case), "compile": lambda: self._training_step(case, compiled=True)}
 
@@ -55,7 +57,7 @@ class Torch(Library):
         optimizer = rule(net.parameters(), lr=case.learning_rate, fused=True)
         loss_of: Callable[[Any, Any], Any] = lambda x, labels: functional.cross_entropy(net(x), labels)  # noqa: E731
         if compiled:
-            loss_of = torch.compile(loss_of)
+            loss_of = torch.compile(loss_of, dynamic=False)
 
         def step() -> Any:
             optimizer.zero_grad()
@@ -84,18 +86,18 @@ class Torch(Library):
         def to(a: Any) -> Any:
             if not case.is_image:
                 return torch.tensor(a)
-            first = torch.tensor(np.ascontiguousarray(np.moveaxis(a, -1, 1)))
+            first = torch.tensor(channels_first(a))
             return first.contiguous(memory_format=torch.channels_last) if layout == "channels last" else first
 
         def back(a: Any) -> Any:
-            return np.moveaxis(a.detach().numpy(), 1, -1)
+            return channels_last(a.detach().numpy())
 
         x, dy = to(data["x"]), to(data["dy"])
         scale, shift = torch.tensor(data["scale"]), torch.tensor(data["shift"])
         if not case.training:
             mean, variance = torch.tensor(data["mean"]), torch.tensor(data["variance"])
             infer: Callable[[], Any] = lambda: functional.batch_norm(x, mean, variance, scale, shift)  # noqa: E731
-            infer = torch.compile(infer) if compiled else infer
+            infer = torch.compile(infer, dynamic=False) if compiled else infer
 
             def run() -> Any:
                 with torch.inference_mode():
@@ -109,7 +111,7 @@ class Torch(Library):
             y = functional.batch_norm(x, None, None, scale, shift, training=True)
             return functional.relu(y) if case.relu else y
 
-        work = torch.compile(forward) if compiled else forward
+        work = torch.compile(forward, dynamic=False) if compiled else forward
 
         def train() -> Any:
             y = work(x, scale, shift)
@@ -132,7 +134,7 @@ class Torch(Library):
             with torch.inference_mode():
                 net = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, x)))
         elif way == "compile":
-            net = torch.compile(net)
+            net = torch.compile(net, dynamic=False)
 
         def run() -> Any:
             with torch.inference_mode():

@@ -34,7 +34,7 @@ class Settings(NamedTuple):
 
     def evaluation_steps(self) -> set[int]:
         """Where test accuracy is measured: often at first, when much happens."""
-        fine, coarse = max(self.steps // 600, 5), max(self.steps // 120, 5)
+        fine, coarse = max(self.steps // 600, 5), max(self.steps // 120, 20)
         early = set(range(0, self.steps // 12 + 1, fine))
         return early | set(range(0, self.steps + 1, coarse)) | {self.steps}
 

@@ -57,16 +57,22 @@ let package = Package(
           ["-Xlinker", "--version-script=\(exportMap)", "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "now"],
           .when(platforms: [.linux])),
       ]),
+    .executableTarget(name: "MartletExample", dependencies: ["Martlet"], path: "examples/swift"),
     .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
+    // MartletKernels is named although MartletRuntime brings it: without, a change of the tables' layout rebuilds neither of these.
     .executableTarget(
-      name: "MartletBenchmarks", dependencies: ["MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"),
-    .target(name: "CMartletTestSupport", path: "Tests/CMartletTestSupport"),
+      name: "MartletBenchmarks", dependencies: ["MartletKernels", "MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"
+    ),
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+    .executableTarget(
+      name: "AllocationCheck", dependencies: ["CAllocationCounter", "Martlet"], path: "Tests/AllocationCheck"),
     // Optimised in debug builds too: naive references and random numbers are most of the tests' time.
     .target(
-      name: "MartletTestSupport", dependencies: ["CMartletTestSupport", "Martlet", "MartletRuntime"],
-      path: "Tests/MartletTestSupport", swiftSettings: [.unsafeFlags(["-O"])]),
+      name: "MartletTestSupport", dependencies: ["Martlet", "MartletRuntime"], path: "Tests/MartletTestSupport",
+      swiftSettings: [.unsafeFlags(["-O"])]),
     .target(name: "ReferenceKernels", path: "Tests/ReferenceKernels", swiftSettings: [.unsafeFlags(["-O"])]),
-    .testTarget(name: "KernelTests", dependencies: ["MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),
+    .testTarget(
+      name: "KernelTests", dependencies: ["MartletKernels", "MartletRuntime", "ReferenceKernels", "MartletTestSupport"]),
     .testTarget(name: "MartletTests", dependencies: ["Martlet", "ReferenceKernels", "MartletTestSupport"]),
   ],
   swiftLanguageModes: [.v6]

@@ -10,8 +10,8 @@
  *           *caller's memory*: read or written during the call only, never kept.
  * THREADS   Distinct objects may be used on distinct threads freely. One model may run martlet_model_predict on many threads at
  *           once. Everything else: one object, one thread at a time.
- * OPTIONS   A struct of options starts with struct_size. Start from its ..._INIT macro; NULL means the defaults. Fields are only
- *           ever appended.
+ * OPTIONS   A struct of options starts with struct_size. Start from its ..._INIT macro; NULL means the defaults. Fields are
+ *           only ever appended.
  * DATA      A dense batch is [rows, C], an image batch [N, H, W, C]: the channel is the last axis.
  * NULL      An argument may be NULL only where its description says so; elsewhere NULL is MARTLET_INVALID_ARGUMENT.
  */
@@ -59,7 +59,8 @@ const char *martlet_status_name(martlet_status status);
 
 /* The instruction set in use: "avx512", "avx2" or "baseline"; the environment variable MARTLET_ISA, read once at first use,
  * forces one.
- * Returns MARTLET_UNSUPPORTED if MARTLET_ISA names one that is unknown or cannot run here (as does every function that computes). */
+ * Returns MARTLET_UNSUPPORTED if MARTLET_ISA names one that is unknown or cannot run here (as does every function that
+ * computes). */
 martlet_status martlet_isa(const char **out_name);
 /* The sets that run on this machine, best first: count, and the name at index (NULL outside 0..count-1). */
 int32_t martlet_available_isa_count(void);
@@ -146,19 +147,20 @@ martlet_status martlet_tensor_matmul(martlet_tensor **out, const martlet_tensor 
 
 enum { MARTLET_SUM = 0, MARTLET_MEAN = 1, MARTLET_REDUCE_MAXIMUM = 2, MARTLET_REDUCE_MINIMUM = 3 };
 #define MARTLET_ALL_AXES INT32_MAX
-/* Reduces one axis (negative: from the end), or all of them with MARTLET_ALL_AXES (a rank-0 result). Sums are gathered in float64.
- * The maximum or minimum of nothing is MARTLET_INVALID_ARGUMENT. */
+/* Reduces one axis (negative: from the end), or all of them with MARTLET_ALL_AXES (a rank-0 result). Sums are gathered in
+ * float64. The maximum or minimum of nothing is MARTLET_INVALID_ARGUMENT. */
 martlet_status martlet_tensor_reduce(martlet_tensor **out, int32_t operation, const martlet_tensor *x, int32_t axis);
 
 /* ---- Batch normalisation as a function ----------------------------------------------------------------------------------
- * y = scale * (x - mean) / sqrt(variance + epsilon) + shift, one of each per channel; the variance is the biased one (divided by
- * the number of values). channel_axis: -1 (last) or 1 (channels first), read in place. Source: Ioffe & Szegedy 2015. */
+ * y = scale * (x - mean) / sqrt(variance + epsilon) + shift, one of each per channel; the variance is the biased one (divided
+ * by the number of values). channel_axis: -1 (last) or 1 (channels first), read in place. Source: Ioffe & Szegedy 2015. */
 
 /* Normalises x into y (same shape; caller's memory; may be x itself).
  * mean, variance: both NULL: the batch's own are computed and used; both given ([C], float32 or float64): they are used.
  * scale, shift: [C], or NULL for 1 and 0.
  * out_mean, out_variance: NULL, or [C] float64 (or float32) that receive the statistics used.
- * Own statistics need 2 or more values a channel (MARTLET_INVALID_ARGUMENT). An empty x succeeds, writes an empty y and no statistics. */
+ * Own statistics need 2 or more values a channel (MARTLET_INVALID_ARGUMENT). An empty x succeeds, writes an empty y and no
+ * statistics. */
 martlet_status martlet_batch_norm(const martlet_array *x, int32_t channel_axis, double epsilon, const martlet_array *scale,
                                   const martlet_array *shift, const martlet_array *mean, const martlet_array *variance,
                                   const martlet_array *y, const martlet_array *out_mean, const martlet_array *out_variance);
@@ -186,8 +188,8 @@ martlet_status martlet_statistics_read(const martlet_statistics *statistics, int
                                        const martlet_array *variance, int64_t *out_count);
 
 /* ---- Graphs: what a network is ------------------------------------------------------------------------------------------
- * A graph is built node by node; a node is one layer applied to earlier nodes. A model is made of it and stays independent of it.
- * Layer names must be unique, not empty, without '/'; NULL: the layer's kind and a number ("dense_1"). The tensors of a
+ * A graph is built node by node; a node is one layer applied to earlier nodes. A model is made of it and stays independent of
+ * it. Layer names must be unique, not empty, without '/'; NULL: the layer's kind and a number ("dense_1"). The tensors of a
  * layer are named as in PyTorch's state dictionaries: "<layer>.weight", "<layer>.running_mean". */
 
 typedef struct martlet_graph martlet_graph;
@@ -223,8 +225,10 @@ typedef struct martlet_dense_options {
   martlet_initializer weight_initializer; /* default MARTLET_GLOROT_UNIFORM */
   martlet_initializer bias_initializer;   /* default MARTLET_ZEROS */
 } martlet_dense_options;
-#define MARTLET_DENSE_OPTIONS_INIT                                                                                             \
+/* clang-format off */
+#define MARTLET_DENSE_OPTIONS_INIT \
   { sizeof(martlet_dense_options), 1, 0, {MARTLET_GLOROT_UNIFORM, 0, 0.0}, {MARTLET_ZEROS, 0, 0.0} }
+/* clang-format on */
 /* y = x * W^T + b on [rows, in]; W is "weight" [units, in], b is "bias" [units]. */
 martlet_status martlet_graph_dense(martlet_graph *graph, const char *name, martlet_node input, int64_t units,
                                    const martlet_dense_options *options, martlet_node *out);
@@ -232,19 +236,21 @@ martlet_status martlet_graph_dense(martlet_graph *graph, const char *name, martl
 enum { MARTLET_NORMALIZE_WITH_BATCH = 0, MARTLET_NORMALIZE_WITH_MOVING = 1 };
 typedef struct martlet_batch_norm_options {
   size_t struct_size;
-  double epsilon;                  /* > 0; default 1e-5 */
-  double momentum;                 /* weight of the previous moving statistic, 0..1; default 0.9. PyTorch's is 1 minus this */
-  int32_t cumulative;              /* 1: the plain average of all batches instead of the moving average; default 0 */
-  int32_t scale;                   /* learn gamma ("weight", starts at 1); default 1 */
-  int32_t shift;                   /* learn beta ("bias", starts at 0); default 1 */
-  int32_t biased_moving_variance;  /* 1: the moving variance takes the biased batch variance; default 0: n/(n-1) times it */
-  int32_t count_nonfinite_batches; /* 1: a batch with a NaN or infinity enters the moving statistics like any other; default 0: it is
-                                      skipped and counted in "num_batches_skipped" */
-  int32_t normalize_with;          /* while training: MARTLET_NORMALIZE_WITH_BATCH (default) or _MOVING (frozen) */
-  int32_t updates_moving;          /* training moves the moving statistics; default 1 */
-  int32_t trains_scale_shift;      /* training changes gamma and beta; default 1 */
+  double epsilon;                 /* > 0; default 1e-5 */
+  double momentum;                /* weight of the previous moving statistic, 0..1; default 0.9. PyTorch's is 1 minus this */
+  int32_t cumulative;             /* 1: the plain average of all batches instead of the moving average; default 0 */
+  int32_t scale;                  /* learn gamma ("weight", starts at 1); default 1 */
+  int32_t shift;                  /* learn beta ("bias", starts at 0); default 1 */
+  int32_t biased_moving_variance; /* 1: the moving variance takes the biased batch variance; default 0: n/(n-1) times it */
+  /* 1: a batch with a NaN or infinity enters the moving statistics like any other; default 0: it is skipped and counted in
+   * "num_batches_skipped" */
+  int32_t count_nonfinite_batches;
+  int32_t normalize_with;     /* while training: MARTLET_NORMALIZE_WITH_BATCH (default) or _MOVING (frozen) */
+  int32_t updates_moving;     /* training moves the moving statistics; default 1 */
+  int32_t trains_scale_shift; /* training changes gamma and beta; default 1 */
 } martlet_batch_norm_options;
-#define MARTLET_BATCH_NORM_OPTIONS_INIT { sizeof(martlet_batch_norm_options), 1e-5, 0.9, 0, 1, 1, 0, 0, 0, 1, 1 }
+#define MARTLET_BATCH_NORM_OPTIONS_INIT \
+  { sizeof(martlet_batch_norm_options), 1e-5, 0.9, 0, 1, 1, 0, 0, 0, 1, 1 }
 /* Normalises each channel (last axis) over the rest of the batch; at inference with the moving (or population) statistics
  * "running_mean" (starts at 0) and "running_var" (starts at 1). Training needs 2 or more values a channel. */
 martlet_status martlet_graph_batch_norm(martlet_graph *graph, const char *name, martlet_node input,
@@ -253,10 +259,13 @@ martlet_status martlet_graph_batch_norm(martlet_graph *graph, const char *name, 
 /* One of MARTLET_SIGMOID, MARTLET_TANH, MARTLET_RELU. */
 martlet_status martlet_graph_activation(martlet_graph *graph, const char *name, martlet_node input, int32_t activation,
                                         martlet_node *out);
-/* Over the last axis. As the last layer of a model trained with MARTLET_LOSS_CROSS_ENTROPY it is taken together with the loss. */
+/* Over the last axis. As the last layer of a model trained with MARTLET_LOSS_CROSS_ENTROPY it is taken together with the
+ * loss. */
 martlet_status martlet_graph_softmax(martlet_graph *graph, const char *name, martlet_node input, martlet_node *out);
-/* While training, each element is zero with probability rate (0 <= rate < 1), else divided by 1 - rate; at inference the identity. */
-martlet_status martlet_graph_dropout(martlet_graph *graph, const char *name, martlet_node input, double rate, martlet_node *out);
+/* While training, each element is zero with probability rate (0 <= rate < 1), else divided by 1 - rate; at inference the
+ * identity. */
+martlet_status martlet_graph_dropout(martlet_graph *graph, const char *name, martlet_node input, double rate,
+                                     martlet_node *out);
 /* [rows, a, b, ...] to [rows, a*b*...]. */
 martlet_status martlet_graph_flatten(martlet_graph *graph, const char *name, martlet_node input, martlet_node *out);
 /* Brings raw features to mean 0 and deviation 1 with statistics fitted once by martlet_model_fit_input_normalization:
@@ -268,17 +277,20 @@ martlet_status martlet_graph_input_normalization(martlet_graph *graph, const cha
 
 typedef struct martlet_model martlet_model;
 
-/* A model of the graph's nodes from inputs to outputs, its parameters drawn from seed. *out is owned; the graph may be destroyed. */
+/* A model of the graph's nodes from inputs to outputs, its parameters drawn from seed. *out is owned; the graph may be
+ * destroyed. */
 martlet_status martlet_model_create(martlet_model **out, const martlet_graph *graph, const martlet_node *inputs,
                                     int32_t input_count, const martlet_node *outputs, int32_t output_count, uint64_t seed);
-/* Another model of the same layers, whose outputs are the outputs of the named layers: parameters and state are shared, both ways. */
+/* Another model of the same layers, whose outputs are the outputs of the named layers: parameters and state are shared, both
+ * ways. */
 martlet_status martlet_model_create_submodel(martlet_model **out, const martlet_model *model, const char *const *layer_names,
                                              int32_t count);
 /* An independent copy, parameters, state and switches included. */
 martlet_status martlet_model_clone(martlet_model **out, const martlet_model *model);
 void martlet_model_destroy(martlet_model *model);
 
-/* Inputs and outputs: how many, and the shape of one row of each (*borrowed* until the model is destroyed; dtype float32, data NULL). */
+/* Inputs and outputs: how many, and the shape of one row of each (*borrowed* until the model is destroyed; dtype float32, data
+ * NULL). */
 int32_t martlet_model_input_count(const martlet_model *model);
 int32_t martlet_model_output_count(const martlet_model *model);
 martlet_status martlet_model_input_shape(const martlet_model *model, int32_t index, martlet_view *out);
@@ -287,19 +299,19 @@ martlet_status martlet_model_output_shape(const martlet_model *model, int32_t in
 /* Layers in the order they run. */
 typedef struct martlet_layer_info {
   size_t struct_size;
-  const char *name;                        /* borrowed until the model is destroyed */
-  const char *kind;                        /* "dense", "batch_norm", "sigmoid", ... ; lasts for the process */
-  int64_t parameter_count;                 /* numbers that training may change */
-  int64_t state_count;                     /* numbers kept beside them: moving statistics */
-  int64_t output_shape[MARTLET_MAX_RANK];  /* of one row */
+  const char *name;                       /* borrowed until the model is destroyed */
+  const char *kind;                       /* "dense", "batch_norm", "sigmoid", ... ; lasts for the process */
+  int64_t parameter_count;                /* numbers that training may change */
+  int64_t state_count;                    /* numbers kept beside them: moving statistics */
+  int64_t output_shape[MARTLET_MAX_RANK]; /* of one row */
   int32_t output_rank;
   int32_t reserved;
 } martlet_layer_info;
 int32_t martlet_model_layer_count(const martlet_model *model);
 /* info->struct_size must be set. */
 martlet_status martlet_model_layer_at(const martlet_model *model, int32_t index, martlet_layer_info *info);
-/* The architecture with all options as JSON (what martlet_model_save writes). buffer is *caller's memory* of capacity bytes and may be
- * NULL if capacity is 0; *out_length is the length without the closing NUL. Where it does not fit, nothing is written to
+/* The architecture with all options as JSON (what martlet_model_save writes). buffer is *caller's memory* of capacity bytes and
+ * may be NULL if capacity is 0; *out_length is the length without the closing NUL. Where it does not fit, nothing is written to
  * buffer, *out_length is set, and the status is MARTLET_OK. */
 martlet_status martlet_model_architecture(const martlet_model *model, char *buffer, size_t capacity, size_t *out_length);
 
@@ -307,11 +319,11 @@ martlet_status martlet_model_architecture(const martlet_model *model, char *buff
 enum { MARTLET_PARAMETER = 0, MARTLET_STATE = 1 };
 typedef struct martlet_tensor_info {
   size_t struct_size;
-  const char *name;      /* "0.weight"; borrowed until the model is destroyed */
-  int32_t kind;          /* MARTLET_PARAMETER or MARTLET_STATE */
-  int32_t trainable;     /* an optimizer changes it */
-  martlet_view value;    /* the memory itself, writable; float32, or int64 for counters (rank 0) */
-  void *gradient;        /* as large as value; NULL for state */
+  const char *name;   /* "0.weight"; borrowed until the model is destroyed */
+  int32_t kind;       /* MARTLET_PARAMETER or MARTLET_STATE */
+  int32_t trainable;  /* an optimizer changes it */
+  martlet_view value; /* the memory itself, writable; float32, or int64 for counters (rank 0) */
+  void *gradient;     /* as large as value; NULL for state */
 } martlet_tensor_info;
 int32_t martlet_model_tensor_count(const martlet_model *model);
 /* info->struct_size must be set. */
@@ -337,8 +349,9 @@ martlet_status martlet_model_batch_norm_switches(const martlet_model *model, con
                                                  martlet_batch_norm_switches *out);
 martlet_status martlet_model_set_batch_norm_switches(martlet_model *model, const char *layer_name,
                                                      const martlet_batch_norm_switches *switches);
-/* Replaces every batch norm's moving statistics by the exact ones of its inputs over a whole data set, layer by layer, the layers before
- * it at inference with their exact statistics: the result does not depend on batch_size (beyond float32 rounding). */
+/* Replaces every batch norm's moving statistics by the exact ones of its inputs over a whole data set, layer by layer, the
+ * layers before it at inference with their exact statistics: the result does not depend on batch_size (beyond float32
+ * rounding). */
 martlet_status martlet_model_update_population_statistics(martlet_model *model, const martlet_array *inputs,
                                                           int32_t input_count, int64_t batch_size);
 /* Fits every InputNormalization layer on a whole data set in one exact pass each. */
@@ -346,16 +359,18 @@ martlet_status martlet_model_fit_input_normalization(martlet_model *model, const
                                                      int64_t batch_size);
 
 /* -- running -- */
-/* Inference over any number of rows, batch_size at a time (0: chosen). outputs: *caller's memory*, [rows, ...] float32 each. Any number
- * of threads may call this on one model at once. A row's result does not depend on the rows beside it. No rows: success. */
+/* Inference over any number of rows, batch_size at a time (0: chosen). outputs: *caller's memory*, [rows, ...] float32 each.
+ * Any number of threads may call this on one model at once. A row's result does not depend on the rows beside it. No rows:
+ * success. */
 martlet_status martlet_model_predict(const martlet_model *model, const martlet_array *inputs, int32_t input_count,
                                      int64_t batch_size, const martlet_array *outputs, int32_t output_count);
-/* One batch by hand. training: 1 keeps what backward needs, uses batch statistics, drops out and moves the moving statistics. */
+/* One batch by hand. training: 1 keeps what backward needs, uses batch statistics, drops out and moves the moving
+ * statistics. */
 martlet_status martlet_model_forward(martlet_model *model, const martlet_array *inputs, int32_t input_count, int32_t training);
 /* Output of the last forward. *Borrowed* until the next forward, backward, trainer step or destroy. */
 martlet_status martlet_model_output(const martlet_model *model, int32_t index, martlet_view *out);
-/* Gradients of the last training forward, given dL/d(output) of each output. accumulate: 0 overwrites the parameters' gradients, 1 adds.
- * MARTLET_INVALID_STATE if the last forward was not in training or was already used. */
+/* Gradients of the last training forward, given dL/d(output) of each output. accumulate: 0 overwrites the parameters'
+ * gradients, 1 adds. MARTLET_INVALID_STATE if the last forward was not in training or was already used. */
 martlet_status martlet_model_backward(martlet_model *model, const martlet_array *grad_outputs, int32_t output_count,
                                       int32_t accumulate);
 /* dL/d(input) after backward. *Borrowed* as martlet_model_output. */
@@ -373,8 +388,8 @@ martlet_status martlet_model_load(martlet_model **out, const char *path);
 /* ---- Losses and optimizers --------------------------------------------------------------------------------------------- */
 
 enum {
-  MARTLET_LOSS_CROSS_ENTROPY = 0,       /* logits [rows, classes]; labels [rows] of integers, or probabilities [rows, classes] */
-  MARTLET_LOSS_MEAN_SQUARED_ERROR = 1,  /* output and target of one shape; mean over all elements */
+  MARTLET_LOSS_CROSS_ENTROPY = 0,      /* logits [rows, classes]; labels [rows] of integers, or probabilities [rows, classes] */
+  MARTLET_LOSS_MEAN_SQUARED_ERROR = 1, /* output and target of one shape; mean over all elements */
   MARTLET_LOSS_BINARY_CROSS_ENTROPY = 2 /* logits and targets in 0..1 of one shape; mean over all elements */
 };
 /* Mean loss over the rows; out_correct (may be NULL): rows predicted right; gradient (may be NULL): dL/d(output), its shape. */
@@ -384,19 +399,21 @@ martlet_status martlet_loss(int32_t kind, const martlet_array *output, const mar
 enum { MARTLET_SGD = 0, MARTLET_ADAM = 1, MARTLET_ADAMW = 2 };
 typedef struct martlet_optimizer_options {
   size_t struct_size;
-  int32_t kind;                      /* default MARTLET_SGD */
-  int32_t nesterov;                  /* SGD; needs momentum > 0; default 0 */
-  double learning_rate;              /* >= 0; default 0.01 */
-  double momentum;                   /* SGD, 0 <= momentum < 1; default 0 */
-  double beta1, beta2;               /* Adam, 0 <= beta < 1; default 0.9, 0.999 */
-  double epsilon;                    /* Adam, > 0; default 1e-8 */
-  double weight_decay;               /* >= 0; default 0. SGD and Adam add it to the gradient, AdamW shrinks the weight */
-  int32_t decays_scale_shift_bias;   /* default 0: weights only */
-  int32_t reserved;                  /* 0 */
+  int32_t kind;                    /* default MARTLET_SGD */
+  int32_t nesterov;                /* SGD; needs momentum > 0; default 0 */
+  double learning_rate;            /* >= 0; default 0.01 */
+  double momentum;                 /* SGD, 0 <= momentum < 1; default 0 */
+  double beta1, beta2;             /* Adam, 0 <= beta < 1; default 0.9, 0.999 */
+  double epsilon;                  /* Adam, > 0; default 1e-8 */
+  double weight_decay;             /* >= 0; default 0. SGD and Adam add it to the gradient, AdamW shrinks the weight */
+  int32_t decays_scale_shift_bias; /* default 0: weights only */
+  int32_t reserved;                /* 0 */
 } martlet_optimizer_options;
-#define MARTLET_OPTIMIZER_OPTIONS_INIT { sizeof(martlet_optimizer_options), 0, 0, 0.01, 0.0, 0.9, 0.999, 1e-8, 0.0, 0, 0 }
+#define MARTLET_OPTIMIZER_OPTIONS_INIT \
+  { sizeof(martlet_optimizer_options), 0, 0, 0.01, 0.0, 0.9, 0.999, 1e-8, 0.0, 0, 0 }
 
-/* An optimizer for loops by hand: it holds on to the model's parameters (the model may be destroyed before it). *out is owned. */
+/* An optimizer for loops by hand: it holds on to the model's parameters (the model may be destroyed before it). *out is
+ * owned. */
 typedef struct martlet_optimizer martlet_optimizer;
 martlet_status martlet_optimizer_create(martlet_optimizer **out, const martlet_model *model,
                                         const martlet_optimizer_options *options);
@@ -423,8 +440,8 @@ typedef struct martlet_result {
   int64_t rows;
 } martlet_result;
 
-/* One step on one batch: forward, loss, backward, update. out (may be NULL): before the update. Allocates nothing after the first call of
- * a batch size. targets: one for each output. */
+/* One step on one batch: forward, loss, backward, update. out (may be NULL): before the update. Allocates nothing after the
+ * first call of a batch size. targets: one for each output. */
 martlet_status martlet_trainer_step(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
                                     const martlet_array *targets, int32_t target_count, martlet_result *out);
 /* Loss and hits at inference; changes nothing. */
@@ -441,23 +458,25 @@ typedef struct martlet_training_event {
   martlet_result training; /* of this step, or the whole epoch */
   martlet_result validation;
 } martlet_training_event;
-/* On the calling thread. Non-zero stops after this step: the fit returns MARTLET_CANCELLED and the model stays usable. The callback may
- * call martlet_trainer_evaluate and martlet_trainer_set_learning_rate on this trainer and martlet_model_predict on its model. */
+/* On the calling thread. Non-zero stops after this step: the fit returns MARTLET_CANCELLED and the model stays usable. The
+ * callback may call martlet_trainer_evaluate and martlet_trainer_set_learning_rate on this trainer and martlet_model_predict on
+ * its model. */
 typedef int32_t (*martlet_training_callback)(const martlet_training_event *event, void *payload);
 
 typedef struct martlet_fit_options {
   size_t struct_size;
-  int64_t epochs;     /* >= 0; default 1 */
-  int64_t batch_size; /* >= 1; default 32 */
-  int32_t shuffle;    /* a new order each epoch; default 1 */
-  int32_t drop_last;  /* leave out a last batch that is not full; default 0 */
-  uint64_t seed;      /* of the order; default 0 */
+  int64_t epochs;                          /* >= 0; default 1 */
+  int64_t batch_size;                      /* >= 1; default 32 */
+  int32_t shuffle;                         /* a new order each epoch; default 1 */
+  int32_t drop_last;                       /* leave out a last batch that is not full; default 0 */
+  uint64_t seed;                           /* of the order; default 0 */
   const martlet_array *validation_inputs;  /* as many as the model's inputs, or NULL */
   const martlet_array *validation_targets; /* as many as its outputs, or NULL */
   martlet_training_callback callback;      /* may be NULL */
   void *payload;                           /* handed to the callback */
 } martlet_fit_options;
-#define MARTLET_FIT_OPTIONS_INIT { sizeof(martlet_fit_options), 1, 32, 1, 0, 0, NULL, NULL, NULL, NULL }
+#define MARTLET_FIT_OPTIONS_INIT \
+  { sizeof(martlet_fit_options), 1, 32, 1, 0, 0, NULL, NULL, NULL, NULL }
 /* Whole epochs: shuffling, batching and steps inside the library. out (may be NULL): the last epoch's training figures.
  * A last batch of one row under batch norm is refused before anything changes (drop_last, or another batch size, mends it). */
 martlet_status martlet_trainer_fit(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,

@@ -9,13 +9,9 @@ import sys
 from pathlib import Path
 
 from setuptools import Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 from setuptools.errors import SetupError
-
-try:
-    from setuptools.command.bdist_wheel import bdist_wheel
-except ImportError:  # setuptools before 70.1
-    from wheel.bdist_wheel import bdist_wheel
 
 HERE = Path(__file__).resolve().parent
 FILE_NAME = "libmartlet.dylib" if sys.platform == "darwin" else "libmartlet.so"
@@ -51,6 +47,8 @@ class BuildWithLibrary(build_py):
     """Adds ``martlet/_native/libmartlet``, stripped; an editable install uses the checkout's own."""
 
     def run(self) -> None:
+        if not self.editable_mode:  # what an older build left there would be packed too
+            shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
         library = built_library()
         if self.editable_mode:

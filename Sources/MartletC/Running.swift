@@ -44,7 +44,8 @@ public func martlet_model_backward(
   boundary {
     let model = try model(handle)
     try model.backward(
-      ArrayView.list(grad_outputs, output_count, of: model.outputCount, "grad_outputs"), accumulate: flag(accumulate, "accumulate"))
+      ArrayView.list(grad_outputs, output_count, of: model.outputCount, "grad_outputs"),
+      accumulate: flag(accumulate, "accumulate"))
   }
 }
 

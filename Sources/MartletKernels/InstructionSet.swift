@@ -63,6 +63,11 @@ extension InstructionSet {
   @inlinable @inline(__always)
   public static var tileRows: Int { 6 }
 
+  /// Width in vectors of the widest tile of a single row: enough independent sums to hide the latency of the additions, and
+  /// at most 64 columns, so that a panel stays in the first-level cache.
+  @inlinable @inline(__always)
+  public static var rowVectors: Int { lanes < 16 ? 8 : 4 }
+
   /// Float32 lanes of one vector.
   @inlinable @inline(__always)
   public static var lanes: Int { Vector.scalarCount }

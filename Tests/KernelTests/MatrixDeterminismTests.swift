@@ -66,4 +66,12 @@ import Testing
       #expect(other.product(compute, y).map(\.bitPattern) == expected, "\(set) \(layout)")
     }
   }
+
+  /// One rounding a multiply-add and the same blocks of depth: the width of a vector does not show.
+  @Test func fusedInstructionSetsAgree() {
+    let results = KernelSet.available.filter { $0 != .baseline }.map { set in
+      Self.shapes.filter { $0.activation == .identity }.map { $0.product(makeCompute(set), $0.makeOperands(seed: 6)) }
+    }
+    for other in results.dropFirst() { #expect(other == results[0]) }
+  }
 }

@@ -71,3 +71,15 @@ extension Tolerance {
   /// Gradients through a normalisation relative to the largest one: six roundings of terms up to twice its size.
   public static let gradientOfNormalised = 12 * unitRoundoff
 }
+
+extension Tolerance {
+  /// The mean of a row's losses, each of a size up to `magnitude`: Float32 values and differences (4 roundings), an exponential and a logarithm of 1.5
+  /// units in the last place each; rows are summed in Float64.
+  public static func loss(magnitude: Double) -> Double { 10 * unitRoundoff * magnitude }
+}
+
+extension Tolerance {
+  /// Parameters of size ≤ 2 and losses after some ten to twenty steps of training: a step adds at most about 40 roundings (forward and backward through four
+  /// layers), which later steps carry on; Adam's division by √second magnifies those of small gradients by up to ten.
+  public static let afterTraining = 20 * 40 * unitRoundoff
+}

@@ -36,9 +36,10 @@ enum {
   ARRAY_FLOAT64_TOO = 4
 };
 
-/* Tries every malformed description in the place of `good` (rank >= 1, not empty). The memory is never touched, so it need not be
- * as large as the shapes say. */
-static inline void check_array_argument(array_call call, void *context, const martlet_array *good, const char *word, int flags) {
+/* Tries every malformed description in the place of `good` (rank >= 1, not empty). The memory is never touched, so it need not
+ * be as large as the shapes say. */
+static inline void check_array_argument(array_call call, void *context, const martlet_array *good, const char *word,
+                                        int flags) {
   martlet_array bad;
   int64_t shape[MARTLET_MAX_RANK + 1];
   int64_t strides[MARTLET_MAX_RANK + 1];

@@ -7,8 +7,8 @@
  * A failed check prints where and what, marks its test failed and goes on. With arguments, only tests whose names contain
  * one of them run. The last line is "N passed, N failed"; the exit code is 1 if any failed.
  *
- * Watched memory: WATCH(pointer, size) takes a copy; POISON(variable) fills it first. Every CHECK_FAILS then checks that no watched
- * byte changed, so "on failure the outputs are unchanged" is tested by every failing call of the suite.
+ * Watched memory: WATCH(pointer, size) takes a copy; POISON(variable) fills it first. Every CHECK_FAILS then checks that no
+ * watched byte changed, so "on failure the outputs are unchanged" is tested by every failing call of the suite.
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -85,11 +85,11 @@ static inline void check_ok(const char *file, int line, const char *text, martle
   }
 }
 
-#define CHECK(condition) check_true(__FILE__, __LINE__, #condition, (condition) ? 1 : 0)
-#define CHECK_INT(expected, got) check_int(__FILE__, __LINE__, #got, (int64_t)(expected), (int64_t)(got))
-#define CHECK_TEXT(expected, got) check_text(__FILE__, __LINE__, #got, (expected), (got))
+#define CHECK(condition)                      check_true(__FILE__, __LINE__, #condition, (condition) ? 1 : 0)
+#define CHECK_INT(expected, got)              check_int(__FILE__, __LINE__, #got, (int64_t)(expected), (int64_t)(got))
+#define CHECK_TEXT(expected, got)             check_text(__FILE__, __LINE__, #got, (expected), (got))
 #define CHECK_CLOSE(expected, got, tolerance) check_close(__FILE__, __LINE__, #got, (expected), (got), (tolerance))
-#define CHECK_OK(call) check_ok(__FILE__, __LINE__, #call, (call))
+#define CHECK_OK(call)                        check_ok(__FILE__, __LINE__, #call, (call))
 
 /* ---- watched memory ---- */
 
@@ -125,17 +125,19 @@ static inline void check_poison(void *memory, size_t size) {
 }
 
 #define WATCH(pointer, size) check_watch_memory((pointer), (size))
-#define POISON(variable) check_poison(&(variable), sizeof(variable))
-#define UNWATCH_ALL() check_unwatch_all()
+#define POISON(variable)     check_poison(&(variable), sizeof(variable))
+#define UNWATCH_ALL()        check_unwatch_all()
 
 /* ---- expected failures ---- */
 
 /* Statuses as a set, for the few places where the header leaves the choice. */
 #define STATUS(name) (1u << MARTLET_##name)
-#define BAD_SHAPE (STATUS(SHAPE_MISMATCH) | STATUS(INVALID_ARGUMENT))
+#define BAD_SHAPE    (STATUS(SHAPE_MISMATCH) | STATUS(INVALID_ARGUMENT))
 
 /* A failure whose message no other failure has, so that a stale message cannot pass for a new one. */
-static inline void check_provoke_message(void) { (void)martlet_set_num_threads(-987654); }
+static inline void check_provoke_message(void) {
+  (void)martlet_set_num_threads(-987654);
+}
 
 static inline void check_failed(const char *file, int line, const char *text, unsigned statuses, martlet_status got,
                                 const char *word) {
@@ -164,11 +166,11 @@ static inline void check_failed(const char *file, int line, const char *text, un
 
 /* The call returns one of the statuses (STATUS(INVALID_ARGUMENT) | ...), its message holds `word` (NULL: any words), and no
  * watched byte changed. */
-#define CHECK_FAILS(statuses, word, call)                                                \
-  do {                                                                                   \
-    check_provoke_message();                                                             \
-    const martlet_status check_status_ = (call);                                         \
-    check_failed(__FILE__, __LINE__, #call, (statuses), check_status_, (word));          \
+#define CHECK_FAILS(statuses, word, call)                                       \
+  do {                                                                          \
+    check_provoke_message();                                                    \
+    const martlet_status check_status_ = (call);                                \
+    check_failed(__FILE__, __LINE__, #call, (statuses), check_status_, (word)); \
   } while (0)
 
 /* ---- running ---- */

@@ -64,7 +64,8 @@ static inline void golden_values(golden_record *record, const char *path, char *
   record->values = (double *)calloc(count, sizeof(double));
   record->floats = (float *)calloc(count, sizeof(float));
   record->integers = (int64_t *)calloc(count, sizeof(int64_t));
-  if (record->values == NULL || record->floats == NULL || record->integers == NULL) golden_stop(path, "no memory", record->name);
+  if (record->values == NULL || record->floats == NULL || record->integers == NULL)
+    golden_stop(path, "no memory", record->name);
   for (int64_t i = 0; i < record->count; i++) {
     char *end = NULL;
     const char *word = golden_word(position);
@@ -154,12 +155,12 @@ static inline double golden_largest(const golden_record *record) {
 }
 
 /* Every element of `got` within `tolerance` of the record. */
-#define CHECK_GOLDEN(record, got, tolerance)                                                            \
-  do {                                                                                                  \
-    const golden_record *record_ = (record);                                                            \
-    for (int64_t i_ = 0; i_ < record_->count; i_++) {                                                   \
+#define CHECK_GOLDEN(record, got, tolerance)                                                               \
+  do {                                                                                                     \
+    const golden_record *record_ = (record);                                                               \
+    for (int64_t i_ = 0; i_ < record_->count; i_++) {                                                      \
       check_close(__FILE__, __LINE__, record_->name, record_->values[i_], (double)(got)[i_], (tolerance)); \
-    }                                                                                                   \
+    }                                                                                                      \
   } while (0)
 
 #endif /* GOLDEN_H */

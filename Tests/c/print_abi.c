@@ -1,12 +1,12 @@
-/* Prints the binary interface as this header gives it: sizes and offsets of structs, values of constants. Compared with abi.expected: a
- * difference that breaks compiled programs must come with a new MARTLET_ABI_VERSION. (64-bit platforms.) */
+/* Prints the binary interface as this header gives it: sizes and offsets of structs, values of constants. Compared with
+ * abi.expected: a difference that breaks compiled programs must come with a new MARTLET_ABI_VERSION. (64-bit platforms.) */
 #include <stdio.h>
 
 #include "martlet.h"
 
-#define SIZE(type) printf("sizeof %s %zu\n", #type, sizeof(type))
+#define SIZE(type)         printf("sizeof %s %zu\n", #type, sizeof(type))
 #define FIELD(type, field) printf("  %s.%s %zu\n", #type, #field, offsetof(type, field))
-#define VALUE(name) printf("%s %lld\n", #name, (long long)(name))
+#define VALUE(name)        printf("%s %lld\n", #name, (long long)(name))
 
 static void print_options(void) {
   SIZE(martlet_initializer);

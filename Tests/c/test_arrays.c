@@ -152,4 +152,6 @@ static const check_test tests[] = {TEST(test_malformed),
                                    TEST(test_ranks),
                                    TEST(test_empty)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

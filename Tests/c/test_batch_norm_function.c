@@ -3,7 +3,8 @@
 
 enum { ROWS = 4, CHANNELS = 3, COUNT = ROWS * CHANNELS };
 
-/* Columns in symmetric pairs about a representable mean, so that the answers are exact: means 0, 10, -5; variances 5/2, 5/2, 4. */
+/* Columns in symmetric pairs about a representable mean, so that the answers are exact: means 0, 10, -5; variances 5/2, 5/2,
+ * 4. */
 static const float x_values[COUNT] = {-1, 9, -7, 1, 11, -3, -2, 8, -7, 2, 12, -3};
 static const double means[CHANNELS] = {0, 10, -5}, variances[CHANNELS] = {2.5, 2.5, 4};
 static const int64_t matrix[2] = {ROWS, CHANNELS}, vector[1] = {CHANNELS}, wrong_vector[1] = {CHANNELS + 1};
@@ -126,8 +127,8 @@ static void test_empty_and_single(void) {
   x = floats_of(c.x, 2, one_row);
   y = floats_of(c.y, 2, one_row);
   /* The empty call wrote no statistics, and this one says what is wrong: the watches cover both. */
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "x", martlet_batch_norm(&x, -1, epsilon, NULL, NULL, NULL, NULL, &y, &c.mean_array,
-                                                              &c.variance_array));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "x",
+              martlet_batch_norm(&x, -1, epsilon, NULL, NULL, NULL, NULL, &y, &c.mean_array, &c.variance_array));
 }
 
 static void test_gradients(void) {
@@ -219,7 +220,7 @@ static void test_forward_arguments(void) {
   check_slot(forward_with, &c, X, &c.x_array, "x", ARRAY_INPUT);
   check_slot(forward_with, &c, SCALE, &c.scale_array, "scale", ARRAY_MAY_BE_NULL);
   check_slot(forward_with, &c, SHIFT, &c.shift_array, "shift", ARRAY_MAY_BE_NULL);
-  check_slot(forward_with, &c, MEAN, &c.mean_array, "mean", ARRAY_INPUT);         /* NULL beside a variance is wrong too */
+  check_slot(forward_with, &c, MEAN, &c.mean_array, "mean", ARRAY_INPUT); /* NULL beside a variance is wrong too */
   check_slot(forward_with, &c, VARIANCE, &c.variance_array, "variance", ARRAY_INPUT);
   check_slot(forward_with, &c, Y, &c.y_array, "y", ARRAY_OUTPUT);
   check_slot(forward_with, &c, OUT_MEAN, &c.mean_array, "out_mean", out64);
@@ -263,11 +264,28 @@ static void test_options(void) {
   }
   const martlet_array scalar = floats_of(c.x, 0, NULL);
   CHECK_FAILS(BAD_SHAPE, NULL, martlet_batch_norm(&scalar, -1, epsilon, NULL, NULL, NULL, NULL, &scalar, NULL, NULL));
-  CHECK_FAILS(BAD_SHAPE, NULL, martlet_batch_norm(&c.scale_array, 1, epsilon, NULL, NULL, NULL, NULL, &c.shift_array, NULL, NULL));
+  CHECK_FAILS(BAD_SHAPE, NULL,
+              martlet_batch_norm(&c.scale_array, 1, epsilon, NULL, NULL, NULL, NULL, &c.shift_array, NULL, NULL));
 }
 
-static const check_test tests[] = {TEST(test_own_statistics),   TEST(test_given_statistics),   TEST(test_channels_first),
-                                   TEST(test_empty_and_single), TEST(test_gradients),          TEST(test_forward_arguments),
-                                   TEST(test_backward_arguments), TEST(test_options)};
+/* y may be x itself; any other sharing would be read after it is written. */
+static void test_shared_memory(void) {
+  call c;
+  prepare(&c);
+  float memory[COUNT + 1] = {0};
+  memcpy(memory, x_values, sizeof x_values);
+  const martlet_array x = floats_of(memory, 2, matrix), shifted = floats_of(memory + 1, 2, matrix);
+  WATCH(memory, sizeof memory);
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "y", martlet_batch_norm(&x, -1, epsilon, NULL, NULL, NULL, NULL, &shifted, NULL, NULL));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "grad_input",
+              martlet_batch_norm_gradients(&x, -1, epsilon, NULL, &c.mean_array, &c.variance_array, 0, &c.grad_output_array,
+                                           &shifted, NULL, NULL));
+}
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+static const check_test tests[] = {TEST(test_own_statistics),     TEST(test_given_statistics), TEST(test_channels_first),
+                                   TEST(test_empty_and_single),   TEST(test_gradients),        TEST(test_forward_arguments),
+                                   TEST(test_backward_arguments), TEST(test_options),          TEST(test_shared_memory)};
+
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

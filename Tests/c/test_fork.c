@@ -1,4 +1,5 @@
-/* A process that has used the library forks: worker threads do not exist in the child, which must still compute, not wait for them. */
+/* A process that has used the library forks: worker threads do not exist in the child, which must still compute, not wait for
+ * them. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,4 +62,6 @@ static void test_fork(void) {
 
 static const check_test tests[] = {TEST(test_fork)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

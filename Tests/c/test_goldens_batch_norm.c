@@ -64,7 +64,8 @@ static magnitudes magnitudes_of(const golden_file *file, const char *prefix, con
   return m;
 }
 
-static void check_step(const golden_file *file, const char *prefix, martlet_model *model, int step, double scale, double shift) {
+static void check_step(const golden_file *file, const char *prefix, martlet_model *model, int step, double scale,
+                       double shift) {
   char suffix[16], before[16];
   snprintf(suffix, sizeof suffix, "_%d", step);
   snprintf(before, sizeof before, "_%d", step - 1);
@@ -82,16 +83,18 @@ static void check_step(const golden_file *file, const char *prefix, martlet_mode
 
   CHECK_OK(martlet_model_backward(model, &dy_array, 1, 0));
   CHECK_OK(martlet_model_input_gradient(model, 0, &view));
-  /* scale * inverse * (dy - mean(dy) - normalized * mean(dy * normalized)): the bracket's terms are at most dy * (2 + normalized^2);
-   * ten operations on them, and the sums over the rows. */
+  /* scale * inverse * (dy - mean(dy) - normalized * mean(dy * normalized)): the bracket's terms are at most dy * (2 +
+   * normalized^2); ten operations on them, and the sums over the rows. */
   const double bracket = m.grad_output * (2 + m.normalized * m.normalized);
-  const double dx_tolerance = scale * m.inverse * (rounding_tolerance(10, bracket) + sum_tolerance(m.rows, m.grad_output * m.normalized));
+  const double dx_tolerance =
+      scale * m.inverse * (rounding_tolerance(10, bracket) + sum_tolerance(m.rows, m.grad_output * m.normalized));
   CHECK_GOLDEN(golden_get(file, prefix, "grad_input", suffix), (float *)view.data, dx_tolerance);
   const golden_record *grad_scale = golden_find(file, prefix, "grad_scale", suffix);
   const golden_record *grad_shift = golden_find(file, prefix, "grad_shift", suffix);
   const double sum = m.rows * m.grad_output;
   if (grad_scale != NULL) {
-    CHECK_GOLDEN(grad_scale, (float *)tensor_named(model, "norm.weight").gradient, sum_tolerance(m.rows + 4, sum * m.normalized));
+    CHECK_GOLDEN(grad_scale, (float *)tensor_named(model, "norm.weight").gradient,
+                 sum_tolerance(m.rows + 4, sum * m.normalized));
   }
   if (grad_shift != NULL) {
     CHECK_GOLDEN(grad_shift, (float *)tensor_named(model, "norm.bias").gradient, sum_tolerance(m.rows, sum));
@@ -100,7 +103,8 @@ static void check_step(const golden_file *file, const char *prefix, martlet_mode
   const golden_record *mean = golden_get(file, prefix, "moving_mean", suffix);
   const golden_record *variance = golden_get(file, prefix, "moving_variance", suffix);
   /* Statistics are kept in float32: one rounding a step, each of a sum of two products. */
-  CHECK_GOLDEN(mean, (float *)tensor_named(model, "norm.running_mean").value.data, rounding_tolerance(4 * step, golden_largest(mean) + 1));
+  CHECK_GOLDEN(mean, (float *)tensor_named(model, "norm.running_mean").value.data,
+               rounding_tolerance(4 * step, golden_largest(mean) + 1));
   CHECK_GOLDEN(variance, (float *)tensor_named(model, "norm.running_var").value.data,
                rounding_tolerance(4 * step, golden_largest(variance) + 1));
 }
@@ -112,14 +116,15 @@ static void check_case(const golden_file *file, const char *prefix) {
   for (int step = 1; step <= STEPS; step++) check_step(file, prefix, model, step, scale, shift);
 
   golden_record *x = golden_get(file, "", "x_inference", ""), *y = golden_get(file, prefix, "y_inference", "");
-  const golden_record *mean = golden_get(file, prefix, "moving_mean_3", ""), *variance = golden_get(file, prefix, "moving_variance_3", "");
+  const golden_record *mean = golden_get(file, prefix, "moving_mean_3", ""),
+                      *variance = golden_get(file, prefix, "moving_variance_3", "");
   const magnitudes m = magnitudes_of(file, prefix, x, NULL, mean, variance);
   float *out = (float *)malloc((size_t)y->count * sizeof(float));
   if (out == NULL) exit(2);
   const martlet_array x_array = golden_array(x), out_array = floats_of(out, y->rank, y->shape);
   CHECK_OK(martlet_model_predict(model, &x_array, 1, 0, &out_array, 1));
-  /* As above, and the moving mean's own error, which inference divides by the deviation. Folded to a*x + b, the terms are as large
-   * as x and the mean over the deviation. */
+  /* As above, and the moving mean's own error, which inference divides by the deviation. Folded to a*x + b, the terms are as
+   * large as x and the mean over the deviation. */
   const double folded = (golden_largest(x) + golden_largest(mean) + 1) * m.inverse;
   CHECK_GOLDEN(y, out, rounding_tolerance(6 + 4 * STEPS, scale * (folded + m.normalized) + shift));
   free(out);
@@ -143,11 +148,21 @@ static void check_file(const char *name, int cases_expected) {
   golden_free(&file);
 }
 
-static void test_one_channel(void) { check_file("batch_norm_1", 21); }
-static void test_five_channels(void) { check_file("batch_norm_5", 21); }
-static void test_33_channels(void) { check_file("batch_norm_33", 21); }
-static void test_image(void) { check_file("batch_norm_image", 21); }
+static void test_one_channel(void) {
+  check_file("batch_norm_1", 21);
+}
+static void test_five_channels(void) {
+  check_file("batch_norm_5", 21);
+}
+static void test_33_channels(void) {
+  check_file("batch_norm_33", 21);
+}
+static void test_image(void) {
+  check_file("batch_norm_image", 21);
+}
 
 static const check_test tests[] = {TEST(test_one_channel), TEST(test_five_channels), TEST(test_33_channels), TEST(test_image)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

@@ -86,4 +86,6 @@ static void test_losses(void) {
 
 static const check_test tests[] = {TEST(test_dense), TEST(test_losses)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

@@ -2,10 +2,11 @@
 #include "golden.h"
 #include "models.h"
 
-/* Tolerances. The goldens are float64 runs, and a float32 run gathers its roundings over the steps. PyTorch's own float32 ends within
- * 6e-7 of its float64 in weights and statistics, 3e-7 in losses and 5.4e-7 in logits (measured on these very runs): a sound float32
- * implementation gets two to three times that. A wrong rule (momentum the other way round, a biased variance, decay on a bias) is
- * off by 1e-4 or more. */
+/* Tolerances. The goldens are float64 runs, and a float32 run gathers its roundings over the steps. PyTorch's own float32 ends
+ * within
+ * 6e-7 of its float64 in weights and statistics, 3e-7 in losses and 5.4e-7 in logits (measured on these very runs): a sound
+ * float32 implementation gets two to three times that. A wrong rule (momentum the other way round, a biased variance, decay on
+ * a bias) is off by 1e-4 or more. */
 static const double weight_tolerance = 1e-6, loss_tolerance = 1e-6, logit_tolerance = 2e-6;
 
 /* Writes every record "<prefix><tensor>" that the model has a tensor for. */
@@ -119,7 +120,8 @@ static martlet_model *tiny_network(void) {
 }
 
 static void check_optimizer(const golden_file *file, const char *prefix) {
-  const martlet_array x = golden_array(golden_get(file, "", "x", "")), labels = golden_array(golden_get(file, "", "labels", ""));
+  const martlet_array x = golden_array(golden_get(file, "", "x", "")),
+                      labels = golden_array(golden_get(file, "", "labels", ""));
   const golden_record *losses = golden_get(file, prefix, "losses", "");
   martlet_optimizer_options options = MARTLET_OPTIMIZER_OPTIONS_INIT;
   options.kind = (int32_t)golden_number(file, prefix, "kind");
@@ -149,8 +151,8 @@ static void check_optimizer(const golden_file *file, const char *prefix) {
 }
 
 static void test_optimizers(void) {
-  static const char *const cases[] = {"sgd/",  "sgd_momentum/", "sgd_nesterov_decay/", "sgd_decay_everywhere/",
-                                      "adam/", "adam_decay/",   "adamw/"};
+  static const char *const cases[] = {"sgd/",        "sgd_momentum/", "sgd_nesterov_decay/", "sgd_decay_everywhere/", "adam/",
+                                      "adam_decay/", "adamw/"};
   golden_file file = golden_read("optimizers");
   for (int i = 0; i < CHECK_COUNT(cases); i++) {
     const int failures = check_state.failures;
@@ -162,4 +164,6 @@ static void test_optimizers(void) {
 
 static const check_test tests[] = {TEST(test_paper_network), TEST(test_optimizers)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

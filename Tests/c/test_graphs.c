@@ -227,7 +227,31 @@ static void test_other_layers(void) {
   martlet_graph_destroy(graph);
 }
 
-static const check_test tests[] = {TEST(test_create), TEST(test_input),      TEST(test_names),       TEST(test_graph_node_and_out),
-                                   TEST(test_dense),  TEST(test_batch_norm), TEST(test_other_layers)};
+/* Fields are only ever appended: a program built against a newer header passes a longer struct. Zeros in its tail mean "as
+ * before"; anything else asks for what this library does not know. */
+static void test_longer_options(void) {
+  martlet_node out, input;
+  martlet_graph *graph = graph_of_four(&input);
+  struct {
+    martlet_dense_options known;
+    int64_t appended[2];
+  } longer;
+  const martlet_dense_options defaults = MARTLET_DENSE_OPTIONS_INIT;
+  memset(&longer, 0, sizeof longer);
+  longer.known = defaults;
+  longer.known.struct_size = sizeof longer;
+  CHECK_OK(martlet_graph_dense(graph, NULL, input, 2, &longer.known, &out));
+  longer.appended[1] = 1;
+  POISON(out);
+  CHECK_FAILS(STATUS(UNSUPPORTED) | STATUS(INVALID_ARGUMENT), "options",
+              martlet_graph_dense(graph, NULL, input, 2, &longer.known, &out));
+  martlet_graph_destroy(graph);
+}
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+static const check_test tests[] = {
+    TEST(test_create), TEST(test_input),      TEST(test_names),        TEST(test_graph_node_and_out),
+    TEST(test_dense),  TEST(test_batch_norm), TEST(test_other_layers), TEST(test_longer_options)};
+
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

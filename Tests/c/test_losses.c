@@ -98,11 +98,13 @@ static void test_arguments(void) {
     s.which = GRADIENT;
     check_array_argument(loss_with, &s, &s.gradient, "gradient", ARRAY_OUTPUT | ARRAY_MAY_BE_NULL);
     CHECK_FAILS(STATUS(SHAPE_MISMATCH), "gradient", loss_with(&turned, &s));
-    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "out_loss", martlet_loss(s.kind, &s.output, &s.target, NULL, &s.correct, &s.gradient));
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "out_loss",
+                martlet_loss(s.kind, &s.output, &s.target, NULL, &s.correct, &s.gradient));
   }
   const int32_t kinds[] = {-1, 3, INT32_MIN, INT32_MAX};
   for (int i = 0; i < CHECK_COUNT(kinds); i++) {
-    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "kind", martlet_loss(kinds[i], &s.output, &s.target, &s.loss, &s.correct, &s.gradient));
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "kind",
+                martlet_loss(kinds[i], &s.output, &s.target, &s.loss, &s.correct, &s.gradient));
   }
 }
 
@@ -139,4 +141,6 @@ static void test_targets_out_of_range(void) {
 static const check_test tests[] = {TEST(test_cross_entropy), TEST(test_other_losses), TEST(test_arguments),
                                    TEST(test_targets_out_of_range)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

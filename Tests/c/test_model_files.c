@@ -105,6 +105,7 @@ static void refuse(const unsigned char *bytes, size_t size) {
   POISON(out);
   /* A dtype that nobody knows may be a lie or from the future. */
   CHECK_FAILS(STATUS(CORRUPT_FILE) | STATUS(UNSUPPORTED), NULL, martlet_model_load(&out, path_of("bad.safetensors")));
+  UNWATCH_ALL();
 }
 
 static void test_truncated(void) {
@@ -136,8 +137,8 @@ static void test_lying_headers(void) {
   if (size <= 100) return;
   unsigned char *copy = (unsigned char *)malloc(size);
   if (copy == NULL) exit(2);
-  const uint64_t lengths[] = {0,           1,          2,           (uint64_t)size - 8, (uint64_t)size, (uint64_t)1 << 32,
-                              UINT64_MAX, INT64_MAX, (uint64_t)1 << 63};
+  const uint64_t lengths[] = {
+      0, 1, 2, (uint64_t)size - 8, (uint64_t)size, (uint64_t)1 << 32, UINT64_MAX, INT64_MAX, (uint64_t)1 << 63};
   for (int i = 0; i < CHECK_COUNT(lengths); i++) {
     memcpy(copy, bytes, size);
     put_length(copy, lengths[i]);

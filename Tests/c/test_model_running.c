@@ -38,6 +38,9 @@ static void test_predict_arguments(void) {
   const martlet_array short_output = floats_of(batch.out, 2, fewer), flat_output = floats_of(batch.out, 1, flat);
   CHECK_FAILS(STATUS(SHAPE_MISMATCH), "outputs", martlet_model_predict(model, &batch.x_array, 1, 0, &short_output, 1));
   CHECK_FAILS(STATUS(SHAPE_MISMATCH), "outputs", martlet_model_predict(model, &batch.x_array, 1, 0, &flat_output, 1));
+  const martlet_array over_inputs = floats_of(batch.x + 2, 2, net_output_shape);
+  WATCH(batch.x, sizeof batch.x);
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "outputs", martlet_model_predict(model, &batch.x_array, 1, 0, &over_inputs, 1));
   martlet_model_destroy(model);
 }
 
@@ -255,8 +258,10 @@ static void test_odd_batches(void) {
   martlet_model_destroy(model);
 }
 
-static const check_test tests[] = {TEST(test_predict_arguments), TEST(test_predict),    TEST(test_forward),
-                                   TEST(test_backward_states),   TEST(test_gradients_by_differences), TEST(test_accumulate),
-                                   TEST(test_odd_batches)};
+static const check_test tests[] = {
+    TEST(test_predict_arguments),        TEST(test_predict),    TEST(test_forward),    TEST(test_backward_states),
+    TEST(test_gradients_by_differences), TEST(test_accumulate), TEST(test_odd_batches)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

@@ -2,9 +2,15 @@
 #include "models.h"
 
 static void test_tensor_at_and_named(void) {
-  static const char *const names[] = {"dense1.weight",      "dense1.bias",       "norm1.weight",
-                                      "norm1.bias",         "norm1.running_mean", "norm1.running_var",
-                                      "norm1.num_batches_tracked", "dense2.weight", "dense2.bias"};
+  static const char *const names[] = {"dense1.weight",
+                                      "dense1.bias",
+                                      "norm1.weight",
+                                      "norm1.bias",
+                                      "norm1.running_mean",
+                                      "norm1.running_var",
+                                      "norm1.num_batches_tracked",
+                                      "dense2.weight",
+                                      "dense2.bias"};
   martlet_model *model = make_model(0);
   for (int i = 0; i < CHECK_COUNT(names); i++) {
     const martlet_tensor_info info = tensor_named(model, names[i]);
@@ -103,7 +109,8 @@ static void test_set_tensors(void) {
   CHECK_FAILS(STATUS(SHAPE_MISMATCH), "norm1.bias", martlet_model_set_tensors(model, two, wrong, 2, 0));
   double half = 0.5;
   wrong[1] = array_of(&half, MARTLET_FLOAT64, 0, NULL); /* a counter takes whole numbers */
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT) | STATUS(UNSUPPORTED), "num_batches_tracked", martlet_model_set_tensors(model, names, wrong, 2, 0));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT) | STATUS(UNSUPPORTED), "num_batches_tracked",
+              martlet_model_set_tensors(model, names, wrong, 2, 0));
   martlet_model_destroy(model);
 }
 
@@ -247,7 +254,8 @@ static void test_population_statistics(void) {
   for (int k = 0; k < NET_HIDDEN; k++) {
     double expected = 0; /* the mean of x W^T, whose bias is 0 */
     for (int row = 0; row < NET_ROWS; row++) {
-      for (int i = 0; i < NET_INPUTS; i++) expected += (double)batch.x[row * NET_INPUTS + i] * weight[k * NET_INPUTS + i] / NET_ROWS;
+      for (int i = 0; i < NET_INPUTS; i++)
+        expected += (double)batch.x[row * NET_INPUTS + i] * weight[k * NET_INPUTS + i] / NET_ROWS;
     }
     CHECK_CLOSE(expected, mean[k], 16.0 / 16777216);
     CHECK_CLOSE(mean[k], other_mean[k], 2.0 / 16777216);
@@ -288,8 +296,14 @@ static void test_fit_input_normalization(void) {
   martlet_model_destroy(model);
 }
 
-static const check_test tests[] = {TEST(test_tensor_at_and_named),   TEST(test_set_tensors), TEST(test_set_all_strictly),
-                                   TEST(test_trainable),             TEST(test_switches),    TEST(test_population_statistics),
+static const check_test tests[] = {TEST(test_tensor_at_and_named),
+                                   TEST(test_set_tensors),
+                                   TEST(test_set_all_strictly),
+                                   TEST(test_trainable),
+                                   TEST(test_switches),
+                                   TEST(test_population_statistics),
                                    TEST(test_fit_input_normalization)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

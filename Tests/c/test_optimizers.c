@@ -117,4 +117,6 @@ static void test_learning_rate(void) {
 
 static const check_test tests[] = {TEST(test_create), TEST(test_step), TEST(test_learning_rate)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

@@ -4,10 +4,12 @@
 enum { ROWS = 12, CHANNELS = 3 };
 static const int64_t vector[1] = {CHANNELS};
 
-/* Squares are gathered in short float32 runs: a few units of 2^-24 of the variance (below 1 here). Joining two batches squares the
- * difference of their means, which carries the rounding of numbers as large as the mean: at most three joins, each
+/* Squares are gathered in short float32 runs: a few units of 2^-24 of the variance (below 1 here). Joining two batches squares
+ * the difference of their means, which carries the rounding of numbers as large as the mean: at most three joins, each
  * 2 * |difference| * 2^-53 * |mean| with differences below 2. */
-static double variance_tolerance(double mean) { return 2 / 16777216.0 + 3 * 4 * 2 * fabs(mean) / 9007199254740992.0; }
+static double variance_tolerance(double mean) {
+  return 2 / 16777216.0 + 3 * 4 * 2 * fabs(mean) / 9007199254740992.0;
+}
 
 static float data[ROWS * CHANNELS];
 static double expected_mean[CHANNELS], expected_variance[CHANNELS]; /* biased */
@@ -154,4 +156,6 @@ static void test_add_and_read_arguments(void) {
 static const check_test tests[] = {TEST(test_any_cut_gives_the_same), TEST(test_channels_first), TEST(test_create),
                                    TEST(test_add_and_read_arguments)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

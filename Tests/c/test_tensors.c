@@ -106,8 +106,8 @@ static void test_reshape(void) {
 
 static void test_binary(void) {
   const float other[6] = {2, 2, -3, 4, -5, 0.5f};
-  const float expected[6][6] = {{3, 0, 0, 0, 0, -5.5f}, {-1, -4, 6, -8, 10, -6.5f}, {2, -4, -9, -16, -25, -3},
-                                {0.5f, -1, -1, -1, -1, -12}, {2, 2, 3, 4, 5, 0.5f}, {1, -2, -3, -4, -5, -6}};
+  const float expected[6][6] = {{3, 0, 0, 0, 0, -5.5f},      {-1, -4, 6, -8, 10, -6.5f}, {2, -4, -9, -16, -25, -3},
+                                {0.5f, -1, -1, -1, -1, -12}, {2, 2, 3, 4, 5, 0.5f},      {1, -2, -3, -4, -5, -6}};
   martlet_tensor *a = tensor_of(2, 3, six), *b = tensor_of(2, 3, other), *out;
   for (int32_t operation = MARTLET_ADD; operation <= MARTLET_MINIMUM; operation++) {
     CHECK_OK(martlet_tensor_binary(&out, operation, a, b));
@@ -306,8 +306,16 @@ static void test_reduce(void) {
   martlet_tensor_destroy(x);
 }
 
-static const check_test tests[] = {TEST(test_create_filled), TEST(test_view),   TEST(test_get_set),
-                                   TEST(test_reshape),       TEST(test_binary), TEST(test_unary),
-                                   TEST(test_activation_and_softmax), TEST(test_matmul), TEST(test_reduce)};
+static const check_test tests[] = {TEST(test_create_filled),
+                                   TEST(test_view),
+                                   TEST(test_get_set),
+                                   TEST(test_reshape),
+                                   TEST(test_binary),
+                                   TEST(test_unary),
+                                   TEST(test_activation_and_softmax),
+                                   TEST(test_matmul),
+                                   TEST(test_reduce)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

@@ -117,4 +117,6 @@ static void test_changing_the_count(void) {
 static const check_test tests[] = {TEST(test_one_model_on_many_threads), TEST(test_distinct_models), TEST(test_messages),
                                    TEST(test_changing_the_count)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

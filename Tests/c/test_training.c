@@ -111,7 +111,8 @@ static void test_data_arguments(void) {
     c.trainer = trainer;
   }
   const net_batch *b = &c.batch;
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "out", martlet_trainer_evaluate(c.trainer, &b->x_array, 1, &b->label_array, 1, 2, NULL));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "out",
+              martlet_trainer_evaluate(c.trainer, &b->x_array, 1, &b->label_array, 1, 2, NULL));
   const int64_t sizes[] = {-1, INT64_MIN};
   for (int i = 0; i < CHECK_COUNT(sizes); i++) {
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "batch_size",
@@ -342,8 +343,10 @@ static void test_fit_is_reproducible(void) {
   CHECK_OK(martlet_set_num_threads(threads));
 }
 
-static const check_test tests[] = {TEST(test_create),      TEST(test_learning_rate), TEST(test_data_arguments),
-                                   TEST(test_step_is_the_loop_by_hand), TEST(test_evaluate), TEST(test_fit_options),
-                                   TEST(test_callback),    TEST(test_fit_is_reproducible)};
+static const check_test tests[] = {
+    TEST(test_create),   TEST(test_learning_rate), TEST(test_data_arguments), TEST(test_step_is_the_loop_by_hand),
+    TEST(test_evaluate), TEST(test_fit_options),   TEST(test_callback),       TEST(test_fit_is_reproducible)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

@@ -8,10 +8,10 @@ static void test_versions(void) {
 }
 
 static void test_status_names(void) {
-  static const char *const names[] = {"MARTLET_OK",           "MARTLET_INVALID_ARGUMENT", "MARTLET_SHAPE_MISMATCH",
-                                      "MARTLET_INVALID_STATE", "MARTLET_UNSUPPORTED",      "MARTLET_IO_ERROR",
-                                      "MARTLET_CORRUPT_FILE",  "MARTLET_OUT_OF_MEMORY",    "MARTLET_CANCELLED",
-                                      "MARTLET_INTERNAL_ERROR"};
+  static const char *const names[] = {
+      "MARTLET_OK",          "MARTLET_INVALID_ARGUMENT", "MARTLET_SHAPE_MISMATCH", "MARTLET_INVALID_STATE",
+      "MARTLET_UNSUPPORTED", "MARTLET_IO_ERROR",         "MARTLET_CORRUPT_FILE",   "MARTLET_OUT_OF_MEMORY",
+      "MARTLET_CANCELLED",   "MARTLET_INTERNAL_ERROR"};
   for (int i = 0; i < CHECK_COUNT(names); i++) CHECK_TEXT(names[i], martlet_status_name(i));
   const int32_t unknown[] = {-1, 10, 1000, INT32_MIN, INT32_MAX};
   for (int i = 0; i < CHECK_COUNT(unknown); i++) CHECK_TEXT("MARTLET_UNKNOWN_STATUS", martlet_status_name(unknown[i]));
@@ -72,7 +72,9 @@ static void test_threads(void) {
   CHECK_OK(martlet_set_num_threads(start));
 }
 
-static const check_test tests[] = {TEST(test_message_before_any_failure), TEST(test_versions), TEST(test_status_names),
-                                   TEST(test_message_stays_after_success), TEST(test_isa), TEST(test_threads)};
+static const check_test tests[] = {TEST(test_message_before_any_failure),  TEST(test_versions), TEST(test_status_names),
+                                   TEST(test_message_stays_after_success), TEST(test_isa),      TEST(test_threads)};
 
-int main(int argc, char **argv) { return check_main(argc, argv, tests, CHECK_COUNT(tests)); }
+int main(int argc, char **argv) {
+  return check_main(argc, argv, tests, CHECK_COUNT(tests));
+}

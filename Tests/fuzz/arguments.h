@@ -13,11 +13,15 @@ static inline uint64_t next_random(void) { /* splitmix64 */
   return z ^ (z >> 31);
 }
 
-static inline int below(int bound) { return (int)(next_random() % (uint64_t)bound); }
-static inline int one_in(int n) { return below(n) == 0; }
+static inline int below(int bound) {
+  return (int)(next_random() % (uint64_t)bound);
+}
+static inline int one_in(int n) {
+  return below(n) == 0;
+}
 
 /* Mostly `right`. */
-static inline int32_t any_int(int right) {
+static inline int32_t any_int(int32_t right) {
   static const int32_t odd[] = {-1, 2, 17, 1000, INT32_MIN, INT32_MAX};
   return one_in(12) ? odd[below(CHECK_COUNT(odd))] : right;
 }
@@ -33,7 +37,8 @@ static inline double any_number(double right) {
 }
 
 static inline const char *any_name(const char *right) {
-  static const char *const odd[] = {"", "/", "a/b", "dense1", "norm1.weight", "\xff\xc0", "nobody", "a very long name, as long as this"};
+  static const char *const odd[] = {
+      "", "/", "a/b", "dense1", "norm1.weight", "\xff\xc0", "nobody", "a very long name, as long as this"};
   if (one_in(20)) return NULL;
   return one_in(6) ? odd[below(CHECK_COUNT(odd))] : right;
 }
@@ -44,7 +49,8 @@ typedef struct lying_array {
   martlet_array array;
 } lying_array;
 
-/* A dimension that no check may let pass. One between what the memory holds and what no memory holds would be the caller's crime. */
+/* A dimension that no check may let pass. One between what the memory holds and what no memory holds would be the caller's
+ * crime. */
 static inline int64_t impossible_size(void) {
   static const int64_t sizes[] = {-1, INT64_MIN, INT64_MAX, (int64_t)1 << 61};
   return sizes[below(CHECK_COUNT(sizes))];
@@ -80,6 +86,13 @@ static inline const martlet_array *any_array(lying_array *a, float *memory, int3
     default: break;
   }
   return &a->array;
+}
+
+/* `a` twice, for calls that take as many arrays as they are told: a model here has one or two outputs. */
+static inline const martlet_array *twice(martlet_array pair[2], const martlet_array *a) {
+  if (a == NULL) return NULL;
+  pair[0] = pair[1] = *a;
+  return pair;
 }
 
 #endif /* ARGUMENTS_H */

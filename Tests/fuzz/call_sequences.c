@@ -1,10 +1,11 @@
-/* Random sequences of calls with right and wrong arguments: nothing may crash, every failure has a message, and what succeeds stays usable.
+/* Random sequences of calls with right and wrong arguments: nothing may crash, every failure has a message, and what succeeds
+ * stays usable.
  *
  *   call_sequences [calls [seed]]       default: 20000 calls, a seed from the clock, which is printed
  *
- * The same seed makes the same calls. Objects live in a few slots that calls fill, use and empty. Where a call takes an argument, a
- * wrong one comes every few times: NULL, an odd number, an array that lies. Handles that were destroyed are never used again: no
- * library can survive that.
+ * The same seed makes the same calls in the same build (compilers evaluate arguments in orders of their own). Objects live in a
+ * few slots that calls fill, use and empty. Where a call takes an argument, a wrong one comes every few times: NULL, an odd
+ * number, an array that lies. Handles that were destroyed are never used again: no library can survive that.
  */
 #include <time.h>
 #include <unistd.h>
@@ -37,7 +38,9 @@ static void count_status(martlet_status status) {
   calls_by_status[status]++;
 }
 
-static martlet_model *any_model(void) { return one_in(30) ? NULL : models[below(SLOTS)]; }
+static martlet_model *any_model(void) {
+  return one_in(30) ? NULL : models[below(SLOTS)];
+}
 
 /* ---- one group of calls each ---- */
 
@@ -53,7 +56,7 @@ static void call_tensor(void) {
   lying_array a;
   const int slot = below(SLOTS);
   martlet_tensor *x = one_in(30) ? NULL : tensors[below(SLOTS)], *y = tensors[below(SLOTS)], *made = NULL;
-  const int64_t shape[2] = {any_size(1 + below(5)), 1 + below(5)}, index[2] = {any_size(below(3)), any_size(0)};
+  const int64_t shape[2] = {any_size(1 + below(5)), 1 + below(5)}, index[MARTLET_MAX_RANK] = {any_size(below(3)), any_size(0)};
   const int64_t vector[1] = {any_size(6)};
   martlet_view view;
   float value;
@@ -63,9 +66,7 @@ static void call_tensor(void) {
       if (shape[0] < 1000) count_status(martlet_tensor_create_filled(&made, any_int(2), one_in(20) ? NULL : shape, 1.5f));
       break;
     case 2: count_status(martlet_tensor_view(x, one_in(20) ? NULL : &view)); break;
-    case 3: /* an index has as many numbers as the tensor axes: only matrices and vectors are made here */
-      count_status(martlet_tensor_get(x, one_in(20) ? NULL : index, one_in(20) ? NULL : &value));
-      break;
+    case 3: count_status(martlet_tensor_get(x, one_in(20) ? NULL : index, one_in(20) ? NULL : &value)); break;
     case 4: count_status(martlet_tensor_set(x, one_in(20) ? NULL : index, 2)); break;
     case 5: count_status(martlet_tensor_reshape(&made, x, any_int(1) == 1 ? 1 : 17, vector)); break;
     case 6: count_status(martlet_tensor_binary(&made, any_int(below(6)), x, y)); break;
@@ -73,8 +74,9 @@ static void call_tensor(void) {
     case 8: count_status(martlet_tensor_activation(&made, any_int(below(4)), x)); break;
     case 9: count_status(martlet_tensor_matmul(&made, x, y, any_int(below(2)), any_int(below(2)))); break;
     default:
-      count_status(one_in(2) ? martlet_tensor_softmax(&made, x)
-                             : martlet_tensor_reduce(&made, any_int(below(4)), x, one_in(4) ? MARTLET_ALL_AXES : any_int(below(2))));
+      count_status(one_in(2)
+                       ? martlet_tensor_softmax(&made, x)
+                       : martlet_tensor_reduce(&made, any_int(below(4)), x, one_in(4) ? MARTLET_ALL_AXES : any_int(below(2))));
   }
   if (made != NULL) {
     martlet_tensor_destroy(tensors[slot]);
@@ -89,10 +91,11 @@ static void call_batch_norm(void) {
   const martlet_array *x_array = any_array(&x, buffer, 2, rows, channels);
   const martlet_array *scale_array = any_array(&scale, buffer + 50, 1, channels, 1);
   if (one_in(2)) {
-    count_status(martlet_batch_norm(x_array, any_int(-1), any_number(1e-5), scale_array, any_array(&shift, buffer + 60, 1, channels, 1),
-                                    mean_array, mean_array == NULL ? NULL : any_array(&variance, buffer + 120, 1, channels, 1),
-                                    any_array(&y, results, 2, rows, channels), any_array(&out_mean, results + 100, 1, channels, 1),
-                                    any_array(&out_variance, results + 200, 1, channels, 1)));
+    count_status(
+        martlet_batch_norm(x_array, any_int(-1), any_number(1e-5), scale_array, any_array(&shift, buffer + 60, 1, channels, 1),
+                           mean_array, mean_array == NULL ? NULL : any_array(&variance, buffer + 120, 1, channels, 1),
+                           any_array(&y, results, 2, rows, channels), any_array(&out_mean, results + 100, 1, channels, 1),
+                           any_array(&out_variance, results + 200, 1, channels, 1)));
   } else {
     count_status(martlet_batch_norm_gradients(
         x_array, any_int(-1), any_number(1e-5), scale_array, mean_array, any_array(&variance, buffer + 120, 1, channels, 1),
@@ -136,7 +139,7 @@ static void call_graph(void) {
   martlet_batch_norm_options norm = MARTLET_BATCH_NORM_OPTIONS_INIT;
   const int64_t shape[2] = {any_size(4) % 1000, 2};
   const char *name = any_name(NULL);
-  if (one_in(20)) dense.struct_size = norm.struct_size = (size_t)below(64);
+  if (one_in(20)) dense.struct_size = norm.struct_size = (size_t)below(40); /* too short */
   dense.bias = any_int(below(2));
   dense.weight_initializer.kind = any_int(below(7));
   dense.weight_initializer.value = any_number(0.5);
@@ -173,7 +176,9 @@ static void call_make_model(void) {
   martlet_model *made = NULL;
   switch (below(5)) {
     case 0:
-    case 1: count_status(martlet_model_create(&made, graphs[from], &input, 1, &output, one_in(20) ? 0 : 1, next_random())); break;
+    case 1:
+      count_status(martlet_model_create(&made, graphs[from], &input, 1, &output, one_in(20) ? 0 : 1, next_random()));
+      break;
     case 2: count_status(martlet_model_create_submodel(&made, any_model(), names, 1 + below(2))); break;
     case 3: count_status(martlet_model_clone(&made, any_model())); break;
     default: count_status(martlet_model_load(&made, any_name(saved_path))); break;
@@ -202,7 +207,7 @@ static void call_describe(void) {
     case 4: count_status(martlet_model_tensor_named(model, any_name("dense_1.weight"), &tensor)); break;
     case 5: count_status(martlet_model_architecture(model, text, sizeof text, &length)); break;
     case 6: count_status(martlet_model_plan(model, any_size(8), any_int(1), text, sizeof text, &length)); break;
-    default: count_status(martlet_model_save(model, one_in(3) ? any_name("/nowhere/x") : saved_path)); break;
+    default: count_status(martlet_model_save(model, one_in(3) ? "/nowhere/x" : one_in(20) ? NULL : saved_path)); break;
   }
 }
 
@@ -239,20 +244,26 @@ static int64_t output_columns(const martlet_model *model) {
   return view.shape[0];
 }
 
+/* A count of arrays given side by side: the callers hold two. */
+static int32_t any_count(void) {
+  static const int32_t odd[] = {0, 2, -1, INT32_MIN};
+  return one_in(12) ? odd[below(CHECK_COUNT(odd))] : 1;
+}
+
 static void call_run(void) {
   lying_array x, y;
+  martlet_array two_x[2], two_y[2];
   martlet_model *model = any_model();
   martlet_view view;
   const int64_t rows = below(7), columns = output_columns(model);
-  const martlet_array *inputs = any_array(&x, buffer, 2, rows, 4);
+  const martlet_array *inputs = twice(two_x, any_array(&x, buffer, 2, rows, 4));
+  const martlet_array *outputs = twice(two_y, any_array(&y, results, 2, rows, columns));
   switch (below(6)) {
-    case 0:
-      count_status(martlet_model_predict(model, inputs, any_int(1), any_size(below(4)), any_array(&y, results, 2, rows, columns), any_int(1)));
-      break;
+    case 0: count_status(martlet_model_predict(model, inputs, any_count(), any_size(below(4)), outputs, any_count())); break;
     case 1:
-    case 2: count_status(martlet_model_forward(model, inputs, any_int(1), any_int(1))); break;
+    case 2: count_status(martlet_model_forward(model, inputs, any_count(), any_int(1))); break;
     case 3: count_status(martlet_model_output(model, any_int(0), &view)); break;
-    case 4: count_status(martlet_model_backward(model, any_array(&y, buffer + 9, 2, rows, columns), any_int(1), any_int(below(2)))); break;
+    case 4: count_status(martlet_model_backward(model, outputs, any_count(), any_int(below(2)))); break;
     default: count_status(martlet_model_input_gradient(model, any_int(0), &view));
   }
 }
@@ -265,6 +276,7 @@ static int32_t maybe_stop(const martlet_training_event *event, void *payload) {
 
 static void call_train(void) {
   lying_array x, y, g;
+  martlet_array two_x[2], two_y[2];
   const int slot = below(SLOTS);
   martlet_model *model = any_model();
   martlet_trainer *trainer = one_in(30) ? NULL : trainers[below(SLOTS)], *made = NULL;
@@ -277,8 +289,8 @@ static void call_train(void) {
   const int64_t rows = below(7), columns = 1 + below(3), label_shape[1] = {rows};
   for (int i = 0; i < 8; i++) labels[i] = any_int(below(2));
   const martlet_array label_array = array_of(labels, MARTLET_INT64, 1, label_shape);
-  const martlet_array *inputs = any_array(&x, buffer, 2, rows, 4);
-  const martlet_array *targets = one_in(3) ? any_array(&y, buffer, 2, rows, columns) : &label_array;
+  const martlet_array *inputs = twice(two_x, any_array(&x, buffer, 2, rows, 4));
+  const martlet_array *targets = twice(two_y, one_in(3) ? any_array(&y, buffer, 2, rows, columns) : &label_array);
   if (one_in(20)) options.struct_size = fit.struct_size = (size_t)below(64);
   options.kind = any_int(below(3));
   options.learning_rate = any_number(0.01);
@@ -293,14 +305,19 @@ static void call_train(void) {
     case 2: count_status(martlet_optimizer_step(optimizer)); break;
     case 3: count_status(martlet_optimizer_set_learning_rate(optimizer, any_number(0.1))); break;
     case 4: count_status(martlet_trainer_set_learning_rate(trainer, any_number(0.1))); break;
-    case 5: count_status(martlet_trainer_step(trainer, inputs, any_int(1), targets, any_int(1), one_in(4) ? NULL : &result)); break;
-    case 6:
-      count_status(martlet_trainer_evaluate(trainer, inputs, any_int(1), targets, any_int(1), any_size(2), one_in(10) ? NULL : &result));
+    case 5:
+      count_status(martlet_trainer_step(trainer, inputs, any_count(), targets, any_count(), one_in(4) ? NULL : &result));
       break;
-    case 7: count_status(martlet_trainer_fit(trainer, inputs, any_int(1), targets, any_int(1), one_in(3) ? NULL : &fit, &result)); break;
+    case 6:
+      count_status(martlet_trainer_evaluate(trainer, inputs, any_count(), targets, any_count(), any_size(2),
+                                            one_in(10) ? NULL : &result));
+      break;
+    case 7:
+      count_status(martlet_trainer_fit(trainer, inputs, any_count(), targets, any_count(), one_in(3) ? NULL : &fit, &result));
+      break;
     default:
-      count_status(martlet_loss(any_int(below(3)), any_array(&x, buffer, 2, rows, columns), targets, &loss, one_in(2) ? NULL : &correct,
-                                any_array(&g, results, 2, rows, columns)));
+      count_status(martlet_loss(any_int(below(3)), any_array(&x, buffer, 2, rows, columns), targets, &loss,
+                                one_in(2) ? NULL : &correct, any_array(&g, results, 2, rows, columns)));
   }
   (void)martlet_trainer_learning_rate(trainer);
   (void)martlet_optimizer_learning_rate(optimizer);
@@ -316,10 +333,10 @@ static void call_train(void) {
 
 static void call_destroy(void) {
   const int slot = below(SLOTS);
-#define DESTROY(noun, slots)                        \
-  do {                                              \
-    martlet_##noun##_destroy((slots)[slot]);        \
-    (slots)[slot] = NULL;                           \
+#define DESTROY(noun, slots)                 \
+  do {                                       \
+    martlet_##noun##_destroy((slots)[slot]); \
+    (slots)[slot] = NULL;                    \
   } while (0)
   switch (below(6)) {
     case 0: DESTROY(tensor, tensors); break;
@@ -332,9 +349,10 @@ static void call_destroy(void) {
 }
 
 int main(int argc, char **argv) {
-  static void (*const groups[])(void) = {call_machine, call_tensor,   call_tensor, call_batch_norm, call_statistics, call_graph,
-                                         call_graph,   call_graph,    call_make_model, call_describe, call_change,  call_run,
-                                         call_run,     call_run,      call_train,  call_train,      call_train};
+  static void (*const groups[])(void) = {call_machine, call_tensor, call_tensor, call_batch_norm, call_statistics,
+                                         call_graph,   call_graph,  call_graph,  call_make_model, call_describe,
+                                         call_change,  call_run,    call_run,    call_run,        call_train,
+                                         call_train,   call_train};
   const long calls = argc > 1 ? atol(argv[1]) : 20000;
   const uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL) ^ (uint64_t)getpid() << 20;
   printf("call_sequences %ld %llu\n", calls, (unsigned long long)seed);

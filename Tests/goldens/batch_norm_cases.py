@@ -3,17 +3,18 @@
 import itertools
 
 import torch
-from torch.nn.functional import batch_norm
-
 from golden_file import Writer
 from reference import VERSIONS, Numbers, add_scalar, add_tensor
+from torch.nn.functional import batch_norm
 
 EPSILON, MOMENTUM = 1e-5, 0.9
 TITLE = """BatchNorm on {layout}, epsilon 1e-5; three training steps on batches of different size, then inference.
 {versions}
 x_1 ... x_3, x_inference, grad_output_1 ... grad_output_3, scale, shift, moving_mean_0, moving_variance_0: common to all cases.
-<case>/scale, shift, momentum (of the previous statistic), cumulative, biased, normalize_with_moving, updates_moving: the options.
-<case>/y_<step>, grad_input_<step>, grad_scale_<step>, grad_shift_<step>, moving_mean_<step>, moving_variance_<step>, y_inference.
+<case>/scale, shift, momentum (of the previous statistic), cumulative, biased, normalize_with_moving, updates_moving:
+the options.
+<case>/y_<step>, grad_input_<step>, grad_scale_<step>, grad_shift_<step>, moving_mean_<step>, moving_variance_<step>,
+y_inference.
 Scale and shift stay the same through the steps. The channel is the last axis."""
 
 
@@ -23,9 +24,9 @@ def options():
         learned = f"scale{scale}_shift{shift}"
         for cumulative, biased in itertools.product((0, 1), (0, 1)):
             name = f"{learned}_{'cumulative' if cumulative else 'moving'}_{'biased' if biased else 'unbiased'}"
-            yield name, dict(scale=scale, shift=shift, cumulative=cumulative, biased=biased, frozen=0, updates=1)
-        yield f"{learned}_frozen", dict(scale=scale, shift=shift, cumulative=0, biased=0, frozen=1, updates=0)
-    yield "batch_without_update", dict(scale=1, shift=1, cumulative=0, biased=0, frozen=0, updates=0)
+            yield name, {"scale": scale, "shift": shift, "cumulative": cumulative, "biased": biased, "frozen": 0, "updates": 1}
+        yield f"{learned}_frozen", {"scale": scale, "shift": shift, "cumulative": 0, "biased": 0, "frozen": 1, "updates": 0}
+    yield "batch_without_update", {"scale": 1, "shift": 1, "cumulative": 0, "biased": 0, "frozen": 0, "updates": 0}
 
 
 def step(x, grad_output, weight, bias, mean, variance, flags, factor):

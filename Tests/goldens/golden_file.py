@@ -25,7 +25,9 @@ class Writer:
 
     def add(self, name, dtype, shape, values):
         """`values`: flat, in row-major order; float32 values must be representable as such."""
-        assert dtype in DTYPES and name not in self.names and " " not in name, name
+        assert dtype in DTYPES, name
+        assert name not in self.names, name
+        assert " " not in name, name
         self.names.add(name)
         self.lines.append(" ".join([name, dtype, str(len(shape)), *map(str, shape)]))
         texts = [str(int(v)) for v in values] if dtype == "int64" else [hex_float(v) for v in values]

@@ -1,15 +1,15 @@
 """The dense layer forwards and backwards, and the losses with their gradients."""
 
 import torch
-from torch.nn import functional
-
 from golden_file import Writer
 from reference import VERSIONS, Numbers, add_scalar, add_tensor
+from torch.nn import functional
 
 
 def write_dense(folder):
     writer = Writer(
-        f"""Dense: y = x W^T + b; weight [units, inputs]. Gradients for the given grad_output. Sizes chosen to leave tails everywhere.
+        f"""Dense: y = x W^T + b; weight [units, inputs]. Gradients for the given grad_output. Sizes chosen to leave
+tails everywhere.
 <case>/x, weight, bias (absent in cases named nobias), grad_output, y, grad_input, grad_weight, grad_bias.
 {VERSIONS}"""
     )
@@ -38,8 +38,10 @@ def write_dense(folder):
 
 def write_losses(folder):
     writer = Writer(
-        f"""Losses: mean over the rows (cross entropy) or over all elements (mean squared error, binary cross entropy with logits).
-<case>/kind (MARTLET_LOSS_...), output, target, loss, gradient; correct (rows whose largest logit is the target's largest) for kind 0.
+        f"""Losses: mean over the rows (cross entropy) or over all elements (mean squared error, binary cross entropy
+with logits).
+<case>/kind (MARTLET_LOSS_...), output, target, loss, gradient; correct (rows whose largest logit is the target's
+largest) for kind 0.
 {VERSIONS}"""
     )
     numbers = Numbers(8)

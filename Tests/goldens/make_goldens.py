@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes every `.golden` file of this folder again. Needs PyTorch 2 (the CPU build is enough); README.md says more.
 
-    python make_goldens.py           # the files of this folder
-    python make_goldens.py FOLDER    # elsewhere, to compare
+python make_goldens.py           # the files of this folder
+python make_goldens.py FOLDER    # elsewhere, to compare
 """
 
 import pathlib

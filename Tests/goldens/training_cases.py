@@ -3,10 +3,9 @@
 from collections import OrderedDict
 
 import torch
-from torch import nn
-
 from golden_file import Writer
 from reference import VERSIONS, Numbers, add_scalar, add_tensor
+from torch import nn
 
 PAPER_WIDTHS = (64, 100, 100, 100, 10)
 PAPER_BATCH, PAPER_STEPS, PAPER_ROWS = 60, 20, 300
@@ -54,8 +53,9 @@ def write_paper_network(folder):
     set_weights(network, numbers, bound=12)
 
     start = Writer(
-        f"""The paper's network with a narrow input, before training: {'-'.join(map(str, PAPER_WIDTHS))}.
-dense<i> -> norm<i> (epsilon 1e-5, momentum 0.9) -> sigmoid<i> for i = 1, 2, 3, then dense4. Tensors not named here start at their defaults:
+        f"""The paper's network with a narrow input, before training: {"-".join(map(str, PAPER_WIDTHS))}.
+dense<i> -> norm<i> (epsilon 1e-5, momentum 0.9) -> sigmoid<i> for i = 1, 2, 3, then dense4. Tensors not named here
+start at their defaults:
 dense biases 0, scale ("weight") 1, shift ("bias") 0, running_mean 0, running_var 1, num_batches_tracked 0.
 {VERSIONS}"""
     )
@@ -101,15 +101,23 @@ losses, correct: of each step, before its update. end/<name>: the network after 
 
 
 OPTIMIZERS = {
-    "sgd": dict(kind=0),
-    "sgd_momentum": dict(kind=0, momentum=0.9),
-    "sgd_nesterov_decay": dict(kind=0, momentum=0.8, nesterov=1, weight_decay=0.01),
-    "sgd_decay_everywhere": dict(kind=0, weight_decay=0.05, decays_scale_shift_bias=1),
-    "adam": dict(kind=1, learning_rate=0.01),
-    "adam_decay": dict(kind=1, learning_rate=0.01, beta1=0.8, beta2=0.99, epsilon=1e-6, weight_decay=0.02),
-    "adamw": dict(kind=2, learning_rate=0.01, weight_decay=0.1),
+    "sgd": {"kind": 0},
+    "sgd_momentum": {"kind": 0, "momentum": 0.9},
+    "sgd_nesterov_decay": {"kind": 0, "momentum": 0.8, "nesterov": 1, "weight_decay": 0.01},
+    "sgd_decay_everywhere": {"kind": 0, "weight_decay": 0.05, "decays_scale_shift_bias": 1},
+    "adam": {"kind": 1, "learning_rate": 0.01},
+    "adam_decay": {"kind": 1, "learning_rate": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-6, "weight_decay": 0.02},
+    "adamw": {"kind": 2, "learning_rate": 0.01, "weight_decay": 0.1},
 }
-DEFAULTS = dict(learning_rate=0.05, momentum=0.0, nesterov=0, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.0)
+DEFAULTS = {
+    "learning_rate": 0.05,
+    "momentum": 0.0,
+    "nesterov": 0,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "epsilon": 1e-8,
+    "weight_decay": 0.0,
+}
 
 
 def tiny_network():
@@ -139,7 +147,8 @@ def write_optimizers(folder):
     numbers = Numbers(1951)
     x, labels = numbers.bell((8, 5)), torch.tensor([numbers.below(3) for _ in range(8)])
     writer = Writer(
-        f"""Ten steps of every optimizer on one batch: dense1 (5 -> 7, no bias) -> norm1 (defaults) -> tanh1 -> dense2 (7 -> 3, with bias).
+        f"""Ten steps of every optimizer on one batch: dense1 (5 -> 7, no bias) -> norm1 (defaults) -> tanh1 ->
+dense2 (7 -> 3, with bias).
 x, labels, start/<name>: common to all cases (as in paper_network_start.golden: what is not named starts at its default).
 <case>/<option>: the fields of martlet_optimizer_options. <case>/losses, <case>/end/<name>: the result.
 {VERSIONS}"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -27,8 +28,8 @@ class Progress:
     >>> out = io.StringIO()
     >>> bar = Progress(2, "train", out, seconds=0)
     >>> bar.update(1, loss=0.5)
-    >>> out.getvalue()[:25]
-    'train 1/2  loss 0.5000  '
+    >>> out.getvalue()[:22]
+    'train 1/2  loss 0.5000'
     """
 
     def __init__(self, steps: int, label: str = "", stream: TextIO | None = None, seconds: float | None = None) -> None:
@@ -66,8 +67,13 @@ class Progress:
         line = "  ".join(parts)
         label = f"{self.label} " if self.label else ""
         if self._terminal:
-            filled = 24 * self._step // max(self.steps, 1)
-            line = f"{label}[{'#' * filled}{'.' * (24 - filled)}] {line}"
+            # A line that wraps could not be drawn over.
+            columns = shutil.get_terminal_size().columns - 1
+            size = min(24, columns - len(label) - len(line) - 3)
+            if size >= 4:
+                filled = size * self._step // max(self.steps, 1)
+                line = f"[{'#' * filled}{'.' * (size - filled)}] {line}"
+            line = f"{label}{line}"[:columns]
             self._stream.write("\r" + line.ljust(self._width))
             self._width = len(line)
         else:

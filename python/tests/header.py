@@ -35,7 +35,7 @@ class Function(NamedTuple):
 def text() -> str:
     """The header without comments, line continuations and C++ guards."""
     found = re.sub(r"/\*.*?\*/", " ", PATH.read_text(), flags=re.S)
-    found = re.sub(r'#ifdef __cplusplus\s.*?#endif', " ", found, flags=re.S)
+    found = re.sub(r"#ifdef __cplusplus\s.*?#endif", " ", found, flags=re.S)
     return found.replace("\\\n", " ")
 
 

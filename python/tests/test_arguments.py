@@ -16,13 +16,13 @@ def test_integer_takes_whole_numbers(value):
 
 @pytest.mark.parametrize("value", [1.0, "1", None, True, np.float32(1), [1], 2**63, -1])
 def test_integer_refuses(value):
-    with pytest.raises(InvalidArgumentError, match="^n must be"):
+    with pytest.raises(InvalidArgumentError, match=r"^n must be"):
         arguments.integer(value, "n")
 
 
 @pytest.mark.parametrize("value", ["0.5", b"1", None, [1.0, 2.0], 1j, 10**400])
 def test_real_refuses(value):
-    with pytest.raises(InvalidArgumentError, match="^rate must be a number"):
+    with pytest.raises(InvalidArgumentError, match=r"^rate must be a number"):
         arguments.real(value, "rate")
 
 

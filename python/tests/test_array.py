@@ -18,7 +18,9 @@ def test_the_librarys_dtypes_pass_in_place(dtype):
     assert np.shares_memory(as_array(strided, "x"), x)
 
 
-@pytest.mark.parametrize("dtype", ["bool", "float16", "int8", "int16", "uint16", "uint32", "uint64", "longdouble", ">f4", ">i8"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "float16", "int8", "int16", "uint16", "uint32", "uint64", "longdouble", ">f4", ">i8"]
+)
 def test_other_real_dtypes_are_converted_without_loss(dtype):
     x = np.array([0, 1, 1], dtype)
     converted = as_array(x, "x")
@@ -41,7 +43,7 @@ def test_other_real_dtypes_are_converted_without_loss(dtype):
     ],
 )
 def test_what_holds_no_real_numbers_is_refused_by_name(value):
-    with pytest.raises(DTypeError, match="^inputs ") as caught:
+    with pytest.raises(DTypeError, match=r"^inputs ") as caught:
         as_array(value, "inputs")
     assert isinstance(caught.value, TypeError)
 

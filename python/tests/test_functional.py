@@ -98,7 +98,12 @@ def test_gradients_sum_to_zero_and_match_differences(rng):
     constant = martlet.batch_norm_gradients(x, r, scale, mean=mean, variance=variance, statistics_are_constant=True)
     assert np.allclose(constant.grad_input, r * scale / np.sqrt(variance + 1e-5), atol=1e-5)
     first = martlet.batch_norm_gradients(
-        x.reshape(3, 4, 3).swapaxes(1, 2), r.reshape(3, 4, 3).swapaxes(1, 2), scale, mean=mean, variance=variance, channel_axis=1
+        x.reshape(3, 4, 3).swapaxes(1, 2),
+        r.reshape(3, 4, 3).swapaxes(1, 2),
+        scale,
+        mean=mean,
+        variance=variance,
+        channel_axis=1,
     )
     assert np.allclose(first.grad_input.swapaxes(1, 2).reshape(12, 3), found.grad_input, atol=1e-6)
 

@@ -221,7 +221,9 @@ def test_submodel_outlives_its_model(net, batch):
     assert np.array_equal(part(batch[0]), expected)
 
 
-@pytest.mark.parametrize("how", [lambda net: net.clone(), copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+@pytest.mark.parametrize(
+    "how", [lambda net: net.clone(), copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))]
+)
 def test_copies_are_independent(net, batch, how):
     x, _ = batch
     net.layers[1].freeze()
@@ -287,6 +289,4 @@ def test_population_statistics_do_not_depend_on_the_batches(rng):
 
 
 def test_repr_shows_the_layers(net):
-    assert repr(net) == (
-        "Sequential(Dense(5, name='0'), BatchNorm(name='1'), Sigmoid(name='2'), Dense(3, name='3'))"
-    )
+    assert repr(net) == ("Sequential(Dense(5, name='0'), BatchNorm(name='1'), Sigmoid(name='2'), Dense(3, name='3'))")

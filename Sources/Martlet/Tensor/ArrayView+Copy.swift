@@ -120,7 +120,7 @@ extension ArrayView {
   private func forEachElement<Element>(_ row: Int, _: Element.Type, _ body: (Int, Element) -> Void) {
     guard let data else { return }
     let size = MemoryLayout<Element>.size
-    var offset = shape.isEmpty ? 0 : row &* strides[0]
+    let offset = shape.isEmpty ? 0 : row &* strides[0]
     let length = rowLength
     if rowsAreContiguous {
       for i in 0..<length {
@@ -128,17 +128,22 @@ extension ArrayView {
       }
       return
     }
-    var index = [Int](repeating: 0, count: shape.count)
-    for i in 0..<length {
-      body(i, data.loadUnaligned(fromByteOffset: offset &* size, as: Element.self))
-      var axis = shape.count - 1
+    // Not contiguous, so there are at least two axes: runs along the last one, each found from its number.
+    let rank = shape.count
+    let (run, step) = (shape[rank - 1], strides[rank - 1])
+    var place = 0
+    for number in 0..<length / run {
+      var start = offset
+      var rest = number
+      var axis = rank - 2
       while axis >= 1 {
-        index[axis] += 1
-        offset &+= strides[axis]
-        if index[axis] < shape[axis] { break }
-        offset &-= strides[axis] &* shape[axis]
-        index[axis] = 0
+        start &+= (rest % shape[axis]) &* strides[axis]
+        rest /= shape[axis]
         axis -= 1
+      }
+      for i in 0..<run {
+        body(place, data.loadUnaligned(fromByteOffset: (start &+ i &* step) &* size, as: Element.self))
+        place &+= 1
       }
     }
   }

@@ -33,7 +33,7 @@ public struct ArrayView {
     self.dataType = dataType
     self.shape = shape
     self.strides = strides ?? Shape.contiguousStrides(shape)
-    guard ArrayView.reach(self.strides, shape) != nil else {
+    guard count == 0 || ArrayView.reach(self.strides, shape) != nil else {
       throw MartletError.shapeMismatch("\(argument): the strides \(Shape.text(self.strides)) reach beyond all memory.")
     }
   }

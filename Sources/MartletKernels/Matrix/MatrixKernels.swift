@@ -3,6 +3,8 @@
 public struct MatrixKernels: Sendable {
   /// Widest panel of ``multiplyPanel``.
   public let panelColumns: Int
+  /// Widest panel of one row.
+  public let rowColumns: Int
   /// Float32 lanes of one vector.
   public let lanes: Int
   /// Rows of the tallest tile.
@@ -19,6 +21,7 @@ public struct MatrixKernels: Sendable {
   @inlinable
   public init<I: InstructionSet>(_ set: I.Type) {
     panelColumns = I.tileVectors * I.lanes
+    rowColumns = I.rowVectors * I.lanes
     lanes = I.lanes
     tileRows = I.tileRows
     multiplyPanel = { MartletKernels.multiplyPanel(I.self, $0) }

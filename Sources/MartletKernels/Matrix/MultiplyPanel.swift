@@ -1,6 +1,7 @@
 // A block of rows of A times one panel of B: the loop that does the arithmetic of every matrix product.
 
-/// `C[rows, columns] (+)= A[rows, depth] · B[depth, columns]` for one panel, at most `MatrixKernels.panelColumns` wide.
+/// `C[rows, columns] (+)= A[rows, depth] · B[depth, columns]` for one panel, at most `MatrixKernels.panelColumns` wide, or
+/// `MatrixKernels.rowColumns` if it has one row.
 @frozen
 public struct PanelProduct {
   public var rows: Int
@@ -19,7 +20,7 @@ public struct PanelProduct {
   public var cRowStride: Int
   /// Adds to C instead of writing it.
   public var accumulate: Bool
-  /// Room for one tile, `MatrixKernels.tileRows · panelColumns`: there it lands whole where C is not a whole number of vectors wide.
+  /// Room for the largest tile, `MatrixKernels.tileRows · panelColumns`: there it lands whole where C is not a whole number of vectors wide.
   public var edge: UnsafeMutablePointer<Float>
 
   @inlinable
@@ -49,17 +50,33 @@ public struct PanelProduct {
 @inlinable
 public func multiplyPanel<I: InstructionSet>(_: I.Type, _ p: PanelProduct) {
   typealias Two = Joined<Single<I>, Single<I>>
+  typealias Four = Joined<Two, Two>
   let vectors = (p.columns + I.lanes - 1) / I.lanes
-  if I.tileVectors == 2 {
+  if I.rowVectors > I.tileVectors, p.rows == 1, vectors > 2 {
+    switch vectors {
+    case 3: multiplyRow(Joined<Two, Single<I>>.self, p)
+    case 4: multiplyRow(Four.self, p)
+    case 5: multiplyRow(Joined<Four, Single<I>>.self, p)
+    case 6: multiplyRow(Joined<Four, Two>.self, p)
+    case 7: multiplyRow(Joined<Four, Joined<Two, Single<I>>>.self, p)
+    default: multiplyRow(Joined<Four, Four>.self, p)
+    }
+  } else if I.tileVectors == 2 {
     if vectors == 1 { multiplyRows(Single<I>.self, p) } else { multiplyRows(Two.self, p) }
   } else {
     switch vectors {
     case 1: multiplyRows(Single<I>.self, p)
     case 2: multiplyRows(Two.self, p)
     case 3: multiplyRows(Joined<Two, Single<I>>.self, p)
-    default: multiplyRows(Joined<Two, Two>.self, p)
+    default: multiplyRows(Four.self, p)
     }
   }
+}
+
+/// A panel of one row, in a single tile.
+@inlinable @inline(__always)
+func multiplyRow<Row: TileRow>(_: Row.Type, _ p: PanelProduct) {
+  multiplyTile(OneRow<Row>.self, p, 0, aRowStride: 0, aDepthStride: p.aDepthStride)
 }
 
 /// The panel from top to bottom, in the tallest tiles that fit.
@@ -79,6 +96,13 @@ func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int,
   typealias Four = Stacked<Two, Two>
   typealias Six = Stacked<Four, Two>
   var i = 0
+  if Row.vectors == 1, p.aTileStride == p.aRowStride {
+    // A narrow tile of six rows has too few independent sums to hide the latency of the additions (packed rows come in sixes).
+    while i + 12 <= p.rows {
+      multiplyTile(Stacked<Six, Six>.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
+      i += 12
+    }
+  }
   while i + 6 <= p.rows {
     multiplyTile(Six.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
     i += 6

@@ -14,6 +14,10 @@ struct MatrixBlocking {
   private let vectors: Int
   private let lanes: Int
   private let panelColumns: Int
+  /// Of any number of rows.
+  private let widestPanel: Int
+  /// No more pieces than this, for these rows or fewer.
+  private let mostPieces: Int
   private let tileRows: Int
   let stripCount: Int
   /// Pieces side by side, and pieces on top of each other.
@@ -21,7 +25,7 @@ struct MatrixBlocking {
   let rowPieces: Int
 
   /// Depth summed in registers before C is touched: a panel of B this deep stays in the first-level cache on its way through
-  /// the rows, and the partial sums of a deep product are rounded in √-fewer steps than in one chain.
+  /// the rows, and a deep product is rounded like a sum of short sums instead of one long one.
   ///
   /// The same for every instruction set: those that fuse multiply-add agree to the bit.
   static var depthBlock: Int { 128 }
@@ -42,13 +46,15 @@ struct MatrixBlocking {
     self.columns = columns
     self.depth = depth
     lanes = kernels.lanes
-    panelColumns = kernels.panelColumns
+    panelColumns = rows == 1 ? kernels.rowColumns : kernels.panelColumns
+    widestPanel = max(kernels.rowColumns, kernels.panelColumns)
     tileRows = kernels.tileRows
     vectors = Self.quotientUp(columns, lanes)
     stripCount = Self.quotientUp(vectors, panelColumns / lanes)
     // In floating point, where no product of three sizes overflows.
     let work = Double(rows) * Double(columns) * Double(depth) / Double(Self.workPerPiece)
     let wanted = Int(min(max(work, 1), Double(Self.maximumPieces)))
+    mostPieces = wanted
     let wide = min(max(stripCount, 1), wanted, Self.quotientUp(columns, Self.columnsPerPiece))
     rowPieces = max(1, min(wanted / max(wide, 1), rows / Self.rowsPerPiece))
     columnPieces = wide * rowPieces >= min(wanted, Self.enoughPieces) ? wide : min(max(stripCount, 1), wanted / rowPieces)
@@ -82,7 +88,14 @@ struct MatrixBlocking {
   private var rowFloats: Int { min(depth, Self.depthBlock) * min(rows, Self.rowsPerBlock) }
   private var slotFloats: Int { (panelFloats + edgeFloats + rowFloats + 15) & ~15 }
 
-  var workspaceByteCount: Int { pieceCount * slotFloats * MemoryLayout<Float>.stride + Self.alignment }
+  var neededByteCount: Int { pieceCount * slotFloats * MemoryLayout<Float>.stride + Self.alignment }
+
+  /// Enough for these rows and for any fewer, which may be cut into more pieces or wider panels: a plan's smaller batches run in
+  /// the workspace of its largest.
+  var workspaceByteCount: Int {
+    let widestSlot = (min(depth, Self.depthBlock) + tileRows) * widestPanel + rowFloats + 15
+    return mostPieces * widestSlot * MemoryLayout<Float>.stride + Self.alignment
+  }
 
   private static var alignment: Int { 64 }
 

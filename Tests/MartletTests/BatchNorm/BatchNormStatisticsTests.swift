@@ -41,7 +41,8 @@ import Testing
     let before = model.allBytes
     let x = try batch(1)
     let want = Reference.normalise(
-      x.doubles, mean: try model.values("0.running_mean").map(Double.init), variance: try model.values("0.running_var").map(Double.init),
+      x.doubles, mean: try model.values("0.running_mean").map(Double.init),
+      variance: try model.values("0.running_var").map(Double.init),
       epsilon: 1e-5, scale: try model.values("0.weight").map(Double.init), shift: try model.values("0.bias").map(Double.init))
     let byHand = try model.forward(x, training: false)
     expectClose(byHand.values, want, within: Tolerance.network(depth: 1, terms: 0, magnitude: largest(want)))
@@ -135,11 +136,23 @@ import Testing
       #expect(try model.predict(empty).shape == [0, 4])
       #expect(model.allBytes == before)
     }
-    // Rows without values.
-    let hollow = try Model.sequential([BatchNorm()], inputShape: [0, 4])
-    let before = hollow.allBytes
-    #expect(try hollow.forward(Tensor(shape: [3, 0, 4]), training: true).shape == [3, 0, 4])
-    #expect(hollow.allBytes == before)
+  }
+
+  /// A batch without rows, or of rows without values: the state stays, the gradients are those of a sum over nothing.
+  @Test func gradientsOfEmptyBatches() throws {
+    for (shape, empty) in [([4], [0, 4]), ([2, 4], [0, 2, 4]), ([0, 4], [3, 0, 4])] {
+      let model = try Model.sequential([BatchNorm()], inputShape: shape)
+      for name in ["0.weight", "0.bias"] { try model.variable(named: name).gradient?.update(repeating: 9, count: 4) }
+      let before = model.allBytes
+      #expect(try model.forward(Tensor(shape: empty), training: true).shape == empty)
+      #expect(try model.backward(Tensor(shape: empty), accumulate: true).shape == empty)
+      #expect(try model.variable(named: "0.weight").gradientValues == [9, 9, 9, 9])
+      _ = try model.forward(Tensor(shape: empty), training: true)
+      _ = try model.backward(Tensor(shape: empty))
+      #expect(try model.variable(named: "0.weight").gradientValues == [0, 0, 0, 0])
+      #expect(try model.variable(named: "0.bias").gradientValues == [0, 0, 0, 0])
+      #expect(model.allBytes == before)
+    }
   }
 
   @Test func oneValuePerChannel() throws {
@@ -147,7 +160,8 @@ import Testing
     let before = model.allBytes
     let one = try randomTensor([1, 3], seed: 1)
     expectError(
-      .invalidArgument, "BatchNorm needs 2 or more values per channel while training", "x has shape [1, 64] (1 value per channel)",
+      .invalidArgument, "BatchNorm needs 2 or more values per channel while training",
+      "x has shape [1, 64] (1 value per channel)",
       "variance is undefined", "Use a larger batch, or training=False.", "\"1\""
     ) { _ = try model.forward(one, training: true) }
     #expect(model.allBytes == before)

@@ -55,7 +55,9 @@ import Testing
       try model.setBatchNormSwitches(layer: nil, switches)
       let trainer = try Trainer(model, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.5))
       let x = try randomTensor([8, 4], seed: 1)
-      let (mean, scale, weight) = (try model.values("1.running_mean"), try model.values("1.weight"), try model.values("0.weight"))
+      let (mean, scale, weight) = (
+        try model.values("1.running_mean"), try model.values("1.weight"), try model.values("0.weight")
+      )
       _ = try trainer.step(x, labels: labels)
       #expect(try (model.values("1.running_mean") != mean) == updates)
       #expect(try (model.values("1.weight") != scale) == trains)

@@ -6,7 +6,8 @@ import Testing
 /// Each layer alone and in networks: outputs and gradients against the Float64 reference.
 @Suite struct LayerGradientTests {
   private func check(
-    _ layers: [any Layer], _ shape: [Int], rows: Int = 5, terms: Int = 8, range: ClosedRange<Float> = -1.5...1.5, seed: UInt64 = 31,
+    _ layers: [any Layer], _ shape: [Int], rows: Int = 5, terms: Int = 8, range: ClosedRange<Float> = -1.5...1.5,
+    seed: UInt64 = 31,
     prepare: (Model) throws -> Void = { _ in }, sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     let model = try Model.sequential(layers, inputShape: shape, seed: seed)

@@ -136,7 +136,8 @@ func checkGradients(
   try model.backward(cotangents.map { try $0.view() })
 
   // One magnitude for the whole network: a gradient that cancels to nothing is the sum of terms of the others' size.
-  let magnitude = max((byInput + byParameter.map(\.1)).map(largest).max() ?? 0, cotangents.map { largest($0.values) }.max() ?? 0)
+  let magnitude = max(
+    (byInput + byParameter.map(\.1)).map(largest).max() ?? 0, cotangents.map { largest($0.values) }.max() ?? 0)
   let tolerance = Tolerance.network(depth: 2 * depth, terms: max(terms, rows), magnitude: magnitude)
   for (place, want) in byInput.enumerated() {
     let got = try model.inputGradient(place).copied.map(Double.init)

@@ -64,7 +64,8 @@ func expectError(
 
 /// Expects got = want within an absolute tolerance, and says where it is worst.
 func expectClose(
-  _ got: [Float], _ want: [Double], within tolerance: Double, _ what: String = "", sourceLocation: SourceLocation = #_sourceLocation
+  _ got: [Float], _ want: [Double], within tolerance: Double, _ what: String = "",
+  sourceLocation: SourceLocation = #_sourceLocation
 ) {
   guard got.count == want.count else {
     Issue.record("\(what): \(got.count) elements, \(want.count) wanted", sourceLocation: sourceLocation)

@@ -117,7 +117,9 @@ import Testing
     expectError(.invalidArgument, "y shares memory with x", "or exactly that of x") {
       try ArrayView.checkSeparate(view(1, 4), "y", from: view(0, 4), "x", mayBeSame: true)
     }
-    expectError(.invalidArgument, "y shares memory with x") { try ArrayView.checkSeparate(view(0, 4), "y", from: view(0, 4), "x") }
+    expectError(.invalidArgument, "y shares memory with x") {
+      try ArrayView.checkSeparate(view(0, 4), "y", from: view(0, 4), "x")
+    }
     withExtendedLifetime(t) {}
   }
 

@@ -18,14 +18,14 @@ import Testing
 
   /// One rounding an element: exact, in every way of broadcasting, on both sides.
   @Test(arguments: BinaryOperation.allCases) func elementwise(_ operation: BinaryOperation) throws {
-    for (left, right) in [
-      ([2, 3, 5], [2, 3, 5]), ([2, 3, 5], [5]), ([5], [2, 3, 5]), ([2, 3, 5], []), ([], [2, 3, 5]), ([2, 3, 5], [1]),
-      ([1, 1], [2, 37]), ([4, 1], [1]), ([], []), ([0, 4], [4]), ([3, 0], [0]), ([3, 0], []), ([129], [129]),
-    ] as [([Int], [Int])] {
+    for (left, right, shape) in [
+      ([2, 3, 5], [2, 3, 5], [2, 3, 5]), ([2, 3, 5], [5], [2, 3, 5]), ([5], [2, 3, 5], [2, 3, 5]), ([2, 3, 5], [], [2, 3, 5]),
+      ([], [2, 3, 5], [2, 3, 5]), ([2, 3, 5], [1], [2, 3, 5]), ([1, 1], [2, 37], [2, 37]), ([4, 1], [1], [4, 1]), ([], [], []),
+      ([0, 4], [4], [0, 4]), ([4], [0, 4], [0, 4]), ([3, 0], [0], [3, 0]), ([3, 0], [], [3, 0]), ([129], [129], [129]),
+    ] as [([Int], [Int], [Int])] {
       let a = try randomTensor(left, seed: 1)
       let b = try randomTensor(right, seed: 2, 0.5...2)
       let result = try Tensor.elementwise(operation, a, b)
-      let shape = left.count >= right.count && a.count >= b.count || b.count == 1 && right.count <= left.count ? left : right
       #expect(result.shape == shape, "\(left) \(right)")
       let (x, y) = (a.values, b.values)
       let want = (0..<result.count).map { reference(operation, x[$0 % max(x.count, 1)], y[$0 % max(y.count, 1)]) }
@@ -59,7 +59,8 @@ import Testing
       for row in 0..<m {
         for column in 0..<n {
           for i in 0..<k {
-            want[row * n + column] += x[transposed ? i * m + row : row * k + i] * y[otherTransposed ? column * k + i : i * n + column]
+            want[row * n + column] +=
+              x[transposed ? i * m + row : row * k + i] * y[otherTransposed ? column * k + i : i * n + column]
           }
         }
       }
@@ -81,7 +82,8 @@ import Testing
 
   @Test(arguments: ReductionOperation.allCases) func reductions(_ operation: ReductionOperation) throws {
     let rules: [ReductionOperation: (Double, @Sendable (Double, Double) -> Double)] = [
-      .sum: (0, { $0 + $1 }), .mean: (0, { $0 + $1 }), .maximum: (-.infinity, { max($0, $1) }), .minimum: (.infinity, { min($0, $1) }),
+      .sum: (0, { $0 + $1 }), .mean: (0, { $0 + $1 }), .maximum: (-.infinity, { max($0, $1) }),
+      .minimum: (.infinity, { min($0, $1) }),
     ]
     let (initial, rule) = try #require(rules[operation])
     for shape in [[1], [7], [3, 5], [4, 3, 5], [2, 1, 33], [70, 40], []] {

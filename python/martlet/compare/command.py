@@ -22,13 +22,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--width", type=int, default=_DEFAULTS.width, help="units of a hidden layer (%(default)s)")
     add("--activation", choices=sorted(ACTIVATIONS), default=_DEFAULTS.activation, help="(%(default)s)")
     add("--norm", choices=POSITIONS, default=_DEFAULTS.norm, help="batch norm before or after each activation (%(default)s)")
+    add(
+        "--deviation",
+        type=float,
+        default=_DEFAULTS.deviation,
+        help="of the first weights' normal distribution; 0: Glorot's uniform one (%(default)s)",
+    )
     add("--learning-rate", type=float, default=_DEFAULTS.learning_rate, help="of both networks (%(default)s)")
     add("--normalized-learning-rate", type=float, default=None, metavar="RATE", help="of the normalised one, if another")
     add("--steps", type=int, default=None, help=f"({_DEFAULTS.steps})")
     add("--batch-size", type=int, default=_DEFAULTS.batch_size, help="(%(default)s)")
     add("--seed", type=int, default=_DEFAULTS.seed, help="of weights and batches (%(default)s)")
     add("--data", choices=("auto", "fashion-mnist", "digits"), default="auto", help="(%(default)s)")
-    add("--out", default="compare.png", metavar="FILE", help="the picture (%(default)s)")
+    add("--out", default="out/compare.png", metavar="FILE", help="the picture (%(default)s)")
     add("--quick", action="store_true", help="the smaller network for 600 steps, to see that all works")
 
 
@@ -41,7 +47,8 @@ def main(options: argparse.Namespace) -> int:
         print("Fashion-MNIST is not installed, so the small digits stand in: expect smaller differences.")
     print(
         f"Training {len(settings.depths) * (1 if settings.norm == 'none' else 2)} networks for {settings.steps:,} steps each: "
-        f"mini-batches of {settings.batch_size}, SGD at {settings.learning_rate:g}, {settings.activation}, "
+        f"mini-batches of {settings.batch_size}, SGD at {settings.learning_rate:g}, {settings.activation}, first weights "
+        f"{f'normal with deviation {settings.deviation:g}' if settings.deviation else 'Glorot uniform'}, "
         f"seed {settings.seed}; {isa()}, {num_threads()} threads."
     )
     sys.stdout.flush()
@@ -74,6 +81,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         width=options.width,
         activation=options.activation,
         norm=options.norm,
+        deviation=options.deviation,
         learning_rate=options.learning_rate,
         normalized_learning_rate=options.normalized_learning_rate,
         batch_size=options.batch_size,

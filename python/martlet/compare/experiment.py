@@ -6,7 +6,7 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
-from .. import SGD, BatchNorm, Dense, Event, Layer, ReLU, Sequential, Sigmoid, Tanh, Trainer
+from .. import SGD, BatchNorm, Dense, Event, Initializer, Layer, ReLU, Sequential, Sigmoid, Tanh, Trainer
 from .._array import Array
 from ..data import Dataset
 from ..progress import Progress
@@ -25,6 +25,7 @@ class Settings(NamedTuple):
     width: int = 100
     activation: str = "sigmoid"
     norm: str = "before"
+    deviation: float = 0.15  #: of the first weights' normal distribution; 0: Glorot's uniform one
     learning_rate: float = 0.1
     normalized_learning_rate: float | None = None  #: None: the same
     batch_size: int = 60
@@ -33,7 +34,7 @@ class Settings(NamedTuple):
 
     def evaluation_steps(self) -> set[int]:
         """Where test accuracy is measured: often at first, when much happens."""
-        fine, coarse = max(self.steps // 600, 1), max(self.steps // 120, 1)
+        fine, coarse = max(self.steps // 600, 5), max(self.steps // 120, 20)
         early = set(range(0, self.steps // 12 + 1, fine))
         return early | set(range(0, self.steps + 1, coarse)) | {self.steps}
 
@@ -51,6 +52,11 @@ class Run(NamedTuple):
         """Best test accuracy."""
         return max(self.accuracy)
 
+    @property
+    def learned(self) -> bool:
+        """Whether training brought anything to speak of."""
+        return self.best >= self.accuracy[0] + 0.05
+
     def steps_to(self, accuracy: float) -> int | None:
         """First measured step with at least this test accuracy; None if there was none."""
         return next((step for step, reached in zip(self.steps, self.accuracy) if reached >= accuracy), None)
@@ -67,15 +73,16 @@ class Comparison(NamedTuple):
 def network(settings: Settings, depth: int, features: int, classes: int, norm: str) -> Sequential:
     """``depth`` hidden layers of dense and activation, with batch norm before or after the activation, or none."""
     activation = ACTIVATIONS[settings.activation]
+    weights = Initializer("normal", settings.deviation) if settings.deviation else Initializer("glorot_uniform")
     layers: list[Layer] = []
     for number in range(1, depth + 1):
-        layers.append(Dense(settings.width, name=f"dense_{number}"))
+        layers.append(Dense(settings.width, weight_initializer=weights, name=f"dense_{number}"))
         if norm == "before":
             layers.append(BatchNorm(name=f"norm_{number}"))
         layers.append(activation(name=f"activation_{number}"))
         if norm == "after":
             layers.append(BatchNorm(name=f"norm_{number}"))
-    layers.append(Dense(classes, name="output"))
+    layers.append(Dense(classes, weight_initializer=weights, name="output"))
     return Sequential(layers, input_shape=(features,), seed=settings.seed)
 
 

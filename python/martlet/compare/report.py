@@ -13,7 +13,8 @@ def table(comparisons: list[Comparison], settings: Settings) -> str:
     for comparison in comparisons:
         plain = comparison.plain
         steps = plain.steps_to(plain.best) or 0
-        rows.append((comparison.name, "none", f"{plain.best:.4f}", f"{steps:,}", f"{steps:,}", "1"))
+        ratio = "1" if plain.learned else "-"
+        rows.append((comparison.name, "none", f"{plain.best:.4f}", f"{steps:,}", f"{steps:,}", ratio))
         if comparison.normalized is not None:
             other = comparison.normalized
             reached = other.steps_to(plain.best)
@@ -24,7 +25,7 @@ def table(comparisons: list[Comparison], settings: Settings) -> str:
                     f"{other.best:.4f}",
                     f"{other.steps_to(other.best) or 0:,}",
                     f"not in {settings.steps:,}" if reached is None else f"{reached:,}",
-                    "-" if reached is None else f"{steps / max(reached, 1):.1f}",
+                    "-" if reached is None or not plain.learned else f"{steps / max(reached, 1):.1f}",
                 )
             )
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
@@ -42,6 +43,11 @@ def verdict(comparison: Comparison, settings: Settings) -> str:
     plain, other = comparison.plain, comparison.normalized
     if other is None:
         return f"{comparison.name}: plain, best test accuracy {plain.best:.4f}."
+    if not plain.learned:
+        return (
+            f"{comparison.name}: the plain network did not learn (best {plain.best:.4f}, {plain.accuracy[0]:.4f} before the "
+            f"first step); with batch norm the best is {other.best:.4f}."
+        )
     steps, reached = plain.steps_to(plain.best) or 0, other.steps_to(plain.best)
     if reached is None:
         speed = f"did not reach the plain network's best ({plain.best:.4f}) within {settings.steps:,} steps"

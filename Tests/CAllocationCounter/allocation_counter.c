@@ -12,10 +12,8 @@
 #endif
 #endif
 
-static _Thread_local int32_t is_watched;
 static _Atomic int64_t total;
 
-void allocation_counter_watch_thread(int32_t watch) { is_watched = watch; }
 int64_t allocation_counter_total(void) { return atomic_load(&total); }
 
 #if defined(__GLIBC__) && !defined(HAS_SANITIZER)
@@ -25,9 +23,7 @@ extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *old, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
 
-static void count_one(void) {
-  if (is_watched) atomic_fetch_add(&total, 1);
-}
+static void count_one(void) { atomic_fetch_add(&total, 1); }
 
 void *malloc(size_t size) {
   count_one();

@@ -1,0 +1,144 @@
+// A training step after the first allocates nothing, on any thread: counted in an optimised build by a malloc that counts.
+// (Without optimisation, Swift's own generic iterators allocate.) Exits with 1 if a count is not what it should be.
+import CAllocationCounter
+import Martlet
+
+#if canImport(Darwin)
+  import Darwin
+#else
+  import Glibc
+#endif
+
+@main @MainActor struct AllocationCheck {
+  static var failures = 0
+
+  /// Allocations of all threads during `body`.
+  static func count(_ body: () throws -> Void) rethrows -> Int {
+    let before = allocation_counter_total()
+    try body()
+    return Int(allocation_counter_total() - before)
+  }
+
+  static func expect(_ isRight: Bool, _ what: String) {
+    if isRight { return }
+    print("AllocationCheck: FAILED: \(what)")
+    failures += 1
+  }
+
+  /// Memory for the length of the program.
+  static func array(_ type: DataType, _ shape: [Int], strides: [Int]? = nil) throws -> ArrayView {
+    let bytes = shape.reduce(8, *)
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    if type == .float32 {
+      for i in 0..<shape.reduce(1, *) { memory.storeBytes(of: Float(i % 97) / 97, toByteOffset: 4 * i, as: Float.self) }
+    }
+    return try ArrayView(memory, type, shape: shape, strides: strides)
+  }
+
+  /// Every layer, large enough for several pieces of work.
+  static func network() throws -> Model {
+    try Model.sequential(
+      [
+        InputNormalization(), Flatten(), Dense(150), BatchNorm(), Sigmoid(), Dropout(0.2), Dense(140), BatchNorm(momentum: nil),
+        Tanh(),
+        Dense(130), ReLU(), BatchNorm(normalizer: .moving), Dense(10), Softmax(),
+      ], inputShape: [10, 20], seed: 1)
+  }
+
+  /// The counter must count, or nothing else here means anything.
+  static func checkCounter() throws {
+    var kept: [UnsafeMutableRawPointer] = []
+    kept.reserveCapacity(8)
+    expect(count { kept.append(.allocate(byteCount: 100, alignment: 8)) } == 1, "malloc counts once")
+    expect(count { kept.append(.allocate(byteCount: 4096, alignment: 64)) } == 1, "aligned memory counts once")
+    expect(count {} == 0, "nothing counts as nothing")
+    expect(try count { _ = try Tensor(shape: [100]) } > 0, "a tensor allocates")
+    let net = try network()
+    let x = try Tensor(shape: [64, 10, 20])
+    expect(try count { _ = try net.predict(x) } > 0, "predict returns a new tensor")
+    for pointer in kept { pointer.deallocate() }
+  }
+
+  static func checkSteps() throws {
+    let rules: [(String, OptimizerOptions)] = [
+      ("SGD", .sgd(learningRate: 0.1)), ("Nesterov", .sgd(learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.1)),
+      ("AdamW", .adamW()),
+    ]
+    for (name, options) in rules {
+      for loss in Loss.allCases {
+        let trainer = try Trainer(network(), loss: loss, optimizer: options)
+        let (inputs, targets) = ([try array(.float32, [128, 10, 20])], [try array(.float32, [128, 10])])
+        try trainer.step(inputs, targets)
+        let steps = try count { for _ in 0..<5 { try trainer.step(inputs, targets) } }
+        expect(steps == 0, "\(steps) allocations in five steps with \(name) and \(loss)")
+        // A smaller batch runs on the same plan.
+        let (fewer, fewerTargets) = ([try array(.float32, [100, 10, 20])], [try array(.float32, [100, 10])])
+        let less = try count { try trainer.step(fewer, fewerTargets) }
+        expect(less == 0, "\(less) allocations in a smaller step with \(name) and \(loss)")
+      }
+    }
+  }
+
+  /// Labels of every integer type; inputs of other types and strides, converted on the way in.
+  static func checkConversions() throws {
+    let trainer = try Trainer(network(), loss: .crossEntropy)
+    let plain = [try array(.float32, [64, 10, 20])]
+    let labels = [try array(.int32, [64])]
+    try trainer.step(plain, labels)
+    for type in [DataType.int32, .int64, .uint8] {
+      let other = [try array(type, [64])]
+      let step = try count { try trainer.step(plain, other) }
+      expect(step == 0, "\(step) allocations with \(type) labels")
+    }
+    for view in [
+      try array(.float64, [64, 10, 20]), try array(.uint8, [64, 10, 20]),
+      try array(.float32, [64, 10, 20], strides: [200, 1, 10]),
+      try array(.float32, [64, 10, 20], strides: [0, 20, 1]), try array(.int32, [64, 10, 20], strides: [1, 64, 640]),
+    ] {
+      let inputs = [view]
+      let step = try count { try trainer.step(inputs, labels) }
+      expect(step == 0, "\(step) allocations with \(view.dataType) of strides \(view.strides)")
+    }
+  }
+
+  /// What a fit allocates it allocates once: four epochs take no more than one.
+  static func checkFit() throws {
+    let trainer = try Trainer(network(), loss: .crossEntropy)
+    let (inputs, targets) = ([try array(.float32, [200, 10, 20])], [try array(.int32, [200])])
+    func fit(epochs: Int) throws -> Int {
+      try count { try trainer.fit(inputs, targets, FitOptions(epochs: epochs, batchSize: 64)) { _ in true } }
+    }
+    _ = try fit(epochs: 1)
+    let (one, four) = (try fit(epochs: 1), try fit(epochs: 4))
+    expect(one == four, "\(one) allocations in one epoch, \(four) in four")
+    expect(one > 0, "a fit allocates its order, but nothing was counted")
+  }
+
+  static func checkLoopsByHand() throws {
+    let net = try network()
+    let optimizer = try Optimizer(net, .adam())
+    let (inputs, gradients) = ([try array(.float32, [64, 10, 20])], [try array(.float32, [64, 10])])
+    func loop() throws {
+      try net.forward(inputs, training: true)
+      try net.backward(gradients)
+      try optimizer.step()
+    }
+    try loop()
+    let again = try count(loop)
+    expect(again == 0, "\(again) allocations in a loop by hand")
+  }
+
+  static func main() throws {
+    guard allocation_counter_is_available() != 0 else {
+      print("AllocationCheck: skipped: this build cannot count allocations")
+      exit(0)
+    }
+    for threads in [1, 3] {
+      try Machine.setThreadCount(threads)
+      for check in [checkCounter, checkSteps, checkConversions, checkFit, checkLoopsByHand] { try check() }
+    }
+    print("AllocationCheck: \(failures) failures")
+    exit(failures == 0 ? 0 : 1)
+  }
+}

@@ -1,0 +1,109 @@
+import MartletTestSupport
+import Synchronization
+import Testing
+
+@testable import Martlet
+
+@Suite struct PredictTests {
+  private func network(seed: UInt64 = 3) throws -> Model {
+    let model = try Model.sequential(
+      [
+        InputNormalization(), Dense(37), BatchNorm(), Sigmoid(), Dropout(0.5), Dense(21), BatchNorm(), Tanh(), Dense(10),
+        Softmax(),
+      ],
+      inputShape: [29], seed: seed)
+    randomiseAffine(model, seed: seed)
+    let data = try randomTensor([50, 29], seed: 1, -3...5)
+    try model.fitInputNormalization([data.view()])
+    withExtendedLifetime(data) {}
+    return model
+  }
+
+  /// A row's result does not depend on the rows beside it, on how many there are, or on the batch size: to the bit.
+  @Test func rowsDoNotSeeEachOther() throws {
+    let model = try network()
+    let x = try randomTensor([150, 29], seed: 2, -3...5)
+    let all = try model.predict(x, batchSize: 150)
+    for batchSize in [0, 1, 2, 3, 5, 7, 16, 64, 149, 1000] {
+      #expect(try model.predict(x, batchSize: batchSize).bits == all.bits, "batches of \(batchSize)")
+    }
+    for row in [0, 1, 77, 149] {
+      #expect(try model.predict(x.rows(row..<row + 1)).bits == all.rows(row..<row + 1).bits, "row \(row)")
+    }
+    #expect(try model.predict(x.rows(13..<60)).bits == all.rows(13..<60).bits)
+    // Neighbours that are not numbers.
+    var spoilt = x
+    try spoilt.withMutableFloats { values in
+      for i in 0..<29 {
+        values[i] = .nan
+        values[75 * 29 + i] = .infinity
+      }
+    }
+    let result = try model.predict(spoilt)
+    for row in 1..<150 where row != 75 { #expect(try result.rows(row..<row + 1).bits == all.rows(row..<row + 1).bits) }
+  }
+
+  @Test func handAndPredictAgree() throws {
+    let model = try network()
+    let x = try randomTensor([40, 29], seed: 4)
+    #expect(try model.predict(x).bits == model.forward(x, training: false).bits)
+  }
+
+  /// Eight threads at once on one model, each with batches of its own size.
+  @Test func manyThreads() throws {
+    let model = try network()
+    let inputs = try (0..<8).map { try randomTensor([60 + 7 * $0, 29], seed: UInt64($0)) }
+    let want = try inputs.map { try model.predict($0) }
+    let failures = Mutex<[String]>([])
+    Threads.run(8) { number in
+      for round in 0..<20 {
+        let got = try? model.predict(inputs[number], batchSize: 16 + 3 * ((number + round) % 5))
+        if got?.bits != want[number].bits { failures.withLock { $0.append("thread \(number), round \(round)") } }
+      }
+    }
+    #expect(failures.withLock { $0 } == [])
+  }
+
+  /// However many sizes are asked for, the model keeps a bounded number of plans.
+  @Test func idleMemoryIsBounded() throws {
+    let model = try network()
+    for rows in 1...80 { _ = try model.predict(randomTensor([rows * 3, 29], seed: 1)) }
+    #expect(model.idleExecutors.withLock { $0.count } <= 17)
+  }
+
+  @Test func changesAreSeen() throws {
+    let model = try network()
+    let x = try randomTensor([5, 29], seed: 6)
+    let before = try model.predict(x)
+    try model.variable(named: "2.running_mean").set([Float](repeating: 2, count: 37))
+    #expect(try model.predict(x) != before)
+  }
+
+  @Test func errors() throws {
+    let model = try network()
+    let x = try Tensor(shape: [4, 29])
+    let y = try Tensor(shape: [4, 10])
+    let (input, output) = (try x.view(), try y.view())
+    expectError(.invalidArgument, "batch_size", "-1 came") { try model.predict([input], batchSize: -1, into: [output]) }
+    expectError(.shapeMismatch, "outputs[0]", "[rows, 10]", "[4, 29]") { try model.predict([input], into: [input]) }
+    expectError(.shapeMismatch, "4 rows are needed", "3 came") {
+      try model.predict([input], into: [ArrayView(y.storage.base, .float32, shape: [3, 10])])
+    }
+    expectError(.invalidArgument, "outputs[0]", "contiguous float32", "float64") {
+      try model.predict([input], into: [ArrayView(x.storage.base, .float64, shape: [4, 10])])
+    }
+    expectError(.invalidArgument, "contiguous float32", "strides [1, 4]") {
+      try model.predict([input], into: [ArrayView(y.storage.base, .float32, shape: [4, 10], strides: [1, 4])])
+    }
+    expectError(.invalidArgument, "outputs[0] shares memory with inputs[0]") {
+      try model.predict([input], into: [ArrayView(x.storage.base, .float32, shape: [4, 10])])
+    }
+    let two = try model.submodel(outputs: ["8", "9"])
+    expectError(.invalidArgument, "2 outputs", "predict(_:batchSize:into:)") { _ = try two.predict(x) }
+    expectError(.invalidArgument, "outputs[1] shares memory with outputs[0]") {
+      try two.predict([input], into: [output, output])
+    }
+    #expect(y.values.allSatisfy { $0 == 0 })
+    withExtendedLifetime((x, y)) {}
+  }
+}

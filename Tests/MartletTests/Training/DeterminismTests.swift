@@ -1,0 +1,98 @@
+import MartletRuntime
+import MartletTestSupport
+import Testing
+
+@testable import Martlet
+
+/// The same seed gives the same bits for any number of threads: whole training runs, on every instruction set of the machine.
+@Suite(.serialized) struct DeterminismTests {
+  /// Wide enough that every operation is cut into several pieces.
+  private func network(seed: UInt64 = 8) throws -> Model {
+    try Model.sequential(
+      [
+        InputNormalization(), Dense(210), BatchNorm(), Sigmoid(), Dropout(0.3), Dense(190), Tanh(), BatchNorm(momentum: nil),
+        Dense(180),
+        BatchNorm(), ReLU(), Dense(10),
+      ], inputShape: [230], seed: seed)
+  }
+
+  private func data(rows: Int) throws -> (Tensor, [Int32]) {
+    (try randomTensor([rows, 230], seed: 5, -1...2), (0..<rows).map { Int32($0 * 3 % 10) })
+  }
+
+  /// Five steps on a compute of our own; what is left of them: losses, parameters, moving statistics.
+  private func train(_ compute: Compute) throws -> (losses: [Double], bytes: [[UInt8]]) {
+    let model = try network()
+    let trainer = try Trainer(model, loss: .crossEntropy, optimizer: .adam(learningRate: 0.01), seed: 4)
+    let memory = try StepMemory(trainer.lossModel, capacity: 300, compute)
+    var (x, labels) = try data(rows: 300)
+    let losses = try labels.withUnsafeMutableBytes { bytes in
+      let targets = try trainer.checkTargets([ArrayView(bytes.baseAddress, .int32, shape: [300])], rows: 300)
+      return try (0..<5).map { step in
+        try x.setElement(at: [step, step], to: Float(step))
+        try memory.executor.prepare(rows: 300)
+        try memory.executor.load([x.view()], from: 0, count: 300)
+        targets[0].load(from: 0, count: 300, into: memory.targets[0].base)
+        return trainer.run(memory, targets, rows: 300).loss
+      }
+    }
+    return (losses, model.allBytes)
+  }
+
+  @Test(arguments: EveryCompute.ofAllThreads.indices) func trainingRuns(_ set: Int) throws {
+    let (name, computes) = EveryCompute.ofAllThreads[set]
+    let runs = try computes.map(train)
+    #expect(runs[0].losses.allSatisfy { $0.isFinite })
+    for run in runs {
+      #expect(run.losses.map(\.bitPattern) == runs[0].losses.map(\.bitPattern), "\(name)")
+      #expect(run.bytes == runs[0].bytes, "\(name)")
+    }
+    // Again, on the same threads.
+    #expect(try train(computes[2]).bytes == runs[0].bytes)
+  }
+
+  /// The same through the public API: fit, evaluate, predict and population statistics with 1, 2 and 5 threads.
+  @Test func publicAPI() throws {
+    let before = Machine.threadCount
+    defer { try? Machine.setThreadCount(before) }
+    let (x, labels) = try data(rows: 250)
+    let runs = try [1, 2, 5].map { threads in
+      try Machine.setThreadCount(threads)
+      #expect(Machine.threadCount == threads)
+      let model = try network()
+      try model.fitInputNormalization([x.view()])
+      let trainer = try Trainer(model, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1, momentum: 0.9), seed: 6)
+      let result = try trainer.fit(x, labels: labels, FitOptions(epochs: 2, batchSize: 100, seed: 7))
+      try model.updatePopulationStatistics([x.view()])
+      return (result, try trainer.evaluate(x, labels: labels), try model.predict(x).bits, model.allBytes)
+    }
+    for run in runs {
+      #expect(run.0 == runs[0].0 && run.1 == runs[0].1)
+      #expect(run.2 == runs[0].2)
+      #expect(run.3 == runs[0].3)
+    }
+    withExtendedLifetime(x) {}
+  }
+
+  @Test func seedsDecide() throws {
+    let (x, labels) = try data(rows: 60)
+    func run(model seed: UInt64, trainer: UInt64, order: UInt64) throws -> [[UInt8]] {
+      let model = try network(seed: seed)
+      try Trainer(model, loss: .crossEntropy, seed: trainer).fit(x, labels: labels, FitOptions(batchSize: 20, seed: order))
+      return model.allBytes
+    }
+    let base = try run(model: 1, trainer: 1, order: 1)
+    #expect(try run(model: 1, trainer: 1, order: 1) == base)
+    #expect(try run(model: 2, trainer: 1, order: 1) != base)
+    #expect(try run(model: 1, trainer: 2, order: 1) != base)
+    #expect(try run(model: 1, trainer: 1, order: 2) != base)
+  }
+
+  @Test func threadCountErrors() {
+    for count in [0, -1, 1025] {
+      expectError(.invalidArgument, "1...1024", "\(count) came") { try Machine.setThreadCount(count) }
+    }
+    #expect(try! Machine.availableInstructionSets.contains(Machine.instructionSet))
+    #expect(Machine.availableInstructionSets.last == "baseline")
+  }
+}

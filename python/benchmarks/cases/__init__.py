@@ -1,0 +1,10 @@
+"""The workloads."""
+
+from __future__ import annotations
+
+from . import matrix_product, normalization, single_row, training_step
+from .case import Case, WrongAnswerError
+
+CASES: list[Case] = [*training_step.CASES, *normalization.CASES, *single_row.CASES, *matrix_product.CASES]
+
+__all__ = ["CASES", "Case", "WrongAnswerError"]

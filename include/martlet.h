@@ -322,13 +322,23 @@ typedef struct martlet_tensor_info {
   const char *name;   /* "0.weight"; borrowed until the model is destroyed */
   int32_t kind;       /* MARTLET_PARAMETER or MARTLET_STATE */
   int32_t trainable;  /* an optimizer changes it */
-  martlet_view value; /* the memory itself, writable; float32, or int64 for counters (rank 0) */
+  martlet_view value; /* the memory itself, writable; float32, float64, or int64 for counters (rank 0) */
   void *gradient;     /* as large as value; NULL for state */
 } martlet_tensor_info;
 int32_t martlet_model_tensor_count(const martlet_model *model);
-/* info->struct_size must be set. */
+/* info->struct_size must be set. Inference keeps what it makes from a tensor's values (weights in the kernels' order, folded
+ * batch norms) until they change. Whoever has been given the memory itself may write to it at any time: from then on what is
+ * made from this tensor is made anew in every call, which costs single rows most. To read, call martlet_model_read_tensor; to
+ * write, martlet_model_set_tensors; to look around, martlet_model_tensor_spec_at. */
 martlet_status martlet_model_tensor_at(const martlet_model *model, int32_t index, martlet_tensor_info *info);
 martlet_status martlet_model_tensor_named(const martlet_model *model, const char *name, martlet_tensor_info *info);
+/* As martlet_model_tensor_at, but value.data is NULL: inference stays as fast as it was. */
+martlet_status martlet_model_tensor_spec_at(const martlet_model *model, int32_t index, martlet_tensor_info *info);
+/* Copies a tensor's values to out: *caller's memory*, of the tensor's shape, contiguous, float32 or float64 (for counters int64
+ * too).
+ * MARTLET_INVALID_ARGUMENT for an unknown name or strides, MARTLET_SHAPE_MISMATCH, MARTLET_UNSUPPORTED for another dtype; out
+ * is unchanged then. May run while other threads predict. */
+martlet_status martlet_model_read_tensor(const martlet_model *model, const char *name, const martlet_array *out);
 /* Writes count tensors at once; all are checked before the first is written. strict: every tensor of the model must be named
  * (missing "num_batches_tracked" and "num_batches_skipped" count as 0). */
 martlet_status martlet_model_set_tensors(martlet_model *model, const char *const *names, const martlet_array *values,
@@ -364,6 +374,12 @@ martlet_status martlet_model_fit_input_normalization(martlet_model *model, const
  * success. */
 martlet_status martlet_model_predict(const martlet_model *model, const martlet_array *inputs, int32_t input_count,
                                      int64_t batch_size, const martlet_array *outputs, int32_t output_count);
+/* martlet_model_predict, to the bit, of a model with one input and one output: rows of float32, one after the other, from input
+ * to output (*caller's memory*, which must not overlap). The least there is to do for one row: nothing is allocated after the
+ * first call.
+ * MARTLET_INVALID_ARGUMENT for a model of several inputs or outputs, negative rows, or memory that overlaps or does not lie at
+ * a multiple of 4 bytes. */
+martlet_status martlet_model_predict_rows(const martlet_model *model, const float *input, int64_t rows, float *output);
 /* One batch by hand. training: 1 keeps what backward needs, uses batch statistics, drops out and moves the moving
  * statistics. */
 martlet_status martlet_model_forward(martlet_model *model, const martlet_array *inputs, int32_t input_count, int32_t training);

@@ -58,6 +58,11 @@ extension martlet_view {
     self.init(data: array.data, shape: array.shape, strides: array.strides, dataType: array.dataType)
   }
 
+  /// What a tensor is like, without its memory.
+  init(of variable: Variable) {
+    self.init(data: nil, shape: variable.shape, strides: variable.strides, dataType: variable.dataType)
+  }
+
   init(data: UnsafeMutableRawPointer?, shape dimensions: [Int], strides steps: [Int], dataType: DataType) {
     self.init()
     self.data = data
@@ -69,6 +74,23 @@ extension martlet_view {
     withUnsafeMutableBytes(of: &strides) { memory in
       for (i, value) in steps.enumerated() { memory.storeBytes(of: Int64(value), toByteOffset: 8 * i, as: Int64.self) }
     }
+  }
+}
+
+extension martlet_array {
+  /// The values, if they are contiguous Float32 rows of this shape, and how many rows; nil for anything else, right or wrong.
+  /// Allocates nothing.
+  func contiguousRows(of row: [Int]) -> (data: UnsafeMutablePointer<Float>, count: Int)? {
+    guard dtype == DataType.float32.rawValue, Int(rank) == row.count + 1, let data, let shape, shape[0] > 0 else { return nil }
+    var expected = 1
+    for axis in row.indices.reversed() {
+      guard Int(shape[axis + 1]) == row[axis] else { return nil }
+      if let strides, row[axis] != 1, Int(strides[axis + 1]) != expected { return nil }
+      expected *= row[axis]
+    }
+    if let strides, shape[0] != 1, Int(strides[0]) != expected { return nil }
+    guard expected > 0, Int(bitPattern: data) % 4 == 0 else { return nil }
+    return (data.assumingMemoryBound(to: Float.self), Int(shape[0]))
   }
 }
 

@@ -7,7 +7,10 @@ public func martlet_model_tensor_count(_ handle: OpaquePointer!) -> Int32 {
   (try? model(handle)).map { Int32($0.variables.count) } ?? 0
 }
 
-private func fill(_ info: UnsafeMutablePointer<martlet_tensor_info>?, _ holder: ModelHandle, _ index: Int) throws {
+/// - Parameter exposes: hands out the values' memory.
+private func fill(
+  _ info: UnsafeMutablePointer<martlet_tensor_info>?, _ holder: ModelHandle, _ index: Int, exposes: Bool
+) throws {
   let info = try require(info, "info")
   try checkSize(info.pointee.struct_size, of: martlet_tensor_info.self, "info")
   let variable = holder.model.variables[index]
@@ -16,22 +19,43 @@ private func fill(_ info: UnsafeMutablePointer<martlet_tensor_info>?, _ holder: 
   filled.name = holder.tensorNames[index]
   filled.kind = variable.kind.rawValue
   filled.trainable = variable.isTrainable ? 1 : 0
-  filled.value = try martlet_view(variable.value)
+  filled.value = exposes ? try martlet_view(variable.value) : martlet_view(of: variable)
   filled.gradient = variable.gradientValue?.data
   info.pointee = filled
+}
+
+private func fill(
+  _ info: UnsafeMutablePointer<martlet_tensor_info>?, _ handle: OpaquePointer?, at index: Int32, exposes: Bool
+) throws {
+  let holder = try object(handle, "model", as: ModelHandle.self)
+  let count = holder.model.variables.count
+  guard (0..<count).contains(Int(index)) else {
+    throw MartletError(.invalidArgument, "index must be in 0..<\(count); \(index) came.")
+  }
+  try fill(info, holder, Int(index), exposes: exposes)
 }
 
 @_cdecl("martlet_model_tensor_at") @implementation
 public func martlet_model_tensor_at(
   _ handle: OpaquePointer!, _ index: Int32, _ info: UnsafeMutablePointer<martlet_tensor_info>!
 ) -> martlet_status {
+  boundary { try fill(info, handle, at: index, exposes: true) }
+}
+
+@_cdecl("martlet_model_tensor_spec_at") @implementation
+public func martlet_model_tensor_spec_at(
+  _ handle: OpaquePointer!, _ index: Int32, _ info: UnsafeMutablePointer<martlet_tensor_info>!
+) -> martlet_status {
+  boundary { try fill(info, handle, at: index, exposes: false) }
+}
+
+@_cdecl("martlet_model_read_tensor") @implementation
+public func martlet_model_read_tensor(
+  _ handle: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ out: UnsafePointer<martlet_array>!
+) -> martlet_status {
   boundary {
-    let holder = try object(handle, "model", as: ModelHandle.self)
-    let count = holder.model.variables.count
-    guard (0..<count).contains(Int(index)) else {
-      throw MartletError(.invalidArgument, "index must be in 0..<\(count); \(index) came.")
-    }
-    try fill(info, holder, Int(index))
+    let variable = try model(handle).variable(named: text(name, "name"))
+    try variable.copyValues(into: ArrayView(out, "out"))
   }
 }
 
@@ -43,7 +67,7 @@ public func martlet_model_tensor_named(
     let holder = try object(handle, "model", as: ModelHandle.self)
     let variable = try holder.model.variable(named: text(name, "name"))
     guard let index = holder.model.variables.firstIndex(where: { $0 === variable }) else { return }
-    try fill(info, holder, index)
+    try fill(info, holder, index, exposes: true)
   }
 }
 

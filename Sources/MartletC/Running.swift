@@ -9,9 +9,27 @@ public func martlet_model_predict(
 ) -> martlet_status {
   boundary {
     let model = try model(handle)
+    if model.inputCount == 1, model.outputCount == 1, input_count == 1, output_count == 1, let inputs, let outputs,
+      let from = inputs.pointee.contiguousRows(of: model.inputShapes[0]),
+      let to = outputs.pointee.contiguousRows(of: model.outputShapes[0]), from.count == to.count, batch_size >= 0,
+      model.canPredict(rows: from.count, from.data, into: to.data)
+    {
+      return try model.predict(rows: from.count, from.data, batchSize: Int(batch_size), into: to.data)
+    }
     try model.predict(
       ArrayView.list(inputs, input_count, of: model.inputCount, "inputs"), batchSize: Int(batch_size),
       into: ArrayView.list(outputs, output_count, of: model.outputCount, "outputs"))
+  }
+}
+
+@_cdecl("martlet_model_predict_rows") @implementation
+public func martlet_model_predict_rows(
+  _ handle: OpaquePointer!, _ input: UnsafePointer<Float>!, _ rows: Int64, _ output: UnsafeMutablePointer<Float>!
+) -> martlet_status {
+  boundary {
+    let model = try model(handle)
+    guard rows != 0 || model.inputCount != 1 || model.outputCount != 1 else { return }
+    try model.predict(rows: Int(rows), require(input, "input"), into: require(output, "output"))
   }
 }
 

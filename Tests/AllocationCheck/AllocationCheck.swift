@@ -129,6 +129,25 @@ import Martlet
     expect(again == 0, "\(again) allocations in a loop by hand")
   }
 
+  /// Predicting rows allocates once a number of rows and after a change of the model, not in a call.
+  static func checkPredictions() throws {
+    let net = try network()
+    let (x, y) = (try array(.float32, [300, 10, 20]), try array(.float32, [300, 10]))
+    guard let input = x.data?.assumingMemoryBound(to: Float.self), let output = y.data?.assumingMemoryBound(to: Float.self) else {
+      return expect(false, "arrays have memory")
+    }
+    let value = try array(.float32, [150, 200])
+    for rows in [1, 7, 300] {
+      func predict() throws { try net.predict(rows: rows, input, into: output) }
+      expect(try count(predict) > 0, "the first prediction of \(rows) rows makes a plan")
+      let again = try count { for _ in 0..<5 { try predict() } }
+      expect(again == 0, "\(again) allocations in five predictions of \(rows) rows")
+      try net.setVariables([("2.weight", value)], strict: false)
+      let changed = try count(predict)
+      expect(changed == 0, "\(changed) allocations in a prediction of \(rows) rows after a change of the weights")
+    }
+  }
+
   static func main() throws {
     guard allocation_counter_is_available() != 0 else {
       print("AllocationCheck: skipped: this build cannot count allocations")
@@ -136,7 +155,9 @@ import Martlet
     }
     for threads in [1, 3] {
       try Machine.setThreadCount(threads)
-      for check in [checkCounter, checkSteps, checkConversions, checkFit, checkLoopsByHand] { try check() }
+      for check in [checkCounter, checkSteps, checkConversions, checkFit, checkLoopsByHand, checkPredictions] {
+        try check()
+      }
     }
     print("AllocationCheck: \(failures) failures")
     exit(failures == 0 ? 0 : 1)

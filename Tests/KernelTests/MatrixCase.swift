@@ -68,14 +68,15 @@ struct MatrixCase {
       offset: GuardedMemory(random.array(columns)))
   }
 
-  /// The product's rows without the gaps, for the first `rows` rows of the operands.
-  func product(_ compute: Compute, _ x: Operands) -> [Float] {
+  /// The product's rows without the gaps, for the first `rows` rows of the operands, in a workspace for `capacity` rows.
+  func product(_ compute: Compute, _ x: Operands, capacity: Int? = nil) -> [Float] {
     let rowStride = columns + Self.gap
     let c = GuardedMemory((rows - 1) * rowStride + columns)
     for i in 0..<c.count {
       c.pointer[i] = i % rowStride < columns ? x.initial[i / rowStride * columns + i % rowStride] : Self.sentinel
     }
-    let workspace = GuardedMemory(compute.multiplyWorkspaceByteCount(rows: rows, columns: columns, depth: depth) / 4)
+    let bytes = compute.multiplyWorkspaceByteCount(rows: capacity ?? rows, columns: columns, depth: depth)
+    let workspace = GuardedMemory(bytes / 4)
     compute.multiply(
       rows: rows, columns: columns, depth: depth, x.viewA, x.viewB, into: c.pointer, rowStride: rowStride,
       accumulate: accumulate,

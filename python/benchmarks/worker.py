@@ -6,10 +6,12 @@ It answers pickled requests on its standard input, ``(method, arguments)``, with
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import os
 import pickle
+import signal
 import sys
 import traceback
 from typing import IO, Any
@@ -81,8 +83,16 @@ def send(stream: IO[bytes], message: Any) -> None:
     stream.flush()
 
 
+def end_with_parent() -> None:
+    """Has Linux end this process with the one that started it: stopped, it would never see its requests end."""
+    if sys.platform == "linux":
+        prctl_set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(prctl_set_parent_death_signal, int(signal.SIGKILL), 0, 0, 0)
+
+
 def main() -> None:
     """The process."""
+    end_with_parent()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     module, _, name = sys.argv[1].partition(":")

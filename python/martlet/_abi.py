@@ -251,6 +251,7 @@ def _plain(result: Any, *arguments: Any) -> Signature:
 _array = POINTER(martlet_array)
 _view = POINTER(martlet_view)
 _shape = POINTER(c_int64)
+_floats = POINTER(c_float)
 _names = POINTER(c_char_p)
 _length = POINTER(c_size_t)
 _node = POINTER(c_int32)
@@ -323,6 +324,8 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_model_tensor_count": _plain(c_int32, _model),
     "martlet_model_tensor_at": _status(_model, c_int32, POINTER(martlet_tensor_info)),
     "martlet_model_tensor_named": _status(_model, c_char_p, POINTER(martlet_tensor_info)),
+    "martlet_model_tensor_spec_at": _status(_model, c_int32, POINTER(martlet_tensor_info)),
+    "martlet_model_read_tensor": _status(_model, c_char_p, _array),
     "martlet_model_set_tensors": _status(_model, _names, _array, c_int32, c_int32),
     "martlet_model_set_trainable": _status(_model, c_char_p, c_int32),
     "martlet_model_batch_norm_switches": _status(_model, c_char_p, POINTER(martlet_batch_norm_switches)),
@@ -330,6 +333,7 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_model_update_population_statistics": _status(_model, _array, c_int32, c_int64),
     "martlet_model_fit_input_normalization": _status(_model, _array, c_int32, c_int64),
     "martlet_model_predict": _status(_model, _array, c_int32, c_int64, _array, c_int32),
+    "martlet_model_predict_rows": _status(_model, _floats, c_int64, _floats),
     "martlet_model_forward": _status(_model, _array, c_int32, c_int32),
     "martlet_model_output": _status(_model, c_int32, _view),
     "martlet_model_backward": _status(_model, _array, c_int32, c_int32),

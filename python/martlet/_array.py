@@ -165,6 +165,11 @@ class _Memory:
         self.__array_interface__ = interface
 
 
+def dtype_of(source: _abi.martlet_view) -> Any:
+    """Its dtype in NumPy's words."""
+    return _DTYPES[source.dtype]
+
+
 def view(source: _abi.martlet_view, owner: object, data: int | None = None) -> Array:
     """A writable array on the library's memory, which keeps ``owner`` alive.
 
@@ -185,12 +190,17 @@ def view(source: _abi.martlet_view, owner: object, data: int | None = None) -> A
     return np.asarray(_Memory(owner, interface))
 
 
-def described_output(shape: tuple[int, ...], out: Array | None = None, name: str = "out") -> Described:
+def as_output(shape: tuple[int, ...], out: Array | None = None, name: str = "out") -> Array:
     """A new float32 array that the library will fill, or the caller's own, checked."""
     if out is None:
-        return Described([np.empty(shape, np.float32)])
+        return np.empty(shape, np.float32)
     if not isinstance(out, np.ndarray) or out.dtype != np.float32 or not out.flags.c_contiguous or not out.flags.writeable:
         raise InvalidArgumentError(f"{name} must be a writable, contiguous NumPy array of float32")
     if out.shape != shape:
         raise ShapeError(f"{name} has shape {list(out.shape)}; expected {list(shape)}")
-    return Described([out])
+    return out
+
+
+def described_output(shape: tuple[int, ...], out: Array | None = None, name: str = "out") -> Described:
+    """:func:`as_output`, described."""
+    return Described([as_output(shape, out, name)])

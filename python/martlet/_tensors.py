@@ -6,8 +6,10 @@ import ctypes
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from . import _abi, _arguments
-from ._array import Array, Described, as_array, view
+from ._array import Array, Described, as_array, dtype_of, view
 from ._errors import InvalidArgumentError
 from ._handle import Owner
 from ._library import library
@@ -24,32 +26,50 @@ class LoadResult(NamedTuple):
 
 
 class NamedTensor(NamedTuple):
-    """One tensor of a model, as views of the memory itself."""
+    """What one tensor of a model is like; its place among them."""
 
+    index: int
     name: str
     is_parameter: bool
     trainable: bool
-    value: Array
+    shape: tuple[int, ...]
+    dtype: Any
     gradient: Array | None
 
 
 def tensors(owner: Owner) -> list[NamedTensor]:
-    """Every tensor of the model, in its order."""
+    """Every tensor of the model, in its order, with a view of its gradient. Inference stays as fast as it was."""
     loaded = library()
     found = []
     info = _abi.sized(_abi.martlet_tensor_info)
     for index in range(loaded.martlet_model_tensor_count(owner)):
-        loaded.martlet_model_tensor_at(owner, index, ctypes.byref(info))
+        loaded.martlet_model_tensor_spec_at(owner, index, ctypes.byref(info))
         found.append(
             NamedTensor(
+                index,
                 info.name.decode(),
                 info.kind == _abi.PARAMETER,
                 bool(info.trainable),
-                view(info.value, owner),
+                tuple(info.value.shape[: info.value.rank]),
+                dtype_of(info.value),
                 view(info.value, owner, info.gradient) if info.gradient else None,
             )
         )
     return found
+
+
+def value_view(owner: Owner, tensor: NamedTensor) -> Array:
+    """The tensor's memory itself. From then on inference looks for changes in every call."""
+    info = _abi.sized(_abi.martlet_tensor_info)
+    library().martlet_model_tensor_at(owner, tensor.index, ctypes.byref(info))
+    return view(info.value, owner)
+
+
+def read(owner: Owner, tensor: NamedTensor) -> Array:
+    """A copy of the tensor's values."""
+    out = np.empty(tensor.shape, tensor.dtype)
+    library().martlet_model_read_tensor(owner, tensor.name.encode(), Described([out]))
+    return out
 
 
 def set_tensors(owner: Owner, values: Mapping[str, ArrayLike], strict: bool) -> LoadResult:

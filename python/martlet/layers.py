@@ -77,8 +77,8 @@ class Layer:
         if self._model is None:
             return {}
         prefix = f"{self.name}."
-        found = self.model.parameters()
-        return {name[len(prefix) :]: value for name, value in found.items() if name.startswith(prefix)}
+        found = self.model._views(prefix, parameters=True)
+        return {name[len(prefix) :]: value for name, value in found.items()}
 
     def __repr__(self) -> str:
         parts = [repr(self._arguments[key]) for key in self._shown_first() if key in self._arguments]

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _abi, _arguments, _restore
-from ._array import Array, Arrays, Described, describe_all, described_output, rows_of, view
+from ._array import Array, Arrays, describe_all, view
 from ._errors import InvalidArgumentError
 from ._handle import Handle, Owner, Self
+from ._inference import Inference
 from ._library import library
-from ._tensors import LoadResult, names, set_tensors, tensors, text_of
+from ._tensors import LoadResult, names, read, set_tensors, tensors, text_of, value_view
 from .graph import Input, Node, build
 from .layers import Layer
 
@@ -60,6 +61,7 @@ class Model(Handle):
         self._owner = owner
         self._input_count = int(library().martlet_model_input_count(owner))
         self._output_count = int(library().martlet_model_output_count(owner))
+        self._inference = Inference(self.input_shapes, self.output_shapes)
         self._layers = dict(layers)
         for name, layer in layers:
             layer._bind(self, name)
@@ -127,7 +129,7 @@ class Model(Handle):
         """:meth:`predict`."""
         return self.predict(x)
 
-    def predict(self, x: Arrays, *, batch_size: int | None = None) -> Any:
+    def predict(self, x: Arrays, *, batch_size: int | None = None, out: Any = None) -> Any:
         """The outputs at inference, for any number of rows.
 
         Parameters
@@ -136,19 +138,15 @@ class Model(Handle):
             ``[rows, ...]`` each.
         batch_size : int, optional
             Rows computed at a time; chosen if left out. A row's result does not depend on it.
+        out : array, or list of arrays for a model of several outputs, optional
+            Where the outputs go: contiguous float32 of the right shape. New arrays if left out.
 
         Returns
         -------
         array, or list of arrays for a model of several outputs
             float32, ``[rows, ...]`` each.
         """
-        owner = self._open()
-        inputs = describe_all(x, self._input_count, "x")
-        size = 0 if batch_size is None else _arguments.integer(batch_size, "batch_size", 1)
-        rows = rows_of(inputs, "x")
-        outputs = [described_output((rows, *shape)).arrays[0] for shape in self.output_shapes]
-        library().martlet_model_predict(owner, inputs, len(inputs), size, Described(outputs), len(outputs))
-        return outputs[0] if len(outputs) == 1 else outputs
+        return self._inference(self._open(), x, batch_size, out)
 
     def forward(self, x: Arrays, *, training: bool) -> Any:
         """One batch by hand.
@@ -200,8 +198,20 @@ class Model(Handle):
     # -- parameters and state --
 
     def parameters(self) -> dict[str, Array]:
-        """Name → the parameter itself: a writable view, without a copy, that keeps the memory alive."""
-        return {tensor.name: tensor.value for tensor in tensors(self._open()) if tensor.is_parameter}
+        """Name → the parameter itself: a writable view, without a copy, that keeps the memory alive.
+
+        Whoever holds a view may write to it at any time. So from then on :meth:`predict` prepares these parameters anew in
+        every call, which single rows feel most. To read, use :meth:`state_dict`; to write, :meth:`load_state_dict`.
+        """
+        return self._views("", parameters=True)
+
+    def _views(self, prefix: str, *, parameters: bool) -> dict[str, Array]:
+        owner = self._open()
+        return {
+            tensor.name: value_view(owner, tensor)
+            for tensor in tensors(owner)
+            if tensor.is_parameter == parameters and tensor.name.startswith(prefix)
+        }
 
     def gradients(self) -> dict[str, Array]:
         """Name → the parameter's gradient itself, as :meth:`parameters`."""
@@ -209,11 +219,12 @@ class Model(Handle):
 
     def state(self) -> dict[str, Array]:
         """Name → what is kept beside the parameters (moving statistics), as :meth:`parameters`."""
-        return {tensor.name: tensor.value for tensor in tensors(self._open()) if not tensor.is_parameter}
+        return self._views("", parameters=False)
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters and state, under the names of PyTorch's state dictionaries (``"0.weight"``)."""
-        return {tensor.name: tensor.value.copy() for tensor in tensors(self._open())}
+        owner = self._open()
+        return {tensor.name: read(owner, tensor) for tensor in tensors(owner)}
 
     def load_state_dict(self, state_dict: Mapping[str, ArrayLike], strict: bool = True) -> LoadResult:
         """Writes parameters and state: all of them, or (after an error) none.
@@ -234,7 +245,7 @@ class Model(Handle):
 
     def set_trainable(self, name: str, trainable: bool) -> None:
         """Sets whether optimizers change the named parameter, or all parameters of the named layer. Kept with the model."""
-        chosen = [known for known in self.parameters() if known == name or known.startswith(f"{name}.")]
+        chosen = [known for known in self.trainable() if known == name or known.startswith(f"{name}.")]
         value = _arguments.flag(trainable, "trainable")
         for known in chosen or [name]:
             library().martlet_model_set_trainable(self._open(), _arguments.text(known, "name"), value)

@@ -12,8 +12,8 @@ struct MovingStatistics {
     guard let mean = layer.variable("running_mean"), let variance = layer.variable("running_var"),
       let batches = layer.variable("num_batches_tracked"), let skipped = layer.variable("num_batches_skipped")
     else { return nil }
-    self.mean = mean.floats
-    self.variance = variance.floats
+    self.mean = mean.mutableFloats
+    self.variance = variance.mutableFloats
     self.batches = batches.storage.integers
     self.skipped = skipped.storage.integers
   }

@@ -45,6 +45,7 @@ extension Model {
         let variable = try model.network.variable(named: name)
         if let source = tensor.bytes.baseAddress, tensor.bytes.count == variable.count * variable.dataType.byteCount {
           withExtendedLifetime(file) { variable.storage.base.copyMemory(from: source, byteCount: tensor.bytes.count) }
+          variable.didWrite()
         }
       }
       return model

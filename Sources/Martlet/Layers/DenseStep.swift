@@ -8,6 +8,8 @@ final class DenseStep: PlanStep {
   private let bias: Variable?
   private let normOptions: BatchNorm?
   private let moving: MovingStatistics?
+  /// What the folded tail is made from.
+  private let tailSources: [Variable]
   private let inCount: Int
   private let outCount: Int
 
@@ -18,17 +20,23 @@ final class DenseStep: PlanStep {
     moving = site.norm.flatMap(MovingStatistics.init)
     inCount = site.inputLength
     outCount = site.outputLength
+    tailSources = (bias.map { [$0] } ?? []) + (site.norm?.variables ?? [])
     super.init(site)
   }
 
   override var keepsInput: Bool { true }
   override var keepsOutput: Bool { site.activation != .identity }
 
-  /// The tail's per-column numbers when a batch norm stands in it: bias less mean, multiplier, shift.
-  override var contextByteCount: Int { moving == nil ? 0 : 3 * outCount * 4 }
+  /// The tail's per-column numbers when a batch norm stands in it: bias less mean, multiplier, shift; before them, in a cache line
+  /// of their own, the version of what they were made from, plus one.
+  override var keptByteCount: Int { moving == nil ? 0 : Storage.alignment + 3 * outCount * 4 }
 
   override var forwardWorkspaceByteCount: Int {
-    site.compute.multiplyWorkspaceByteCount(rows: site.capacity, columns: outCount, depth: inCount)
+    let compute = site.compute
+    let unpacked = compute.multiplyWorkspaceByteCount(rows: site.capacity, columns: outCount, depth: inCount)
+    return site.isTraining
+      ? unpacked
+      : max(unpacked, compute.packedMultiplyWorkspaceByteCount(rows: site.capacity, columns: outCount, depth: inCount))
   }
 
   override var backwardWorkspaceByteCount: Int {
@@ -41,28 +49,51 @@ final class DenseStep: PlanStep {
 
   override func forward(_ run: Executor) {
     guard let weight, let workspace = forwardWorkspace.map(run.pointer) else { return }
+    let input = MatrixView(run.floats(inputs[0]), rowStride: inCount, columnStride: 1)
+    if !site.isTraining,
+      let packed = site.layer.packedWeights.current(weight, outCount: outCount, inCount: inCount, run.compute)
+    {
+      return run.compute.multiply(
+        rows: run.rows, input, packed, into: run.floats(output), rowStride: outCount, tail: tail(run), workspace: workspace)
+    }
     run.compute.multiply(
-      rows: run.rows, columns: outCount, depth: inCount,
-      MatrixView(run.floats(inputs[0]), rowStride: inCount, columnStride: 1),
+      rows: run.rows, columns: outCount, depth: inCount, input,
       MatrixView(weight.floats, rowStride: 1, columnStride: inCount),
       into: run.floats(output), rowStride: outCount, tail: tail(run), workspace: workspace)
   }
 
   private func tail(_ run: Executor) -> MatrixTail {
-    let biasValues = bias.map { UnsafePointer($0.floats) }
-    guard let moving, let normOptions, let norm = site.norm, let numbers = context.map(run.floats) else {
-      return MatrixTail(bias: biasValues, activation: site.activation)
+    guard let moving, let normOptions, let norm = site.norm, let memory = kept.map(run.pointer) else {
+      return MatrixTail(bias: bias?.floats, activation: site.activation)
     }
+    let numbers = (memory + Storage.alignment).assumingMemoryBound(to: Float.self)
+    let tail = MatrixTail(
+      bias: numbers, multiplier: numbers + outCount, offset: numbers + 2 * outCount, activation: site.activation)
+    var (version, isExposed) = (1, false)
+    for source in tailSources {
+      version &+= source.version
+      isExposed = isExposed || source.isExposed
+    }
+    let made = memory.assumingMemoryBound(to: Int.self)
+    if made.pointee != version || isExposed {
+      fold(norm, normOptions, moving, into: numbers)
+      made.pointee = version
+    }
+    return tail
+  }
+
+  private func fold(
+    _ norm: ModelLayer, _ options: BatchNorm, _ moving: MovingStatistics, into numbers: UnsafeMutablePointer<Float>
+  ) {
     // (x + bias − mean)·multiplier + shift: subtracting the mean before multiplying keeps precision where the mean is large.
     let (less, multiplier, offset) = (numbers, numbers + outCount, numbers + 2 * outCount)
     let (scale, shift) = (norm.variable("weight")?.floats, norm.variable("bias")?.floats)
     for c in 0..<outCount {
-      let deviation = (Double(moving.variance[c]) + normOptions.epsilon).squareRoot()
-      less[c] = Float(Double(biasValues?[c] ?? 0) - Double(moving.mean[c]))
+      let deviation = (Double(moving.variance[c]) + options.epsilon).squareRoot()
+      less[c] = Float(Double(bias?.floats[c] ?? 0) - Double(moving.mean[c]))
       multiplier[c] = Float(Double(scale?[c] ?? 1) / deviation)
       offset[c] = shift?[c] ?? 0
     }
-    return MatrixTail(bias: less, multiplier: multiplier, offset: offset, activation: site.activation)
   }
 
   override func backward(_ run: Executor) {

@@ -39,6 +39,7 @@ final class Executor: @unchecked Sendable {
   func forward() {
     guard rows > 0 else { return }
     for step in plan.steps { step.forward(self) }
+    for variable in plan.movedVariables { variable.didWrite() }
   }
 
   func backward() {

@@ -30,7 +30,7 @@ extension Model {
         try ArrayView.checkSeparate(output, "outputs[\(place)]", from: outputs[other], "outputs[\(other)]")
       }
     }
-    let lengths = outputShapes.map { $0.reduce(1, *) }
+    let lengths = outputLengths
     try run(inputs, rows: rows, batchSize: batchSize) { executor, first, count in
       for (place, target) in targets.enumerated() {
         let length = lengths[place]
@@ -57,38 +57,38 @@ extension Model {
   func run(
     _ inputs: [ArrayView], rows: Int, batchSize: Int, _ body: (Executor, _ first: Int, _ count: Int) throws -> Void
   ) throws {
-    guard batchSize >= 0 else {
-      throw MartletError.invalidArgument("batch_size must be 1 or more, or 0 for a chosen one; \(batchSize) came.")
-    }
-    guard rows > 0 else { return }
-    let size = min(batchSize == 0 ? Model.standardBatchSize : batchSize, rows)
-    let executor = try takeExecutor(capacity: size)
-    defer { idleExecutors.withLock { $0.append(executor) } }
-    for first in stride(from: 0, to: rows, by: size) {
-      let count = min(size, rows - first)
-      try executor.prepare(rows: count)
+    try run(rows: rows, batchSize: batchSize) { executor, first, count in
       executor.load(inputs, from: first, count: count)
       executor.forward()
       try body(executor, first, count)
     }
   }
 
-  /// An idle executor that holds `capacity` rows, or a new one in place of those that are too small or stale.
-  private func takeExecutor(capacity: Int) throws -> Executor {
-    let version = network.version
-    let idle = idleExecutors.withLock { executors -> Executor? in
-      executors.removeAll { $0.plan.version != version }
-      guard let place = executors.firstIndex(where: { $0.plan.capacity >= capacity && $0.plan.capacity <= 4 * capacity })
-      else { return nil }
-      return executors.remove(at: place)
+  /// Hands an executor out for each batch; `body` loads it, runs it and reads it.
+  func run(rows: Int, batchSize: Int, _ body: (Executor, _ first: Int, _ count: Int) throws -> Void) throws {
+    guard batchSize >= 0 else {
+      throw MartletError.invalidArgument("batch_size must be 1 or more, or 0 for a chosen one; \(batchSize) came.")
     }
-    if let idle { return idle }
+    guard rows > 0 else { return }
+    let size = min(batchSize == 0 ? Model.standardBatchSize : batchSize, rows)
+    let executor = try takeExecutor(capacity: size)
+    defer { idleExecutors.give(executor) }
+    var first = 0
+    while first < rows {
+      let count = min(size, rows - first)
+      try executor.prepare(rows: count)
+      try body(executor, first, count)
+      first += count
+    }
+  }
+
+  /// An idle executor that holds `capacity` rows, or a new one.
+  private func takeExecutor(capacity: Int) throws -> Executor {
+    if let idle = idleExecutors.take(capacity: capacity, version: network.version) { return idle }
     let compute = try Compute.shared
     let plan = try Plan(
       network, inputs: inputNodes, outputs: outputNodes, capacity: capacity, training: false, wantsInputGradient: false,
       compute: compute)
-    // An executor per capacity in use and thread stays; a caller that tries every size must not hoard memory.
-    idleExecutors.withLock { if $0.count >= 16 { $0.removeFirst() } }
     return try Executor(plan, compute)
   }
 }

@@ -36,13 +36,15 @@ extension Model {
             + "Give them all, or pass strict=False.")
       }
       for variable in missing { variable.storage.integers.pointee = 0 }
+      for variable in missing { variable.didWrite() }
     }
     for (variable, value) in writes {
       switch variable.dataType {
       case .float64: value.copy(into: variable.storage.doubles)
       case .int64: variable.storage.integers.pointee = value.firstInteger ?? 0
-      default: value.copy(into: variable.floats)
+      default: value.copy(into: variable.mutableFloats)
       }
+      variable.didWrite()
     }
   }
 

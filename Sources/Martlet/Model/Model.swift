@@ -1,6 +1,5 @@
 // A model: what a network is, with its parameters and state.
 import MartletRuntime
-import Synchronization
 
 /// A network with parameters and state, made of a ``Graph`` or a list of layers.
 ///
@@ -17,7 +16,10 @@ public final class Model: @unchecked Sendable {
   public var inputCount: Int { inputNodes.count }
   public var outputCount: Int { outputNodes.count }
   /// The executors that inference may take; those in use are not here.
-  let idleExecutors = Mutex<[Executor]>([])
+  let idleExecutors = ExecutorPool()
+  /// Values of one row.
+  let inputLengths: [Int]
+  let outputLengths: [Int]
   /// The executor of loops by hand, and what may be done next with it.
   var handExecutor: Executor?
   var handPhase = HandPhase.none
@@ -86,6 +88,8 @@ public final class Model: @unchecked Sendable {
     outputNodes = outputs
     inputShapes = inputs.map { network.nodes[$0].shape }
     outputShapes = outputs.map { network.nodes[$0].shape }
+    inputLengths = inputShapes.map { $0.reduce(1, *) }
+    outputLengths = outputShapes.map { $0.reduce(1, *) }
     handSeed = seed
   }
 
@@ -134,7 +138,7 @@ extension Network {
       switch variable.dataType {
       case .float32:
         variable.initializer.fill(
-          variable.floats, count: variable.count, fanIn: variable.fanIn, fanOut: variable.fanOut, seed: seed,
+          variable.mutableFloats, count: variable.count, fanIn: variable.fanIn, fanOut: variable.fanOut, seed: seed,
           stream: UInt64(number))
       case .float64:
         if case .constant(let value) = variable.initializer {
@@ -142,6 +146,7 @@ extension Network {
         }
       default: break
       }
+      variable.didWrite()
     }
   }
 }

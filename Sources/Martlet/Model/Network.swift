@@ -9,6 +9,8 @@ public final class ModelLayer: @unchecked Sendable {
   /// Shapes of one row.
   public let inputShapes: [[Int]]
   public let outputShape: [Int]
+  /// Of a Dense: its weights in the kernels' order.
+  let packedWeights = PackedWeights()
 
   init(name: String, layer: any BuildableLayer, inputShapes: [[Int]], outputShape: [Int]) throws {
     self.name = name

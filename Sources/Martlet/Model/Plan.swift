@@ -14,6 +14,8 @@ final class Plan {
   let outputGradients: [BufferID?]
   let inputGradients: [BufferID?]
   let layout: BufferPlanner.Layout
+  /// What a forward pass changes: the state of its layers, in training.
+  let movedVariables: [Variable]
   /// The network's version it was made for.
   let version: Int
 
@@ -31,6 +33,7 @@ final class Plan {
     isTraining = training
     version = network.version
     steps = builder.places.map(\.step)
+    movedVariables = training ? steps.flatMap(\.site.layer.variables).filter { $0.kind == .state } : []
     backwardSteps = builder.backwardSteps
     inputs = try inputNodes.map(builder.value)
     outputs = try outputNodes.map(builder.value)

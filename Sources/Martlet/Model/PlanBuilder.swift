@@ -87,6 +87,9 @@ struct PlanBuilder {
       if step.forwardWorkspaceByteCount > 0 {
         step.forwardWorkspace = try planner.request(byteCount: step.forwardWorkspaceByteCount, from: time, through: time)
       }
+      if step.keptByteCount > 0 {
+        step.kept = try planner.request(byteCount: step.keptByteCount, from: -1, through: end)
+      }
       if step.contextByteCount > 0 {
         step.context = try planner.request(byteCount: step.contextByteCount, from: time, through: last(true))
       }

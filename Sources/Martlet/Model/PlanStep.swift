@@ -35,6 +35,7 @@ class PlanStep {
   var inputs: [BufferID] = []
   var output = BufferID(index: 0)
   var context: BufferID?
+  var kept: BufferID?
   var forwardWorkspace: BufferID?
   var backwardWorkspace: BufferID?
   /// Nil if nothing before this step, nor the step itself, wants a gradient.
@@ -50,6 +51,8 @@ class PlanStep {
   var keepsInput: Bool { false }
   var keepsOutput: Bool { false }
   var contextByteCount: Int { 0 }
+  /// What is kept from run to run, zeros before the first.
+  var keptByteCount: Int { 0 }
   var forwardWorkspaceByteCount: Int { 0 }
   var backwardWorkspaceByteCount: Int { 0 }
 

@@ -54,7 +54,8 @@ public final class Optimizer {
   private func update(_ slot: Slot, _ compute: Compute) {
     guard let gradient = slot.variable.gradient else { return }
     let decay = slot.variable.isWeight || options.decaysScaleShiftBias ? Float(options.weightDecay) : 0
-    let (values, count) = (slot.variable.floats, slot.variable.count)
+    let (values, count) = (slot.variable.mutableFloats, slot.variable.count)
+    slot.variable.didWrite()
     switch options.kind {
     case .sgd:
       compute.update(

@@ -5,12 +5,16 @@ public struct MatrixKernels: Sendable {
   public let panelColumns: Int
   /// Widest panel of one row.
   public let rowColumns: Int
+  /// Most columns of one row of ``multiplyPackedRow``; a whole number of panels.
+  public let packedRowColumns: Int
   /// Float32 lanes of one vector.
   public let lanes: Int
   /// Rows of the tallest tile.
   public let tileRows: Int
   /// `C[rows, columns] (+)= A · B` for one panel of B.
   public let multiplyPanel: @Sendable (_ product: PanelProduct) -> Void
+  /// `C[1, columns] = A · B` for panels packed beforehand.
+  public let multiplyPackedRow: @Sendable (_ product: PackedRowProduct) -> Void
   /// (b, rowStride, columnStride, depth, columns, panel): one panel of B in the order of reading.
   public let packPanel: @Sendable (UnsafePointer<Float>, Int, Int, Int, Int, UnsafeMutablePointer<Float>) -> Void
   /// (a, rowStride, columnStride, rows, depth, packed): rows of A with each column's values side by side.
@@ -22,9 +26,11 @@ public struct MatrixKernels: Sendable {
   public init<I: InstructionSet>(_ set: I.Type) {
     panelColumns = I.tileVectors * I.lanes
     rowColumns = I.rowVectors * I.lanes
+    packedRowColumns = 8 * I.lanes
     lanes = I.lanes
     tileRows = I.tileRows
     multiplyPanel = { MartletKernels.multiplyPanel(I.self, $0) }
+    multiplyPackedRow = { MartletKernels.multiplyPackedRow(I.self, $0) }
     packPanel = { MartletKernels.packPanel(I.self, $0, rowStride: $1, columnStride: $2, depth: $3, columns: $4, into: $5) }
     packRows = { MartletKernels.packRows(I.self, $0, rowStride: $1, columnStride: $2, rows: $3, depth: $4, into: $5) }
     applyTail = { MartletKernels.applyTail(I.self, $0, rowStride: $1, rows: $2, columns: $3, $4) }

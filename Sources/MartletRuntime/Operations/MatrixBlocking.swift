@@ -14,11 +14,13 @@ struct MatrixBlocking {
   private let vectors: Int
   private let lanes: Int
   private let panelColumns: Int
-  /// Of any number of rows.
-  private let widestPanel: Int
-  /// No more pieces than this, for these rows or fewer.
-  private let mostPieces: Int
   private let tileRows: Int
+  /// Vectors of each strip but the last where the panels were packed beforehand; nil where strips are as even as can be.
+  private let packedStripVectors: Int?
+  private let slotPanelFloats: Int
+  private let edgeFloats: Int
+  /// No number of rows up to `rows` is cut into more pieces.
+  private let mostPieces: Int
   let stripCount: Int
   /// Pieces side by side, and pieces on top of each other.
   let columnPieces: Int
@@ -41,20 +43,29 @@ struct MatrixBlocking {
   /// Pieces worth making the narrower ones for.
   private static var enoughPieces: Int { 16 }
 
-  init(rows: Int, columns: Int, depth: Int, _ kernels: MatrixKernels) {
+  /// - Parameter isPacked: B lies in panels already, so that strips end where panels end.
+  init(rows: Int, columns: Int, depth: Int, isPacked: Bool = false, _ kernels: MatrixKernels) {
     self.rows = rows
     self.columns = columns
     self.depth = depth
     lanes = kernels.lanes
-    panelColumns = rows == 1 ? kernels.rowColumns : kernels.panelColumns
-    widestPanel = max(kernels.rowColumns, kernels.panelColumns)
+    if isPacked {
+      panelColumns = rows == 1 ? kernels.packedRowColumns : kernels.panelColumns
+    } else {
+      panelColumns = rows == 1 ? kernels.rowColumns : kernels.panelColumns
+    }
+    packedStripVectors = isPacked ? panelColumns / lanes : nil
     tileRows = kernels.tileRows
     vectors = Self.quotientUp(columns, lanes)
     stripCount = Self.quotientUp(vectors, panelColumns / lanes)
     // In floating point, where no product of three sizes overflows.
     let work = Double(rows) * Double(columns) * Double(depth) / Double(Self.workPerPiece)
     let wanted = Int(min(max(work, 1), Double(Self.maximumPieces)))
-    mostPieces = wanted
+    let widest = isPacked ? kernels.panelColumns : max(kernels.panelColumns, kernels.rowColumns)
+    slotPanelFloats = isPacked ? 0 : min(depth, Self.depthBlock) * widest
+    edgeFloats = max(kernels.tileRows * widest, isPacked ? kernels.packedRowColumns : 0)
+    let mostStrips = Self.quotientUp(vectors, kernels.panelColumns / lanes)
+    mostPieces = max(1, min(wanted, mostStrips * max(1, rows / Self.rowsPerPiece)))
     let wide = min(max(stripCount, 1), wanted, Self.quotientUp(columns, Self.columnsPerPiece))
     rowPieces = max(1, min(wanted / max(wide, 1), rows / Self.rowsPerPiece))
     columnPieces = wide * rowPieces >= min(wanted, Self.enoughPieces) ? wide : min(max(stripCount, 1), wanted / rowPieces)
@@ -79,23 +90,20 @@ struct MatrixBlocking {
 
   /// The columns of a strip.
   func columnRange(strip: Int) -> Range<Int> {
-    strip * vectors / stripCount * lanes..<min((strip + 1) * vectors / stripCount * lanes, columns)
+    if let width = packedStripVectors { return strip * width * lanes..<min((strip + 1) * width * lanes, columns) }
+    return strip * vectors / stripCount * lanes..<min((strip + 1) * vectors / stripCount * lanes, columns)
   }
 
   // A slot holds one packed panel of B, one tile and one packed block of A, each from a new cache line on.
-  private var panelFloats: Int { min(depth, Self.depthBlock) * panelColumns }
-  private var edgeFloats: Int { tileRows * panelColumns }
   private var rowFloats: Int { min(depth, Self.depthBlock) * min(rows, Self.rowsPerBlock) }
-  private var slotFloats: Int { (panelFloats + edgeFloats + rowFloats + 15) & ~15 }
+  private var slotFloats: Int { (slotPanelFloats + edgeFloats + rowFloats + 15) & ~15 }
 
+  /// Of these rows alone.
   var neededByteCount: Int { pieceCount * slotFloats * MemoryLayout<Float>.stride + Self.alignment }
 
-  /// Enough for these rows and for any fewer, which may be cut into more pieces or wider panels: a plan's smaller batches run in
+  /// Enough for these rows and for any fewer, which may be cut into more pieces or wider strips: a plan's smaller batches run in
   /// the workspace of its largest.
-  var workspaceByteCount: Int {
-    let widestSlot = (min(depth, Self.depthBlock) + tileRows) * widestPanel + rowFloats + 15
-    return mostPieces * widestSlot * MemoryLayout<Float>.stride + Self.alignment
-  }
+  var workspaceByteCount: Int { mostPieces * slotFloats * MemoryLayout<Float>.stride + Self.alignment }
 
   private static var alignment: Int { 64 }
 
@@ -104,6 +112,6 @@ struct MatrixBlocking {
     _ piece: Int, _ workspace: UnsafeMutableRawPointer
   ) -> (panel: UnsafeMutablePointer<Float>, edge: UnsafeMutablePointer<Float>, rows: UnsafeMutablePointer<Float>) {
     let base = workspace.alignedUp(toMultipleOf: Self.alignment).assumingMemoryBound(to: Float.self) + piece * slotFloats
-    return (base, base + panelFloats, base + panelFloats + edgeFloats)
+    return (base, base + slotPanelFloats, base + slotPanelFloats + edgeFloats)
   }
 }

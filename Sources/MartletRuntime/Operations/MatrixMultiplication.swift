@@ -31,7 +31,8 @@ public struct MatrixTail {
 }
 
 extension Compute {
-  /// Scratch memory of ``multiply(rows:columns:depth:_:_:into:rowStride:accumulate:tail:workspace:)``, for any thread count.
+  /// Scratch memory of ``multiply(rows:columns:depth:_:_:into:rowStride:accumulate:tail:workspace:)`` for at most so many rows, and any thread
+  /// count.
   public func multiplyWorkspaceByteCount(rows: Int, columns: Int, depth: Int) -> Int {
     MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix).workspaceByteCount
   }
@@ -51,10 +52,16 @@ extension Compute {
     workspace: UnsafeMutableRawPointer
   ) {
     guard rows > 0, columns > 0 else { return }
-    var product = MatrixProduct(
-      kernels: kernels.matrix, blocking: MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix),
-      a: a, b: b, c: c, cRowStride: rowStride, accumulate: accumulate, tail: tail, workspace: workspace)
+    run(
+      MatrixProduct(
+        kernels: kernels.matrix, blocking: MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix),
+        a: a, b: .view(b), c: c, cRowStride: rowStride, accumulate: accumulate, tail: tail, workspace: workspace))
+  }
+
+  func run(_ product: MatrixProduct) {
+    var product = product
     let pieces = product.blocking.pieceCount
+    if pieces == 1 { return product.computePiece(0) }
     withUnsafeMutablePointer(to: &product) { context in
       pool.run(pieces: pieces, context) { context, piece in
         context.assumingMemoryBound(to: MatrixProduct.self).pointee.computePiece(piece)

@@ -6,12 +6,18 @@ struct MatrixProduct {
   let kernels: MatrixKernels
   let blocking: MatrixBlocking
   let a: MatrixView
-  let b: MatrixView
+  let b: OperandB
   let c: UnsafeMutablePointer<Float>
   let cRowStride: Int
   let accumulate: Bool
   let tail: MatrixTail
   let workspace: UnsafeMutableRawPointer
+
+  /// The right operand: where it lies, or its panels, packed beforehand.
+  enum OperandB {
+    case view(MatrixView)
+    case packed(UnsafePointer<Float>)
+  }
 
   /// Rows from which a copy of B pays although B could be read in place.
   private static var rowsWorthPacking: Int { 96 }
@@ -24,6 +30,10 @@ struct MatrixProduct {
     let strips = blocking.stripRange(piece)
     let rows = blocking.rowRange(piece)
     let slot = blocking.slot(piece, workspace)
+    if case .packed(let panels) = b, blocking.rows == 1 {
+      for strip in strips { computePackedRow(panels, strip, slot.edge) }
+      return
+    }
     var row = rows.lowerBound
     while row < rows.upperBound {
       let block = row..<min(row + MatrixBlocking.rowsPerBlock, rows.upperBound)
@@ -58,17 +68,38 @@ struct MatrixProduct {
     } while depth < blocking.depth
   }
 
-  /// Reads B in place where its rows are contiguous, whole vectors wide and used few times; else copies the panel.
+  /// The only row, across the panels of one strip.
+  private func computePackedRow(_ panels: UnsafePointer<Float>, _ strip: Int, _ edge: UnsafeMutablePointer<Float>) {
+    let columns = blocking.columnRange(strip: strip)
+    kernels.multiplyPackedRow(
+      PackedRowProduct(
+        columns: columns.count, depth: blocking.depth, depthBlock: MatrixBlocking.depthBlock, a: a.data,
+        aStride: a.columnStride, b: panels + columns.lowerBound * blocking.depth, c: c + columns.lowerBound, edge: edge))
+    applyTail(0..<1, columns)
+  }
+
+  /// Reads B in place where it was packed, or where its rows are contiguous, whole vectors wide and used few times; else copies
+  /// the panel.
   private func placeB(
     _ part: inout PanelProduct, rows: Int, _ depths: Range<Int>, _ columns: Range<Int>, _ panel: UnsafeMutablePointer<Float>
   ) {
+    let width = MatrixBlocking.quotientUp(columns.count, kernels.lanes) * kernels.lanes
+    let b: MatrixView
+    switch self.b {
+    case .packed(let panels):
+      // The panels before this one are whole: `columns.lowerBound` columns of full depth.
+      part.b = panels + columns.lowerBound * blocking.depth + depths.lowerBound * width
+      part.bDepthStride = width
+      return
+    case .view(let view): b = view
+    }
     let source = b.data + depths.lowerBound * b.rowStride + columns.lowerBound * b.columnStride
     if b.columnStride == 1, b.rowStride != 0, columns.count % kernels.lanes == 0, rows < Self.rowsWorthPacking {
       part.b = source
       part.bDepthStride = b.rowStride
     } else {
       kernels.packPanel(source, b.rowStride, b.columnStride, depths.count, columns.count, panel)
-      part.bDepthStride = MatrixBlocking.quotientUp(columns.count, kernels.lanes) * kernels.lanes
+      part.bDepthStride = width
     }
   }
 

@@ -31,12 +31,13 @@ extension ArrayView {
 }
 
 extension Variable {
-  var values: [Float] { value.copied }
+  var values: [Float] { readingView.copied }
   var integer: Int64 { storage.integers.pointee }
   var gradientValues: [Float] { gradientValue?.copied ?? [] }
   func set(_ values: [Float]) {
     precondition(values.count == count && dataType == .float32)
-    floats.update(from: values, count: count)
+    mutableFloats.update(from: values, count: count)
+    didWrite()
   }
 }
 

@@ -203,7 +203,13 @@ static void call_describe(void) {
     case 0: count_status(martlet_model_input_shape(model, index, &view)); break;
     case 1: count_status(martlet_model_output_shape(model, index, &view)); break;
     case 2: count_status(martlet_model_layer_at(model, index, one_in(20) ? NULL : &layer)); break;
-    case 3: count_status(martlet_model_tensor_at(model, index, one_in(20) ? NULL : &tensor)); break;
+    case 3:
+      if (one_in(2)) {
+        count_status(martlet_model_tensor_at(model, index, one_in(20) ? NULL : &tensor));
+      } else {
+        count_status(martlet_model_tensor_spec_at(model, index, one_in(20) ? NULL : &tensor));
+      }
+      break;
     case 4: count_status(martlet_model_tensor_named(model, any_name("dense_1.weight"), &tensor)); break;
     case 5: count_status(martlet_model_architecture(model, text, sizeof text, &length)); break;
     case 6: count_status(martlet_model_plan(model, any_size(8), any_int(1), text, sizeof text, &length)); break;

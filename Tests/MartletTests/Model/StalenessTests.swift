@@ -59,6 +59,7 @@ import Testing
     try expectSeen("a step", model) { try trainer.step([x.view()], [y.view()]) }
     try expectSeen("a fit", model) { try trainer.fit([x.view()], [y.view()], FitOptions(epochs: 1, batchSize: 10)) }
     try expectSeen("moving statistics", model) { _ = try model.forward(x, training: true) }
+    _ = try model.forward(x, training: true)
     _ = try model.backward(y)
     let optimizer = try Optimizer(model, .sgd(learningRate: 0.5))
     try expectSeen("an optimizer by hand", model) { try optimizer.step() }

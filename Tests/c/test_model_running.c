@@ -100,7 +100,6 @@ static void test_predict_rows(void) {
   martlet_model *two = NULL;
   CHECK_OK(martlet_model_create_submodel(&two, model, ends, 2));
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "2 outputs", martlet_model_predict_rows(two, whole.x, 1, part.out));
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "2 outputs", martlet_model_predict_rows(two, NULL, 0, NULL));
   martlet_model_destroy(two);
   martlet_model_destroy(model);
 }

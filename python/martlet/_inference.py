@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FLOAT32 = np.dtype(np.float32)
 #: The first float of a writeable array, which ctypes passes by reference: quicker than asking NumPy for the address.
-_float_of = ctypes.c_float.from_buffer
+_float_of: Any = ctypes.c_float.from_buffer
 
 
 class Inference:

@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 ARGS ?=
 
-.PHONY: demo test library install clean
+.PHONY: demo test bench library install clean
 
 # Trains the article's networks with and without batch norm on real data; writes a table and a picture.
 demo:
@@ -12,6 +12,10 @@ demo:
 # Builds and runs every test of every language, linters included.
 test:
 	@scripts/test
+
+# Measures the machine, then every workload beside every peer that is there. ARGS="--only W3 --quick" takes seconds.
+bench:
+	@scripts/bench $(ARGS)
 
 # The shared library, in .build/release.
 library:

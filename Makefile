@@ -13,7 +13,7 @@ demo:
 test:
 	@scripts/test
 
-# This machine's limits, then every workload beside every peer that can be installed; see docs/benchmarks.
+# Measures the machine, then every workload beside every peer that is there. ARGS="--only W3 --quick" takes seconds.
 bench:
 	@scripts/bench $(ARGS)
 

@@ -133,7 +133,8 @@ import Martlet
   static func checkPredictions() throws {
     let net = try network()
     let (x, y) = (try array(.float32, [300, 10, 20]), try array(.float32, [300, 10]))
-    guard let input = x.data?.assumingMemoryBound(to: Float.self), let output = y.data?.assumingMemoryBound(to: Float.self) else {
+    guard let input = x.data?.assumingMemoryBound(to: Float.self), let output = y.data?.assumingMemoryBound(to: Float.self)
+    else {
       return expect(false, "arrays have memory")
     }
     let value = try array(.float32, [150, 200])

@@ -8,9 +8,11 @@ import Testing
   /// Blocks that several threads share, blocks that are fewer than five threads, channels too long for one block.
   static let shapes =
     ChannelShapes.large + [
-      ChannelShape(outer: 130, channels: 640), ChannelShape(outer: 700, channels: 129), ChannelShape(outer: 9000, channels: 130),
+      ChannelShape(outer: 130, channels: 640), ChannelShape(outer: 700, channels: 129),
+      ChannelShape(outer: 9000, channels: 130),
       ChannelShape(outer: 40, channels: 37, inner: 196), ChannelShape(outer: 3, channels: 9, inner: 200_000),
-      ChannelShape(outer: 2, channels: 40, inner: 9), ChannelShape(outer: 3, channels: 2), ChannelShape(outer: 61, channels: 100),
+      ChannelShape(outer: 2, channels: 40, inner: 9), ChannelShape(outer: 3, channels: 2),
+      ChannelShape(outer: 61, channels: 100),
     ]
 
   private struct Data {
@@ -32,7 +34,9 @@ import Testing
   }
 
   /// Statistics, map, sums and both passes by the separate operations.
-  private func passAfterPass(_ compute: Compute, _ data: Data, _ shape: ChannelShape, _ activation: Activation) -> BatchNormResults {
+  private func passAfterPass(_ compute: Compute, _ data: Data, _ shape: ChannelShape, _ activation: Activation)
+    -> BatchNormResults
+  {
     var result = BatchNormResults()
     (result.mean, result.variance) = compute.moments(data.x, shape)
     let map = compute.map(
@@ -116,7 +120,8 @@ import Testing
           }
           let (clean, found) = (passes(data.x), passes(spoiled))
           for c in 0..<shape.channels where c != 7 && c != 30 {
-            #expect(found.gradScale[c] == clean.gradScale[c] && found.mean[c] == clean.mean[c], "channel \(c), \(shape), \(set)")
+            #expect(
+              found.gradScale[c] == clean.gradScale[c] && found.mean[c] == clean.mean[c], "channel \(c), \(shape), \(set)")
           }
           for i in spoiled.indices {
             switch i / shape.inner % shape.channels {

@@ -13,7 +13,8 @@ public struct BatchNormResults {
 
   /// For comparisons to the bit.
   public var bits: [[UInt64]] {
-    [mean.map(\.bitPattern), variance.map(\.bitPattern)] + [y, gradInput, gradScale, gradShift].map { $0.map { UInt64($0.bitPattern) } }
+    [mean.map(\.bitPattern), variance.map(\.bitPattern)]
+      + [y, gradInput, gradScale, gradShift].map { $0.map { UInt64($0.bitPattern) } }
   }
 }
 

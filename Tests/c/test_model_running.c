@@ -71,6 +71,76 @@ static void test_predict(void) {
   martlet_model_destroy(model);
 }
 
+static void test_predict_rows(void) {
+  martlet_model *model = make_model(7);
+  net_batch whole, part;
+  make_batch(&whole, 2);
+  make_batch(&part, 2);
+  CHECK_OK(martlet_model_predict(model, &whole.x_array, 1, 0, &whole.out_array, 1));
+  CHECK_OK(martlet_model_predict_rows(model, whole.x, NET_ROWS, part.out));
+  CHECK(memcmp(whole.out, part.out, sizeof part.out) == 0);
+  memset(part.out, 0, sizeof part.out);
+  for (int row = 0; row < NET_ROWS; row++) {
+    CHECK_OK(martlet_model_predict_rows(model, whole.x + row * NET_INPUTS, 1, part.out + row * NET_CLASSES));
+  }
+  CHECK(memcmp(whole.out, part.out, sizeof part.out) == 0);
+  CHECK_OK(martlet_model_predict_rows(model, NULL, 0, NULL));
+
+  WATCH(part.out, sizeof part.out);
+  WATCH(whole.x, sizeof whole.x);
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_predict_rows(NULL, whole.x, 1, part.out));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "input", martlet_model_predict_rows(model, NULL, 1, part.out));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "output", martlet_model_predict_rows(model, whole.x, 1, NULL));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "output", martlet_model_predict_rows(model, whole.x, 1, whole.x + 1));
+  const int64_t rows[] = {-1, INT64_MIN, INT64_MAX, INT64_MAX / 16};
+  for (int i = 0; i < CHECK_COUNT(rows); i++) {
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "rows", martlet_model_predict_rows(model, whole.x, rows[i], part.out));
+  }
+  const char *const ends[2] = {"dense1", "dense2"};
+  martlet_model *two = NULL;
+  CHECK_OK(martlet_model_create_submodel(&two, model, ends, 2));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "2 outputs", martlet_model_predict_rows(two, whole.x, 1, part.out));
+  martlet_model_destroy(two);
+  martlet_model_destroy(model);
+}
+
+/* Inference keeps what it made from the parameters until they change: however they change, it must know. */
+static void test_changes_are_seen(void) {
+  static const char *const names[] = {"dense1.weight", "dense1.bias",        "norm1.weight",     "norm1.bias",
+                                      "dense2.weight", "norm1.running_mean", "norm1.running_var"};
+  for (int through_view = 0; through_view < 2; through_view++) {
+    martlet_model *model = make_model(7);
+    net_batch first, second;
+    make_batch(&first, 3);
+    make_batch(&second, 3);
+    for (int n = 0; n < CHECK_COUNT(names); n++) {
+      float values[NET_HIDDEN * NET_INPUTS];
+      martlet_tensor_info spec;
+      for (int32_t i = 0; i < martlet_model_tensor_count(model); i++) {
+        spec.struct_size = sizeof spec;
+        CHECK_OK(martlet_model_tensor_spec_at(model, i, &spec));
+        if (strcmp(spec.name, names[n]) == 0) break;
+      }
+      const int64_t count = element_count(spec.value.rank, spec.value.shape);
+      float *const memory = through_view ? (float *)tensor_named(model, names[n]).value.data : values;
+      const martlet_array array = floats_of(values, spec.value.rank, spec.value.shape);
+      for (int round = 0; round < 2; round++) {
+        CHECK_OK(martlet_model_predict_rows(model, first.x, NET_ROWS, first.out));
+        for (int64_t i = 0; i < count; i++) memory[i] = 0.5f + 0.125f * (float)(i % 3) + (float)round;
+        if (!through_view) CHECK_OK(martlet_model_set_tensors(model, &names[n], &array, 1, 0));
+        CHECK_OK(martlet_model_predict_rows(model, first.x, NET_ROWS, second.out));
+        CHECK(memcmp(first.out, second.out, sizeof first.out) != 0);
+        martlet_model *fresh = NULL;
+        CHECK_OK(martlet_model_clone(&fresh, model));
+        CHECK_OK(martlet_model_predict_rows(fresh, first.x, NET_ROWS, first.out));
+        CHECK(memcmp(first.out, second.out, sizeof first.out) == 0);
+        martlet_model_destroy(fresh);
+      }
+    }
+    martlet_model_destroy(model);
+  }
+}
+
 static martlet_status forward(const martlet_array *argument, void *context) {
   return martlet_model_forward((martlet_model *)context, argument, 1, 1);
 }
@@ -258,9 +328,9 @@ static void test_odd_batches(void) {
   martlet_model_destroy(model);
 }
 
-static const check_test tests[] = {
-    TEST(test_predict_arguments),        TEST(test_predict),    TEST(test_forward),    TEST(test_backward_states),
-    TEST(test_gradients_by_differences), TEST(test_accumulate), TEST(test_odd_batches)};
+static const check_test tests[] = {TEST(test_predict_arguments),        TEST(test_predict),    TEST(test_predict_rows),
+                                   TEST(test_changes_are_seen),         TEST(test_forward),    TEST(test_backward_states),
+                                   TEST(test_gradients_by_differences), TEST(test_accumulate), TEST(test_odd_batches)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

@@ -65,6 +65,62 @@ static void test_tensor_at_and_named(void) {
   martlet_model_destroy(model);
 }
 
+static void test_tensor_spec_at(void) {
+  martlet_model *model = make_model(0);
+  const int32_t count = martlet_model_tensor_count(model);
+  martlet_tensor_info spec, info;
+  spec.struct_size = info.struct_size = sizeof info;
+  for (int32_t i = 0; i < count; i++) {
+    CHECK_OK(martlet_model_tensor_spec_at(model, i, &spec));
+    CHECK_OK(martlet_model_tensor_at(model, i, &info));
+    CHECK(spec.value.data == NULL);
+    CHECK(info.value.data != NULL);
+    info.value.data = NULL; /* all else is the same */
+    CHECK(spec.name == info.name && spec.kind == info.kind && spec.trainable == info.trainable);
+    CHECK(spec.gradient == info.gradient);
+    CHECK(memcmp(&spec.value, &info.value, sizeof spec.value) == 0);
+  }
+  POISON(info);
+  info.struct_size = sizeof info;
+  WATCH(&info, sizeof info);
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_tensor_spec_at(NULL, 0, &info));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "info", martlet_model_tensor_spec_at(model, 0, NULL));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "index", martlet_model_tensor_spec_at(model, -1, &info));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "index", martlet_model_tensor_spec_at(model, count, &info));
+  martlet_model_destroy(model);
+}
+
+static martlet_status read_bias(const martlet_array *argument, void *context) {
+  return martlet_model_read_tensor((martlet_model *)context, "dense1.bias", argument);
+}
+
+static void test_read_tensor(void) {
+  martlet_model *model = make_model(4);
+  const int64_t shape[2] = {NET_HIDDEN, NET_INPUTS};
+  float narrow[NET_HIDDEN * NET_INPUTS];
+  double wide[NET_HIDDEN * NET_INPUTS];
+  const martlet_array floats = floats_of(narrow, 2, shape), doubles = array_of(wide, MARTLET_FLOAT64, 2, shape);
+  CHECK_OK(martlet_model_read_tensor(model, "dense1.weight", &floats));
+  CHECK_OK(martlet_model_read_tensor(model, "dense1.weight", &doubles));
+  const float *values = (const float *)tensor_named(model, "dense1.weight").value.data;
+  CHECK(memcmp(values, narrow, sizeof narrow) == 0);
+  for (int i = 0; i < NET_HIDDEN * NET_INPUTS; i++) CHECK_CLOSE(values[i], wide[i], 0);
+  int64_t counter = -1;
+  const martlet_array number = array_of(&counter, MARTLET_INT64, 0, NULL);
+  CHECK_OK(martlet_model_read_tensor(model, "norm1.num_batches_tracked", &number));
+  CHECK_INT(0, counter);
+
+  WATCH(narrow, sizeof narrow);
+  const int64_t bias_shape[1] = {NET_HIDDEN};
+  const martlet_array bias = floats_of(narrow, 1, bias_shape);
+  check_array_argument(read_bias, model, &bias, "out", ARRAY_OUTPUT | ARRAY_FLOAT64_TOO);
+  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "dense1.bias", martlet_model_read_tensor(model, "dense1.bias", &floats));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_read_tensor(NULL, "dense1.bias", &bias));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "name", martlet_model_read_tensor(model, NULL, &bias));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "nobody", martlet_model_read_tensor(model, "nobody.bias", &bias));
+  martlet_model_destroy(model);
+}
+
 static martlet_status set_bias(const martlet_array *argument, void *context) {
   const char *const name = "dense1.bias";
   martlet_array value;
@@ -296,13 +352,10 @@ static void test_fit_input_normalization(void) {
   martlet_model_destroy(model);
 }
 
-static const check_test tests[] = {TEST(test_tensor_at_and_named),
-                                   TEST(test_set_tensors),
-                                   TEST(test_set_all_strictly),
-                                   TEST(test_trainable),
-                                   TEST(test_switches),
-                                   TEST(test_population_statistics),
-                                   TEST(test_fit_input_normalization)};
+static const check_test tests[] = {
+    TEST(test_tensor_at_and_named),    TEST(test_tensor_spec_at), TEST(test_read_tensor), TEST(test_set_tensors),
+    TEST(test_set_all_strictly),       TEST(test_trainable),      TEST(test_switches),    TEST(test_population_statistics),
+    TEST(test_fit_input_normalization)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

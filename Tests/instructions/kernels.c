@@ -19,7 +19,7 @@ enum {
 };
 
 typedef struct fixture {
-  float x[ROWS * INPUTS], logits[VALUES * CHANNELS], gradient[VALUES * CHANNELS], values[VALUES * CHANNELS];
+  float x[ROWS * INPUTS], normalized[VALUES * CHANNELS], gradient[VALUES * CHANNELS], values[VALUES * CHANNELS];
   float grad_scale[CHANNELS], grad_shift[CHANNELS], scale[CHANNELS], row[CLASSES];
   double mean[CHANNELS], variance[CHANNELS];
   int64_t labels[VALUES];
@@ -47,14 +47,29 @@ static void matrix_product(void) {
   martlet_tensor_destroy(product);
 }
 
-static void batch_norm(void) {
-  CHECK_OK(martlet_batch_norm(&all.batch, -1, 1e-5, &all.channel_scale, &all.channel_scale, NULL, NULL, &all.batch_output,
-                              &all.channel_mean, &all.channel_variance));
+static void normalize(int32_t activation) {
+  CHECK_OK(martlet_batch_norm(&all.batch, -1, 1e-5, activation, &all.channel_scale, &all.channel_scale, NULL, NULL,
+                              &all.batch_output, &all.channel_mean, &all.channel_variance));
 }
 
+/* Of the forward pass before it in the table of kernels. */
+static void gradients(int32_t activation) {
+  CHECK_OK(martlet_batch_norm_gradients(&all.batch, -1, 1e-5, activation, &all.channel_scale, &all.channel_mean,
+                                        &all.channel_variance, 0, &all.batch, &all.batch_output, &all.batch_gradient,
+                                        &all.channel_grad_scale, &all.channel_grad_shift));
+}
+
+static void batch_norm(void) {
+  normalize(MARTLET_IDENTITY);
+}
 static void batch_norm_gradients(void) {
-  CHECK_OK(martlet_batch_norm_gradients(&all.batch, -1, 1e-5, &all.channel_scale, &all.channel_mean, &all.channel_variance, 0,
-                                        &all.batch, &all.batch_gradient, &all.channel_grad_scale, &all.channel_grad_shift));
+  gradients(MARTLET_IDENTITY);
+}
+static void batch_norm_relu(void) {
+  normalize(MARTLET_RELU);
+}
+static void batch_norm_relu_gradients(void) {
+  gradients(MARTLET_RELU);
 }
 
 static void cross_entropy(void) {
@@ -72,8 +87,16 @@ static void adam_step(void) {
   CHECK_OK(martlet_optimizer_step(all.adam));
 }
 
-static const check_test kernels[] = {TEST(train_step),           TEST(predict_row),   TEST(matrix_product), TEST(batch_norm),
-                                     TEST(batch_norm_gradients), TEST(cross_entropy), TEST(sigmoid),        TEST(adam_step)};
+static const check_test kernels[] = {TEST(train_step),
+                                     TEST(predict_row),
+                                     TEST(matrix_product),
+                                     TEST(batch_norm),
+                                     TEST(batch_norm_gradients),
+                                     TEST(batch_norm_relu),
+                                     TEST(batch_norm_relu_gradients),
+                                     TEST(cross_entropy),
+                                     TEST(sigmoid),
+                                     TEST(adam_step)};
 
 /* callgrind counts inside this function only, and writes a dump whenever it returns. */
 #if defined(__GNUC__)
@@ -115,7 +138,7 @@ static void describe(void) {
   all.row_output = floats_of(all.row, 2, out_shape);
   all.step_labels = array_of(all.labels, MARTLET_INT64, 1, rows);
   all.batch = floats_of(all.values, 2, batch);
-  all.batch_output = floats_of(all.logits, 2, batch);
+  all.batch_output = floats_of(all.normalized, 2, batch);
   all.batch_gradient = floats_of(all.gradient, 2, batch);
   all.batch_labels = array_of(all.labels, MARTLET_INT64, 1, values);
   all.channel_scale = floats_of(all.scale, 1, channels);

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FLOAT32 = np.dtype(np.float32)
 #: The first float of a writeable array, which ctypes passes by reference: quicker than asking NumPy for the address.
-_float_of = ctypes.c_float.from_buffer
+_float_of: Any = ctypes.c_float.from_buffer
 
 
 class Inference:
@@ -48,10 +48,7 @@ class Inference:
             and x.shape[1:] == self._one_input
         ):
             rows = len(x)
-            if out is None:
-                result = np.empty((rows, *self._one_output), _FLOAT32)
-            else:
-                result = as_output((rows, *self._one_output), out)
+            result = as_output((rows, *self._one_output), out)
             if result.flags.carray:
                 self._predict_rows(owner, _float_of(x), rows, _float_of(result))
                 return result
@@ -61,10 +58,7 @@ class Inference:
         inputs = describe_all(x, len(self.input_shapes), "x")
         size = 0 if batch_size is None else _arguments.integer(batch_size, "batch_size", 1)
         rows = rows_of(inputs, "x")
-        outputs = [
-            as_output((rows, *shape), given, name)
-            for shape, (given, name) in zip(self.output_shapes, self._given(out))
-        ]
+        outputs = [as_output((rows, *shape), given, name) for shape, (given, name) in zip(self.output_shapes, self._given(out))]
         self._predict(owner, inputs, len(inputs), size, Described(outputs), len(outputs))
         return outputs[0] if len(outputs) == 1 else outputs
 

@@ -28,7 +28,7 @@ class LoadResult(NamedTuple):
 class NamedTensor(NamedTuple):
     """What one tensor of a model is like; its place among them."""
 
-    index: int
+    place: int
     name: str
     is_parameter: bool
     trainable: bool
@@ -61,7 +61,7 @@ def tensors(owner: Owner) -> list[NamedTensor]:
 def value_view(owner: Owner, tensor: NamedTensor) -> Array:
     """The tensor's memory itself. From then on inference looks for changes in every call."""
     info = _abi.sized(_abi.martlet_tensor_info)
-    library().martlet_model_tensor_at(owner, tensor.index, ctypes.byref(info))
+    library().martlet_model_tensor_at(owner, tensor.place, ctypes.byref(info))
     return view(info.value, owner)
 
 

@@ -73,6 +73,47 @@ def test_what_makes_no_model(make, words):
         make()
 
 
+def test_predict_takes_the_short_way_and_the_long_one_to_the_same_bits(net, batch):
+    x, _ = batch
+    expected = net.predict(x, batch_size=4)
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    odd = np.frombuffer(bytearray(x.nbytes + 1), np.uint8)[1:].view(np.float32).reshape(x.shape)
+    odd[:] = x
+    assert not odd.flags.aligned
+    for given in (x, x.astype(np.float64), x.tolist(), np.asfortranarray(x), read_only, odd, np.repeat(x, 2, axis=0)[::2]):
+        assert np.array_equal(net.predict(given), expected)
+    assert np.array_equal([net.predict(x[row : row + 1])[0] for row in range(len(x))], expected)
+    assert net.predict(x[:0]).shape == (0, 3)
+    for wrong in (x[:, :3], x[0], x[None], np.float32(1)):
+        with pytest.raises(ShapeError):
+            net.predict(wrong)
+
+
+def test_predict_into_memory_of_the_callers(net, batch):
+    x, _ = batch
+    expected = net.predict(x)
+    for given in (x, x.astype(np.float64)):
+        out = np.zeros((16, 3), np.float32)
+        assert net.predict(given, out=out) is out
+        assert np.array_equal(out, expected)
+    with pytest.raises(ShapeError, match="out has shape"):
+        net.predict(x, out=np.zeros((15, 3), np.float32))
+    for wrong in (np.zeros((16, 3)), np.zeros((3, 16), np.float32).T, [0.0]):
+        with pytest.raises(InvalidArgumentError, match="out must be"):
+            net.predict(x, out=wrong)
+    memory = np.zeros(100, np.float32)
+    with pytest.raises(InvalidArgumentError, match="shares memory"):
+        net.predict(memory[:8].reshape(2, 4), out=memory[4:10].reshape(2, 3))
+    both = two_by_two()
+    a, b = np.ones((2, 3)), np.ones((2, 2))
+    outs = [np.zeros((2, 4), np.float32), np.zeros((2, 5), np.float32)]
+    assert both.predict([a, b], out=outs)[1] is outs[1]
+    assert all(np.array_equal(*pair) for pair in zip(outs, both.predict([a, b])))
+    with pytest.raises(InvalidArgumentError, match="list of 2"):
+        both.predict([a, b], out=outs[0])
+
+
 def test_call_and_predict_agree_for_any_batch_size(net, batch):
     x, _ = batch
     expected = net(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import martlet
 from martlet import BatchNorm, Dense, DTypeError, InvalidArgumentError, MartletError, Sequential, ShapeError
 
 
@@ -28,6 +29,50 @@ def test_an_inference_after_a_written_view_sees_it_even_where_a_normalisation_wa
     net.parameters()["1.weight"][:] *= 2
     net.state()["1.running_mean"][:] += 1
     assert not np.allclose(net(x), before)
+
+
+@pytest.mark.parametrize("rows", [1, 16])
+def test_predictions_see_every_write(net, batch, rows):
+    x = batch[0][:rows]
+
+    def expect_seen(write):
+        before = net.predict(x)
+        write()
+        after = net.predict(x)
+        assert not np.array_equal(after, before)
+        assert np.array_equal(after, net.clone().predict(x))
+
+    state = net.state_dict()
+    for name, value in state.items():
+        if value.ndim:
+            changed = {**state, name: np.full_like(value, 0.4)}
+            expect_seen(lambda changed=changed: net.load_state_dict(changed))
+            net.load_state_dict(state)
+    trainer = martlet.Trainer(net, loss="cross_entropy", optimizer=martlet.Adam(learning_rate=0.1))
+    expect_seen(lambda: trainer.step(*batch))
+    expect_seen(lambda: net.update_population_statistics(batch[0]))
+    views = {**net.parameters(), **net.state()}
+    for view in views.values():
+        if view.ndim:
+            for number in (0.3, 0.7):
+                expect_seen(lambda view=view, number=number: view.fill(number))
+            net.load_state_dict(state)
+
+
+def test_reading_asks_for_no_memory_of_the_values(net, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("a writable view was made")
+
+    monkeypatch.setattr("martlet.model.value_view", refuse)
+    state = net.state_dict()
+    net.load_state_dict(state)
+    net.trainable()
+    net.set_trainable("0", False)
+    net.gradients()
+    net.summary()
+    net.clone()
+    with pytest.raises(AssertionError, match="writable view"):
+        net.parameters()
 
 
 def test_gradients_have_the_parameters_shapes(net, batch):

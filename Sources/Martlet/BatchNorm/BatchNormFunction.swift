@@ -71,7 +71,7 @@ public enum BatchNormFunction {
     try call.checkShape(gradOutput, "grad_output")
     try output.map { try call.checkShape($0, "y") }
     guard activation == .identity || output != nil else {
-      throw MartletError.invalidArgument("y: NULL came; the activation's gradient needs the output of the forward pass.")
+      throw MartletError.invalidArgument("y: none came; the gradient of an activation needs the output of the forward pass.")
     }
     let affine = try ScaleShift(scale: call.channelValues(scale, "scale"))
     let gradInput = try gradients.input.flatMap { try call.target($0, "grad_input") }

@@ -59,7 +59,7 @@ public struct PopulationStatistics {
   ) {
     var batchMean = [Double](repeating: 0, count: channels)
     var batchVariance = batchMean
-    compute.channelMoments(x, shape, mean: &batchMean, variance: &batchVariance, workspace: workspace)
+    compute.channelMoments(x, shape, mean: &batchMean, variance: &batchVariance, exactly: true, workspace: workspace)
     let n = Double(shape.valuesPerChannel)
     let total = Double(count) + n
     for c in 0..<channels {

@@ -164,7 +164,8 @@ extension Loss {
     let values = try Tensor(copying: output)
     let memory = try Storage(byteCount: targets.byteCount(rows: rows), isZeroed: false)
     targets.load(from: 0, count: rows, into: memory.base)
-    let workspace = try Storage(byteCount: compute.lossWorkspaceByteCount(rows: rows, columns: targets.columns), isZeroed: false)
+    let workspace = try Storage(
+      byteCount: compute.lossWorkspaceByteCount(rows: rows, columns: targets.columns), isZeroed: false)
     let result = targets.evaluate(
       values.storage.floats, memory.base, rows: rows, gradient: gradient?.contiguousFloats, gradientScale: 1 / Float(rows),
       workspace: workspace.base, compute)

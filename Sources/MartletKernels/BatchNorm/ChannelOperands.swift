@@ -11,8 +11,8 @@ public struct ChannelOperands {
   public var result: UnsafeMutablePointer<Float>
   /// Add to `result` instead of replacing it.
   public var accumulate: Bool
-  /// Write past the caches. Then `result` is none of the tensors that are read, and every row or run of it starts on a multiple of 64
-  /// bytes.
+  /// Write past the caches. Then `result` is none of the tensors that are read, and a row is a multiple of
+  /// 64 bytes.
   public var streams = false
 
   @inlinable

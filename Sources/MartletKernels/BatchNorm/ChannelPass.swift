@@ -19,11 +19,15 @@ public protocol ChannelPass: SendableMetatype {
 /// How results reach memory.
 public protocol ChannelStore {
   associatedtype Tag: InstructionSet
+  /// Elements before the first place that ``store(_:_:)`` takes; the first vector covers them.
+  static func head(_ p: UnsafeMutablePointer<Float>) -> Int
   static func store(_ v: Tag.Vector, _ p: UnsafeMutablePointer<Float>)
   static func finish()
 }
 
 public enum OrdinaryStore<Tag: InstructionSet>: ChannelStore {
+  @inlinable @inline(__always)
+  public static func head(_ p: UnsafeMutablePointer<Float>) -> Int { 0 }
   @inlinable @inline(__always)
   public static func store(_ v: Tag.Vector, _ p: UnsafeMutablePointer<Float>) { Tag.store(v, p) }
   @inlinable @inline(__always)
@@ -32,6 +36,10 @@ public enum OrdinaryStore<Tag: InstructionSet>: ChannelStore {
 
 /// Past the caches: nothing is read that will be overwritten, and what is in the cache stays there.
 public enum StreamingStore<Tag: InstructionSet>: ChannelStore {
+  @inlinable @inline(__always)
+  public static func head(_ p: UnsafeMutablePointer<Float>) -> Int {
+    (0 &- Int(bitPattern: p) / MemoryLayout<Float>.size) & (Tag.lanes - 1)
+  }
   @inlinable @inline(__always)
   public static func store(_ v: Tag.Vector, _ p: UnsafeMutablePointer<Float>) { Tag.stream(v, p) }
   @inlinable @inline(__always)
@@ -49,7 +57,9 @@ public enum ChannelWalk {
   ) where Store.Tag == Pass.Tag {
     defer { Store.finish() }
     let lanes = Pass.Tag.lanes
-    let whole = block.columns / lanes * lanes
+    // The same in every row: a row that streams is a whole number of cache lines.
+    let head = Store.head(operands.result)
+    let whole = head + (block.columns - head) / lanes * lanes
     let last = block.columns - lanes
     let stride = block.rowStride
     var row = 0
@@ -63,7 +73,14 @@ public enum ChannelWalk {
       let t1 = pass.values(r1.advanced(by: last))
       let t2 = pass.values(r2.advanced(by: last))
       let t3 = pass.values(r3.advanced(by: last))
-      var column = 0
+      if head > 0 {
+        let c = pass.coefficients(coefficients)
+        Pass.Tag.store(pass.result(pass.values(r0), c), r0.result)
+        Pass.Tag.store(pass.result(pass.values(r1), c), r1.result)
+        Pass.Tag.store(pass.result(pass.values(r2), c), r2.result)
+        Pass.Tag.store(pass.result(pass.values(r3), c), r3.result)
+      }
+      var column = head
       while column < whole {
         let c = pass.coefficients(coefficients.advanced(by: column))
         let v0 = pass.result(pass.values(r0.advanced(by: column)), c)
@@ -78,24 +95,25 @@ public enum ChannelWalk {
       }
       if column < block.columns {
         let c = pass.coefficients(coefficients.advanced(by: last))
-        Store.store(pass.result(t0, c), r0.result + last)
-        Store.store(pass.result(t1, c), r1.result + last)
-        Store.store(pass.result(t2, c), r2.result + last)
-        Store.store(pass.result(t3, c), r3.result + last)
+        Pass.Tag.store(pass.result(t0, c), r0.result + last)
+        Pass.Tag.store(pass.result(t1, c), r1.result + last)
+        Pass.Tag.store(pass.result(t2, c), r2.result + last)
+        Pass.Tag.store(pass.result(t3, c), r3.result + last)
       }
       row += 4
     }
     while row < block.rows {
       let r = operands.advanced(by: row * stride)
       let tail = pass.values(r.advanced(by: last))
-      var column = 0
+      if head > 0 { Pass.Tag.store(pass.result(pass.values(r), pass.coefficients(coefficients)), r.result) }
+      var column = head
       while column < whole {
         let c = pass.coefficients(coefficients.advanced(by: column))
         Store.store(pass.result(pass.values(r.advanced(by: column)), c), r.result + column)
         column += lanes
       }
       if column < block.columns {
-        Store.store(pass.result(tail, pass.coefficients(coefficients.advanced(by: last))), r.result + last)
+        Pass.Tag.store(pass.result(tail, pass.coefficients(coefficients.advanced(by: last))), r.result + last)
       }
       row += 1
     }
@@ -115,7 +133,9 @@ public enum ChannelWalk {
         let run = operands.advanced(by: sample * block.sampleStride + channel * block.channelStride)
         let c = pass.repeatedCoefficients(coefficients.advanced(by: channel))
         let tail = pass.values(run.advanced(by: last))
-        var i = 0
+        let head = Store.head(run.result)
+        if head > 0 { Pass.Tag.store(pass.result(pass.values(run), c), run.result) }
+        var i = head
         while i + 4 * lanes <= length {
           let v0 = pass.result(pass.values(run.advanced(by: i)), c)
           let v1 = pass.result(pass.values(run.advanced(by: i + lanes)), c)
@@ -131,7 +151,7 @@ public enum ChannelWalk {
           Store.store(pass.result(pass.values(run.advanced(by: i)), c), run.result + i)
           i += lanes
         }
-        if i < length { Store.store(pass.result(tail, c), run.result + last) }
+        if i < length { Pass.Tag.store(pass.result(tail, c), run.result + last) }
       }
     }
   }

@@ -63,7 +63,9 @@ extension Compute {
         result: UnsafeMutablePointer(mutating: tensors.input)),
       center: context.map.center, sum: context.sum, sumCentered: context.sumCentered)
     if let pass {
-      ChannelBlocks.run(BackwardWork(sums: sums, pass: pass, context: context, affine: affine), tensors: activation == .identity ? 2 : 3, on: self)
+      ChannelBlocks.run(
+        BackwardWork(sums: sums, pass: pass, context: context, affine: affine), tensors: activation == .identity ? 2 : 3,
+        on: self)
     } else {
       sums.run(totals.everything(on: pool))
       context.finishSums(0..<shape.channels, valuesPerChannel: shape.valuesPerChannel, affine)

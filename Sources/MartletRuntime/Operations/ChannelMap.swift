@@ -65,16 +65,16 @@ extension BatchNormKernels {
 }
 
 extension ChannelOperands {
-  /// Writes past the caches where that pays and can be done: half of the shared cache or more, memory of its own, every row or run on
-  /// a cache line. What is written first would have left the cache before anyone reads it.
+  /// Writes past the caches where that pays and can be done: half of the shared cache or more, memory of its own, rows of whole cache
+  /// lines. What is written first would have left the cache before anyone reads it.
   func streaming(_ shape: ChannelShape, on compute: Compute) -> ChannelOperands {
     let layout = ChannelLayout(shape)
-    let rowLength = layout.isRuns ? shape.inner : layout.columns
+    let isWhole = layout.isRuns || (layout.columns % 16 == 0 && layout.leftover == 0)
     let target = UnsafePointer(result)
     var changed = self
     changed.streams =
-      4 * shape.channels * shape.valuesPerChannel >= compute.sharedCacheBytes / 2 && rowLength % 16 == 0 && layout.leftover == 0
-      && Int(bitPattern: result) % 64 == 0 && !accumulate && target != input && target != gradOutput && target != output
+      4 * shape.channels * shape.valuesPerChannel >= compute.sharedCacheBytes / 2 && isWhole && !accumulate && target != input
+      && target != gradOutput && target != output
     return changed
   }
 }

@@ -15,10 +15,14 @@ extension Compute {
   /// throughout, first about 0, then about the mean: ±1e30 is right, a NaN or infinity in the data shows in that channel alone
   /// (variance NaN, mean NaN or infinite).
   ///
+  /// - Parameter exactly: every channel is done in Float64 throughout: for statistics of whole data sets, whose last digits shall not
+  ///   depend on how the data was cut.
+  ///
   /// Edge cases: no values yield NaN. Cost: reads `x` once; a channel done again, three times.
   public func channelMoments(
     _ x: UnsafePointer<Float>, _ shape: ChannelShape,
-    mean: UnsafeMutablePointer<Double>, variance: UnsafeMutablePointer<Double>, workspace: UnsafeMutableRawPointer
+    mean: UnsafeMutablePointer<Double>, variance: UnsafeMutablePointer<Double>, exactly: Bool = false,
+    workspace: UnsafeMutableRawPointer
   ) {
     if shape.channels * shape.valuesPerChannel == 0 {
       for channel in 0..<shape.channels {
@@ -28,8 +32,9 @@ extension Compute {
       return
     }
     let totals = ChannelTotals(shape, workspace: workspace)
-    ChannelMomentsWork(totals: totals, kernels: kernels.batchNorm.moments, x: x, mean: mean, variance: variance)
-      .run(totals.everything(on: pool))
+    ChannelMomentsWork(
+      totals: totals, kernels: kernels.batchNorm.moments, x: x, mean: mean, variance: variance, isExact: exactly
+    ).run(totals.everything(on: pool))
   }
 }
 
@@ -40,6 +45,8 @@ struct ChannelMomentsWork {
   let x: UnsafePointer<Float>
   let mean: UnsafeMutablePointer<Double>
   let variance: UnsafeMutablePointer<Double>
+  /// Every channel is done again.
+  var isExact = false
 
   func run(_ scope: ChannelScope) {
     let layout = totals.layout
@@ -56,7 +63,7 @@ struct ChannelMomentsWork {
       variance[channel] = max(square - difference * difference, 0)
       // Squares near the end of Float32's range have lost digits, too.
       let isRedone =
-        !(difference * difference <= 4 * variance[channel]) || !(square < .infinity) || (square > 0 && square < 1e-36)
+        isExact || !(difference * difference <= 4 * variance[channel]) || !(square < .infinity) || (square > 0 && square < 1e-36)
       totals.isRedone[channel] = isRedone
       anyRedone = anyRedone || isRedone
     }

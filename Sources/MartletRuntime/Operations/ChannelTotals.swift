@@ -130,7 +130,8 @@ struct ChannelTotals {
     combine(partial + columns, into: products, scope)
   }
 
-  private func combine(_ first: UnsafeMutablePointer<Double>, into target: UnsafeMutablePointer<Double>, _ scope: ChannelScope) {
+  private func combine(_ first: UnsafeMutablePointer<Double>, into target: UnsafeMutablePointer<Double>, _ scope: ChannelScope)
+  {
     let columns = layout.columns
     let chunks = grid.chunks
     for chunk in stride(from: 1, to: chunks, by: 1) {

@@ -55,12 +55,13 @@ import Testing
   @Test func training() throws {
     let model = try network()
     let (x, y) = (try randomTensor([20, 150], seed: 2), try randomTensor([20, 4], seed: 3))
-    let trainer = try Trainer(model, loss: .meanSquaredError, optimizer: .adam(learningRate: 0.1))
+    let trainer = try Trainer(model, loss: .meanSquaredError, optimizer: .adam(learningRate: 0.01))
     try expectSeen("a step", model) { try trainer.step([x.view()], [y.view()]) }
     try expectSeen("a fit", model) { try trainer.fit([x.view()], [y.view()], FitOptions(epochs: 1, batchSize: 10)) }
     try expectSeen("moving statistics", model) { _ = try model.forward(x, training: true) }
+    _ = try model.forward(x, training: true)
     _ = try model.backward(y)
-    let optimizer = try Optimizer(model, .sgd(learningRate: 0.5))
+    let optimizer = try Optimizer(model, .sgd(learningRate: 0.01))
     try expectSeen("an optimizer by hand", model) { try optimizer.step() }
     try expectSeen("population statistics", model) { try model.updatePopulationStatistics([x.view()]) }
     withExtendedLifetime((x, y)) {}

@@ -161,19 +161,22 @@ martlet_status martlet_tensor_reduce(martlet_tensor **out, int32_t operation, co
  * out_mean, out_variance: NULL, or [C] float64 (or float32) that receive the statistics used.
  * Own statistics need 2 or more values a channel (MARTLET_INVALID_ARGUMENT). An empty x succeeds, writes an empty y and no
  * statistics. */
-martlet_status martlet_batch_norm(const martlet_array *x, int32_t channel_axis, double epsilon, const martlet_array *scale,
-                                  const martlet_array *shift, const martlet_array *mean, const martlet_array *variance,
-                                  const martlet_array *y, const martlet_array *out_mean, const martlet_array *out_variance);
+martlet_status martlet_batch_norm(const martlet_array *x, int32_t channel_axis, double epsilon, int32_t activation,
+                                  const martlet_array *scale, const martlet_array *shift, const martlet_array *mean,
+                                  const martlet_array *variance, const martlet_array *y, const martlet_array *out_mean,
+                                  const martlet_array *out_variance);
 
 /* Its gradients, given grad_output = dL/dy.
  * mean, variance: what the forward pass used (out_mean, out_variance); statistics_are_constant: 0 if they were the batch's own
  * and so depend on x, 1 if they were given.
- * grad_input: the shape of x, or NULL; grad_scale, grad_shift: [C], or NULL. */
-martlet_status martlet_batch_norm_gradients(const martlet_array *x, int32_t channel_axis, double epsilon,
+ * y: what the forward pass wrote, from which the activation's derivative is taken; may be NULL for MARTLET_IDENTITY.
+ * grad_input: the shape of x, or NULL; may be grad_output or y itself. grad_scale, grad_shift: [C], or NULL. */
+martlet_status martlet_batch_norm_gradients(const martlet_array *x, int32_t channel_axis, double epsilon, int32_t activation,
                                             const martlet_array *scale, const martlet_array *mean,
                                             const martlet_array *variance, int32_t statistics_are_constant,
-                                            const martlet_array *grad_output, const martlet_array *grad_input,
-                                            const martlet_array *grad_scale, const martlet_array *grad_shift);
+                                            const martlet_array *grad_output, const martlet_array *y,
+                                            const martlet_array *grad_input, const martlet_array *grad_scale,
+                                            const martlet_array *grad_shift);
 
 /* Exact statistics of a whole data set, batch by batch: the mean of the pooled values and their variance, between-batch
  * variance included; they do not depend on how the data was cut into batches (beyond the last bits of float64). */

@@ -33,9 +33,24 @@ uint32_t martlet_shims_cpu_features(void) {
   return features;
 }
 
+/* Intel describes its caches in leaf 4, AMD in a leaf of the same form. */
+int64_t martlet_shims_shared_cache_bytes(void) {
+  const uint32_t leaves[] = {4, 0x8000001d};
+  for (int i = 0; i < 2; i++) {
+    for (uint32_t index = 0; index < 16; index++) {
+      uint32_t a, b, c, d;
+      if (!__get_cpuid_count(leaves[i], index, &a, &b, &c, &d) || (a & 0x1f) == 0) break;
+      if (((a >> 5) & 7) != 3) continue;
+      return ((int64_t)(b >> 22) + 1) * (((b >> 12) & 0x3ff) + 1) * ((b & 0xfff) + 1) * ((int64_t)c + 1);
+    }
+  }
+  return 0;
+}
+
 void martlet_shims_pause(void) { _mm_pause(); }
 #else
 uint32_t martlet_shims_cpu_features(void) { return 0; }
+int64_t martlet_shims_shared_cache_bytes(void) { return 0; }
 void martlet_shims_pause(void) {
 #if defined(__aarch64__)
   __asm__ volatile("yield");

@@ -14,8 +14,9 @@ private func pair(
 
 @_cdecl("martlet_batch_norm") @implementation
 public func martlet_batch_norm(
-  _ x: UnsafePointer<martlet_array>!, _ channel_axis: Int32, _ epsilon: Double, _ scale: UnsafePointer<martlet_array>!,
-  _ shift: UnsafePointer<martlet_array>!, _ mean: UnsafePointer<martlet_array>!, _ variance: UnsafePointer<martlet_array>!,
+  _ x: UnsafePointer<martlet_array>!, _ channel_axis: Int32, _ epsilon: Double, _ activation: Int32,
+  _ scale: UnsafePointer<martlet_array>!, _ shift: UnsafePointer<martlet_array>!, _ mean: UnsafePointer<martlet_array>!,
+  _ variance: UnsafePointer<martlet_array>!,
   _ y: UnsafePointer<martlet_array>!, _ out_mean: UnsafePointer<martlet_array>!,
   _ out_variance: UnsafePointer<martlet_array>!
 ) -> martlet_status {
@@ -30,7 +31,8 @@ public func martlet_batch_norm(
       return view
     }
     let used = try BatchNormFunction.normalize(
-      x, channelAxis: axis, epsilon: epsilon, scale: ArrayView.optional(scale, "scale"),
+      x, channelAxis: axis, epsilon: epsilon, activation: choice(activation, "activation"),
+      scale: ArrayView.optional(scale, "scale"),
       shift: ArrayView.optional(shift, "shift"), statistics: pair(mean, variance), into: y)
     if let used {
       results[0]?.storeResult(used.mean)
@@ -41,9 +43,10 @@ public func martlet_batch_norm(
 
 @_cdecl("martlet_batch_norm_gradients") @implementation
 public func martlet_batch_norm_gradients(
-  _ x: UnsafePointer<martlet_array>!, _ channel_axis: Int32, _ epsilon: Double, _ scale: UnsafePointer<martlet_array>!,
-  _ mean: UnsafePointer<martlet_array>!, _ variance: UnsafePointer<martlet_array>!, _ statistics_are_constant: Int32,
-  _ grad_output: UnsafePointer<martlet_array>!, _ grad_input: UnsafePointer<martlet_array>!,
+  _ x: UnsafePointer<martlet_array>!, _ channel_axis: Int32, _ epsilon: Double, _ activation: Int32,
+  _ scale: UnsafePointer<martlet_array>!, _ mean: UnsafePointer<martlet_array>!, _ variance: UnsafePointer<martlet_array>!,
+  _ statistics_are_constant: Int32, _ grad_output: UnsafePointer<martlet_array>!, _ y: UnsafePointer<martlet_array>!,
+  _ grad_input: UnsafePointer<martlet_array>!,
   _ grad_scale: UnsafePointer<martlet_array>!, _ grad_shift: UnsafePointer<martlet_array>!
 ) -> martlet_status {
   boundary {
@@ -53,9 +56,10 @@ public func martlet_batch_norm_gradients(
     }
     try BatchNormFunction.gradients(
       ArrayView(x, "x"), channelAxis: ChannelAxis(number: Int(channel_axis)), epsilon: epsilon,
+      activation: choice(activation, "activation"),
       scale: ArrayView.optional(scale, "scale"), statistics: statistics,
       statisticsAreConstant: flag(statistics_are_constant, "statistics_are_constant"),
-      gradOutput: ArrayView(grad_output, "grad_output"),
+      gradOutput: ArrayView(grad_output, "grad_output"), output: ArrayView.optional(y, "y"),
       into: BatchNormFunction.Gradients(
         input: ArrayView.optional(grad_input, "grad_input"), scale: ArrayView.optional(grad_scale, "grad_scale"),
         shift: ArrayView.optional(grad_shift, "grad_shift")))

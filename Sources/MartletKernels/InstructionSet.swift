@@ -50,6 +50,10 @@ public protocol InstructionSet: SendableMetatype {
   /// The low 32 bits of each lane times `b` < 2³², all 64 bits of it.
   static func product(_ a: Words, _ b: UInt64) -> Words
 
+  /// Writes the vector past the caches, to an address aligned to it; ``streamFence()`` must follow before another thread is told.
+  static func stream(_ v: Vector, _ p: UnsafeMutablePointer<Float>)
+  static func streamFence()
+
   static func squareRoot(_ v: Vector) -> Vector
   static func squareRoot(_ v: Double64) -> Double64
 }

@@ -46,6 +46,11 @@ enum AVX2: InstructionSet {
   static func product(_ a: Words, _ b: UInt64) -> Words { (a & 0xffff_ffff) &* b }
 
   @inline(__always)
+  static func stream(_ v: Vector, _ p: UnsafeMutablePointer<Float>) { martlet_f32x8_stream(v, p) }
+  @inline(__always)
+  static func streamFence() { martlet_stream_fence() }
+
+  @inline(__always)
   static func squareRoot(_ v: Vector) -> Vector { martlet_f32x8_square_root(v) }
   @inline(__always)
   static func squareRoot(_ v: Double64) -> Double64 { martlet_f64x8_square_root(v) }

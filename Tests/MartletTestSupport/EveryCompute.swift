@@ -7,13 +7,22 @@ public enum EveryCompute {
 
   /// For each instruction set, the same with 1, 2 and 5 threads (so 5 on any machine: more threads than pieces, or than cores).
   public static let ofAllThreads: [(name: String, computes: [Compute])] = {
-    let all = [1, 2, 5].map(computes(threads:))
+    let all = [1, 2, 5].map { computes(threads: $0) }
     return all[0].indices.map { i in (all[0][i].name, all.map { $0[i].compute }) }
   }()
 
-  private static func computes(threads: Int) -> [(name: String, compute: Compute)] {
+  /// As if nothing fitted the shared cache: every tensor is walked over block by block and written past the caches. 1, 2 and 5 threads.
+  public static let ofNoCache: [(name: String, computes: [Compute])] = {
+    let all = [1, 2, 5].map { computes(threads: $0, sharedCacheBytes: 0) }
+    return all[0].indices.map { i in (all[0][i].name, all.map { $0[i].compute }) }
+  }()
+
+  private static func computes(threads: Int, sharedCacheBytes: Int? = nil) -> [(name: String, compute: Compute)] {
     KernelSet.available.map {
-      ($0.rawValue, Compute(kernels: $0.makeTable(), pool: ThreadPool(threadCount: threads)))
+      (
+        $0.rawValue,
+        Compute(kernels: $0.makeTable(), pool: ThreadPool(threadCount: threads), sharedCacheBytes: sharedCacheBytes)
+      )
     }
   }
 }

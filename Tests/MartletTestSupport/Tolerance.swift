@@ -4,6 +4,10 @@
 public let unitRoundoff = 0x1p-24
 
 public enum Tolerance {
+  /// An average of `terms` values of at most `magnitude`, gathered in Float64 in any order and compared with another such: each side
+  /// meets at most `terms` roundings of 2⁻⁵³ and a few more where batches are pooled (Higham 2002, §4.2).
+  public static func float64Sum(terms: Int, magnitude: Double) -> Double { 2 * Double(terms + 8) * 0x1p-53 * magnitude }
+
   /// A sum of `terms` products in Float32, in any order: each term meets at most `terms` roundings (Higham 2002, §3.1).
   public static func dotProduct(terms: Int, magnitude: Double) -> Double {
     let n = Double(terms + 2) * unitRoundoff

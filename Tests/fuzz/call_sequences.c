@@ -85,21 +85,23 @@ static void call_tensor(void) {
 }
 
 static void call_batch_norm(void) {
-  lying_array x, scale, shift, mean, variance, y, out_mean, out_variance;
+  lying_array x, scale, shift, mean, variance, y, output, out_mean, out_variance;
   const int64_t rows = below(6), channels = 1 + below(5);
   const martlet_array *mean_array = one_in(2) ? NULL : any_array(&mean, buffer + 100, 1, channels, 1);
   const martlet_array *x_array = any_array(&x, buffer, 2, rows, channels);
   const martlet_array *scale_array = any_array(&scale, buffer + 50, 1, channels, 1);
   if (one_in(2)) {
-    count_status(
-        martlet_batch_norm(x_array, any_int(-1), any_number(1e-5), scale_array, any_array(&shift, buffer + 60, 1, channels, 1),
-                           mean_array, mean_array == NULL ? NULL : any_array(&variance, buffer + 120, 1, channels, 1),
-                           any_array(&y, results, 2, rows, channels), any_array(&out_mean, results + 100, 1, channels, 1),
-                           any_array(&out_variance, results + 200, 1, channels, 1)));
+    count_status(martlet_batch_norm(
+        x_array, any_int(-1), any_number(1e-5), any_int(below(4)), scale_array, any_array(&shift, buffer + 60, 1, channels, 1),
+        mean_array, mean_array == NULL ? NULL : any_array(&variance, buffer + 120, 1, channels, 1),
+        any_array(&y, results, 2, rows, channels), any_array(&out_mean, results + 100, 1, channels, 1),
+        any_array(&out_variance, results + 200, 1, channels, 1)));
   } else {
     count_status(martlet_batch_norm_gradients(
-        x_array, any_int(-1), any_number(1e-5), scale_array, mean_array, any_array(&variance, buffer + 120, 1, channels, 1),
-        any_int(below(2)), any_array(&shift, buffer + 200, 2, rows, channels), any_array(&y, results, 2, rows, channels),
+        x_array, any_int(-1), any_number(1e-5), any_int(below(4)), scale_array, mean_array,
+        any_array(&variance, buffer + 120, 1, channels, 1), any_int(below(2)),
+        any_array(&shift, buffer + 200, 2, rows, channels),
+        one_in(3) ? NULL : any_array(&output, buffer + 300, 2, rows, channels), any_array(&y, results, 2, rows, channels),
         any_array(&out_mean, results + 100, 1, channels, 1), any_array(&out_variance, results + 200, 1, channels, 1)));
   }
 }
@@ -220,12 +222,17 @@ static void call_describe(void) {
 static void call_change(void) {
   lying_array a;
   martlet_model *model = any_model();
-  martlet_batch_norm_switches switches;
-  memset(&switches, 0, sizeof switches);
-  switches.struct_size = one_in(20) ? (size_t)below(64) : sizeof switches;
-  switches.normalize_with = any_int(below(2));
-  switches.updates_moving = any_int(below(2));
-  switches.trains_scale_shift = any_int(below(2));
+  /* A size that is too large is checked for zeros as far as it says. */
+  struct {
+    martlet_batch_norm_switches switches;
+    char beyond[64];
+  } sized;
+  memset(&sized, 0, sizeof sized);
+  martlet_batch_norm_switches *const switches = &sized.switches;
+  switches->struct_size = one_in(20) ? (size_t)below(64) : sizeof *switches;
+  switches->normalize_with = any_int(below(2));
+  switches->updates_moving = any_int(below(2));
+  switches->trains_scale_shift = any_int(below(2));
   const char *const name = any_name("dense_1.weight");
   switch (below(6)) {
     case 0: {
@@ -234,8 +241,8 @@ static void call_change(void) {
       break;
     }
     case 1: count_status(martlet_model_set_trainable(model, name, any_int(below(2)))); break;
-    case 2: count_status(martlet_model_batch_norm_switches(model, any_name("batch_norm_1"), &switches)); break;
-    case 3: count_status(martlet_model_set_batch_norm_switches(model, any_name("batch_norm_1"), &switches)); break;
+    case 2: count_status(martlet_model_batch_norm_switches(model, any_name("batch_norm_1"), switches)); break;
+    case 3: count_status(martlet_model_set_batch_norm_switches(model, any_name("batch_norm_1"), switches)); break;
     case 4:
       count_status(martlet_model_update_population_statistics(model, any_array(&a, buffer, 2, 6, 4), 1, any_size(below(4))));
       break;

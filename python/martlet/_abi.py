@@ -290,9 +290,9 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_tensor_matmul": _status(POINTER(_tensor), _tensor, _tensor, c_int32, c_int32),
     "martlet_tensor_reduce": _status(POINTER(_tensor), c_int32, _tensor, c_int32),
     # Batch normalisation as a function
-    "martlet_batch_norm": _status(_array, c_int32, c_double, _array, _array, _array, _array, _array, _array, _array),
+    "martlet_batch_norm": _status(_array, c_int32, c_double, c_int32, _array, _array, _array, _array, _array, _array, _array),
     "martlet_batch_norm_gradients": _status(
-        _array, c_int32, c_double, _array, _array, _array, c_int32, _array, _array, _array, _array
+        _array, c_int32, c_double, c_int32, _array, _array, _array, c_int32, _array, _array, _array, _array, _array
     ),
     "martlet_statistics_create": _status(POINTER(_statistics), c_int64),
     "martlet_statistics_destroy": _plain(None, _statistics),

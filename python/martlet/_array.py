@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +54,9 @@ def as_array(value: Arrays, name: str) -> Array:
     DTypeError
         Complex numbers, objects, text, dates, records, masked arrays.
     """
-    if isinstance(value, np.ma.MaskedArray):
+    # Not np.ma.MaskedArray: naming it imports numpy.ma, most of the time to a process's first step.
+    masked = sys.modules.get("numpy.ma")
+    if masked is not None and isinstance(value, masked.MaskedArray):
         raise DTypeError(f"{name} is a masked array; its mask would be lost. Fill it first: {name}.filled(...)")
     try:
         array = np.asarray(value)

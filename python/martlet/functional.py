@@ -56,6 +56,13 @@ class Loss(NamedTuple):
     gradient: Array
 
 
+ACTIVATIONS = {"sigmoid": _abi.SIGMOID, "tanh": _abi.TANH, "relu": _abi.RELU}
+
+
+def _activation(name: str | None) -> int:
+    return _abi.IDENTITY if name is None else _arguments.one_of(name, "activation", ACTIVATIONS)
+
+
 def _channels(x: Array, channel_axis: int, name: str = "x") -> int:
     if channel_axis not in (-1, 1):
         raise InvalidArgumentError(f"channel_axis must be -1 (last) or 1 (channels first); got {channel_axis!r}")
@@ -73,6 +80,7 @@ def batch_norm_with_statistics(
     *,
     epsilon: float = 1e-5,
     channel_axis: int = -1,
+    activation: str | None = None,
     out: Array | None = None,
 ) -> Normalized:
     """:func:`batch_norm`, with the statistics used (float64), which :func:`batch_norm_gradients` takes.
@@ -93,6 +101,7 @@ def batch_norm_with_statistics(
         source,
         channel_axis,
         _arguments.real(epsilon, "epsilon"),
+        _activation(activation),
         describe_optional(scale, "scale"),
         describe_optional(shift, "shift"),
         describe_optional(mean, "mean"),
@@ -117,6 +126,7 @@ def batch_norm(
     *,
     epsilon: float = 1e-5,
     channel_axis: int = -1,
+    activation: str | None = None,
     out: Array | None = None,
 ) -> Array:
     """Batch normalisation of an array: ``y = scale · (x − mean) / √(variance + epsilon) + shift``, per channel.
@@ -133,6 +143,8 @@ def batch_norm(
         Above 0.
     channel_axis : {-1, 1}, optional
         Where the channels are: last, or first after the rows.
+    activation : {"sigmoid", "tanh", "relu"}, optional
+        Applied to ``y`` on the way out, at no further pass over memory.
     out : array, optional
         Contiguous float32 of the shape of ``x`` that receives ``y``; may be ``x`` itself.
 
@@ -153,7 +165,9 @@ def batch_norm(
     array([[-1., -2.],
            [ 1.,  2.]], dtype=float32)
     """
-    return batch_norm_with_statistics(x, scale, shift, mean, variance, epsilon=epsilon, channel_axis=channel_axis, out=out).y
+    return batch_norm_with_statistics(
+        x, scale, shift, mean, variance, epsilon=epsilon, channel_axis=channel_axis, activation=activation, out=out
+    ).y
 
 
 def batch_norm_gradients(
@@ -166,6 +180,9 @@ def batch_norm_gradients(
     statistics_are_constant: bool = False,
     epsilon: float = 1e-5,
     channel_axis: int = -1,
+    activation: str | None = None,
+    output: ArrayLike | None = None,
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
 ) -> BatchNormGradients:
     """Gradients of :func:`batch_norm`, given ``grad_output = dL/dy``.
 
@@ -179,6 +196,13 @@ def batch_norm_gradients(
         What the forward call used (:func:`batch_norm_with_statistics` gives them).
     statistics_are_constant : bool, optional
         Whether they were given from outside, not computed from ``x``.
+    activation : {"sigmoid", "tanh", "relu"}, optional
+        The forward call's; needs ``output``.
+    output : array, optional
+        What the forward call returned as ``y``: an activation's derivative is taken from it.
+    out : BatchNormGradients or tuple of three arrays, optional
+        Contiguous float32 arrays that receive the gradients, such as the last call's result: no memory is made then.
+        ``None`` in a place: a new array. The first may be ``grad_output`` itself.
 
     Returns
     -------
@@ -197,16 +221,22 @@ def batch_norm_gradients(
     source = describe(x, "x")
     array = source.arrays[0]
     channels = _channels(array, channel_axis)
-    outputs = [described_output(array.shape), described_output((channels,)), described_output((channels,))]
+    given = (None, None, None) if out is None else tuple(out)
+    if len(given) != 3:
+        raise InvalidArgumentError(f"out must hold three arrays (grad_input, grad_scale, grad_shift); got {len(given)}")
+    shapes = (array.shape, (channels,), (channels,))
+    outputs = [described_output(shape, place, f"out[{i}]") for i, (shape, place) in enumerate(zip(shapes, given))]
     library().martlet_batch_norm_gradients(
         source,
         channel_axis,
         _arguments.real(epsilon, "epsilon"),
+        _activation(activation),
         describe_optional(scale, "scale"),
         describe(mean, "mean"),
         describe(variance, "variance"),
         _arguments.flag(statistics_are_constant, "statistics_are_constant"),
         describe(grad_output, "grad_output"),
+        describe_optional(output, "output"),
         *outputs,
     )
     return BatchNormGradients(*(output.arrays[0] for output in outputs))

@@ -108,6 +108,40 @@ def test_gradients_sum_to_zero_and_match_differences(rng):
     assert np.allclose(first.grad_input.swapaxes(1, 2).reshape(12, 3), found.grad_input, atol=1e-6)
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_activation_on_the_way(activation, axis, rng):
+    x, r = rng.normal(size=(2, 40, 16)).astype(np.float32)
+    scale, shift = rng.normal(size=(2, 16)).astype(np.float32)
+    options = {"channel_axis": axis, "activation": activation}
+    plain, mean, variance = martlet.batch_norm_with_statistics(x, scale, shift, channel_axis=axis)
+    y = martlet.batch_norm(x, scale, shift, **options)
+    value = {"sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}[activation]
+    slope = {"sigmoid": y * (1 - y), "tanh": 1 - y * y, "relu": (y > 0).astype(np.float32)}[activation]
+    assert np.allclose(y, value(plain), atol=1e-6)
+    wanted = martlet.batch_norm_gradients(x, r * slope, scale, mean=mean, variance=variance, channel_axis=axis)
+    found = martlet.batch_norm_gradients(x, r, scale, mean=mean, variance=variance, output=y, **options)
+    for a, b in zip(found, wanted):
+        assert np.allclose(a, b, atol=1e-5)
+    again = martlet.batch_norm_gradients(x, r, scale, mean=mean, variance=variance, output=y, out=found, **options)
+    assert all(a is b for a, b in zip(again, found))
+    partly = martlet.batch_norm_gradients(x, r, scale, mean=mean, variance=variance, output=y, out=(r, None, None), **options)
+    assert partly.grad_input is r
+    assert np.array_equal(r, found.grad_input)
+
+
+def test_activation_refusals():
+    x, known = [[1.0], [2.0]], {"mean": [1.5], "variance": [0.25]}
+    with pytest.raises(InvalidArgumentError, match="activation"):
+        martlet.batch_norm(x, activation="gelu")
+    with pytest.raises(InvalidArgumentError, match="y: none"):
+        martlet.batch_norm_gradients(x, x, activation="relu", **known)
+    with pytest.raises(InvalidArgumentError, match="three"):
+        martlet.batch_norm_gradients(x, x, out=(None,), **known)
+    with pytest.raises(ShapeError, match=r"out\[1\]"):
+        martlet.batch_norm_gradients(x, x, out=(None, np.zeros(2, np.float32), None), **known)
+
+
 def test_gradients_refuse_other_shapes():
     with pytest.raises(ShapeError):
         martlet.batch_norm_gradients([[1.0], [2.0]], [[1.0]], mean=[1.5], variance=[0.25])

@@ -13,6 +13,9 @@ enum {
 
 uint32_t martlet_shims_cpu_features(void);
 
+/* Size of the third-level cache that this CPU shares with its neighbours; 0 if unknown. */
+int64_t martlet_shims_shared_cache_bytes(void);
+
 /* A buffer of the calling thread for its last error message; the size includes the closing NUL. */
 char *martlet_shims_message_buffer(void);
 size_t martlet_shims_message_capacity(void);

@@ -60,7 +60,20 @@
   }                                                                                                                        \
   MARTLET_VECTOR martlet_f32x##n martlet_i32x##n##_converted(martlet_i32x##n v) {                                          \
     return __builtin_convertvector(v, martlet_f32x##n);                                                                    \
+  }                                                                                                                        \
+  /* Past the caches; the address is aligned to the vector. */                                                             \
+  MARTLET_VECTOR void martlet_f32x##n##_stream(martlet_f32x##n v, float *at) {                                             \
+    __builtin_nontemporal_store(v, (martlet_f32x##n *)at);                                                                 \
   }
+
+/* After the last streaming store of a piece of work: another thread may be told of it now. */
+MARTLET_VECTOR void martlet_stream_fence(void) {
+#if defined(__SSE__)
+  __builtin_ia32_sfence();
+#else
+  __atomic_thread_fence(__ATOMIC_RELEASE);
+#endif
+}
 
 MARTLET_VECTORS_OF(4)
 MARTLET_VECTORS_OF(8)

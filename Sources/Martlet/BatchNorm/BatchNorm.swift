@@ -1,4 +1,5 @@
-// Batch normalisation: what it computes, and its options. Read on: +Statistics, Context, +Forward, +Backward, Step.
+// Batch normalisation: what it computes, and its options. Read on: +Statistics, +Forward, Step; both
+// training passes are operations of MartletRuntime: BatchNormContext, BatchNormForward, BatchNormBackward.
 
 /// Normalises each channel over the mini-batch, then scales and shifts it by learned amounts.
 ///

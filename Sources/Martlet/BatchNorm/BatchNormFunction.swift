@@ -3,41 +3,40 @@ import MartletRuntime
 
 /// The plain function and its gradient, on anybody's memory, channels last or first (read in place, not converted).
 public enum BatchNormFunction {
-  /// Normalises `x` into `y`: `scale·(x − mean)/√(variance + epsilon) + shift`.
+  /// Normalises `x` into `y`: `activation(scale·(x − mean)/√(variance + epsilon) + shift)`.
   ///
   /// - Parameters:
+  ///   - activation: applied on the way out, at no further pass over memory.
   ///   - scale, shift: `[C]`, or nil for 1 and 0.
   ///   - statistics: mean and biased variance to use, `[C]` each; nil: the batch's own, which need 2 or more values a
   ///     channel.
   ///   - y: contiguous Float32 of `x`'s shape; may be `x`'s own memory.
   /// - Returns: the statistics used, in Float64; nil if `x` is empty.
   public static func normalize(
-    _ x: ArrayView, channelAxis: ChannelAxis = .last, epsilon: Double = 1e-5, scale: ArrayView? = nil, shift: ArrayView? = nil,
-    statistics: (mean: ArrayView, variance: ArrayView)? = nil, into y: ArrayView
+    _ x: ArrayView, channelAxis: ChannelAxis = .last, epsilon: Double = 1e-5, activation: Activation = .identity,
+    scale: ArrayView? = nil, shift: ArrayView? = nil, statistics: (mean: ArrayView, variance: ArrayView)? = nil,
+    into y: ArrayView
   ) throws -> (mean: [Double], variance: [Double])? {
     let compute = try Compute.shared
     let call = try Call(x, channelAxis, epsilon: epsilon, compute)
-    let scaleValues = try call.channelValues(scale, "scale")
-    let shiftValues = try call.channelValues(shift, "shift")
+    let affine = try ScaleShift(scale: call.channelValues(scale, "scale"), shift: call.channelValues(shift, "shift"))
     let target = try call.target(y, "y")
     try ArrayView.checkSeparate(y, "y", from: x, "x", mayBeSame: true)
     if let statistics { try call.load(statistics) } else { try checkBatch(x, channelAxis) }
     guard x.count > 0, let source = call.source, let target else { return nil }
-    let affine = ScaleShift(
-      scale: scaleValues.map { UnsafePointer($0.floats) }, shift: shiftValues.map { UnsafePointer($0.floats) })
-    return withExtendedLifetime((call, scaleValues, shiftValues)) {
+    return withExtendedLifetime(call) {
       if statistics != nil {
-        call.context.apply(source, call.shape, epsilon: epsilon, affine, activation: .identity, into: target, compute)
+        call.context.apply(source, call.shape, epsilon: epsilon, affine, activation: activation, into: target, compute)
       } else {
-        call.context.normalizeBatch(
-          source, call.shape, epsilon: epsilon, affine, activation: .identity, into: target, workspace: call.workspace.base,
-          compute)
+        compute.normalizeBatch(
+          source, call.shape, call.context, epsilon: epsilon, affine, activation: activation, into: target,
+          workspace: call.workspace)
       }
       return (call.copy(call.context.mean), call.copy(call.context.variance))
     }
   }
 
-  /// Throws what ``normalize(_:channelAxis:epsilon:scale:shift:statistics:into:)`` would for one value per channel.
+  /// Throws what ``normalize(_:channelAxis:epsilon:activation:scale:shift:statistics:into:)`` would for one value per channel.
   static func checkBatch(_ x: ArrayView, _ channelAxis: ChannelAxis) throws {
     let shape = try channelAxis.shape(of: x.shape, argument: "x")
     try BatchNorm.check(
@@ -59,25 +58,29 @@ public enum BatchNormFunction {
 
   /// Gradients, given dL/dy and the statistics the forward pass used.
   ///
-  /// - Parameter statisticsAreConstant: false if they were the batch's own and so depend on `x`; true if they were given.
+  /// - Parameters:
+  ///   - statisticsAreConstant: false if they were the batch's own and so depend on `x`; true if they were given.
+  ///   - output: y of the forward pass, which an activation's derivative is taken from; nil for `.identity`.
   public static func gradients(
-    _ x: ArrayView, channelAxis: ChannelAxis = .last, epsilon: Double = 1e-5, scale: ArrayView? = nil,
-    statistics: (mean: ArrayView, variance: ArrayView), statisticsAreConstant: Bool, gradOutput: ArrayView,
-    into gradients: Gradients
+    _ x: ArrayView, channelAxis: ChannelAxis = .last, epsilon: Double = 1e-5, activation: Activation = .identity,
+    scale: ArrayView? = nil, statistics: (mean: ArrayView, variance: ArrayView), statisticsAreConstant: Bool,
+    gradOutput: ArrayView, output: ArrayView? = nil, into gradients: Gradients
   ) throws {
     let compute = try Compute.shared
     let call = try Call(x, channelAxis, epsilon: epsilon, compute)
-    guard gradOutput.shape == x.shape else {
-      throw MartletError.shapeMismatch(
-        "grad_output: the shape of x, \(Shape.text(x.shape)), is needed; \(Shape.text(gradOutput.shape)) came.")
+    try call.checkShape(gradOutput, "grad_output")
+    try output.map { try call.checkShape($0, "y") }
+    guard activation == .identity || output != nil else {
+      throw MartletError.invalidArgument("y: none came; the gradient of an activation needs the output of the forward pass.")
     }
-    let scaleValues = try call.channelValues(scale, "scale")
+    let affine = try ScaleShift(scale: call.channelValues(scale, "scale"))
     let gradInput = try gradients.input.flatMap { try call.target($0, "grad_input") }
     let gradScale = try gradients.scale.map { try call.channelTarget($0, "grad_scale") }
     let gradShift = try gradients.shift.map { try call.channelTarget($0, "grad_shift") }
     if let target = gradients.input {
       try ArrayView.checkSeparate(target, "grad_input", from: x, "x")
       try ArrayView.checkSeparate(target, "grad_input", from: gradOutput, "grad_output", mayBeSame: true)
+      try output.map { try ArrayView.checkSeparate(target, "grad_input", from: $0, "y", mayBeSame: true) }
     }
     try call.load(statistics)
     guard x.count > 0, let source = call.source else {
@@ -85,15 +88,32 @@ public enum BatchNormFunction {
       gradShift?.update(repeating: 0, count: call.shape.channels)
       return
     }
-    let gradCopy = gradOutput.contiguousFloats == nil ? try Tensor(copying: gradOutput) : nil
-    guard let grad = gradOutput.contiguousFloats ?? gradCopy?.storage.floats else { return }
-    withExtendedLifetime((call, scaleValues, gradCopy)) {
-      let affine = ScaleShift(scale: scaleValues.map { UnsafePointer($0.floats) }, shift: nil)
+    let (grad, y) = try (InPlace(gradOutput), output.flatMap { activation == .identity ? nil : try InPlace($0) })
+    withExtendedLifetime((call, grad, y)) {
       call.context.fillMap(epsilon: epsilon, affine, compute)
-      call.context.gradients(
-        gradOutput: grad, output: nil, input: source, call.shape, activation: .identity,
-        statisticsAreConstant: statisticsAreConstant, into: gradInput, accumulate: false,
-        ScaleShiftGradients(scale: gradScale, shift: gradShift), workspace: call.workspace.base, compute)
+      compute.batchNormGradients(
+        BatchNormGradientOperands(
+          gradOutput: grad.floats, output: y?.floats, input: source, gradInput: gradInput),
+        call.shape, call.context, activation: activation, statisticsAreConstant: statisticsAreConstant,
+        ScaleShiftGradients(scale: gradScale, shift: gradShift), workspace: call.workspace)
+    }
+  }
+
+  /// The values of an array with elements: where they lie, or a contiguous copy.
+  private struct InPlace {
+    let floats: UnsafePointer<Float>
+    private let copy: Storage?
+
+    init(_ array: ArrayView) throws {
+      if let inPlace = array.contiguousFloats {
+        floats = UnsafePointer(inPlace)
+        copy = nil
+      } else {
+        let storage = try Storage(byteCount: array.count * 4, isZeroed: false)
+        array.copy(into: storage.floats)
+        floats = UnsafePointer(storage.floats)
+        copy = storage
+      }
     }
   }
 
@@ -102,29 +122,43 @@ public enum BatchNormFunction {
     let x: ArrayView
     let shape: ChannelShape
     let context: BatchNormContext
-    let workspace: Storage
+    let workspace: UnsafeMutableRawPointer
+    /// Context, scale and shift, workspace.
     private let memory: Storage
-    private let copy: Tensor?
+    private var freeValues: UnsafeMutablePointer<Float>
+    private let values: InPlace?
 
     init(_ x: ArrayView, _ axis: ChannelAxis, epsilon: Double, _ compute: Compute) throws {
       self.x = x
       shape = try axis.shape(of: x.shape, argument: "x")
       try BatchNorm.check(epsilon: epsilon)
-      copy = x.count > 0 && x.contiguousFloats == nil ? try Tensor(copying: x) : nil
-      memory = try Storage(byteCount: BatchNormContext.byteCount(channels: shape.channels))
+      values = x.count > 0 ? try InPlace(x) : nil
+      let contextBytes = BatchNormContext.byteCount(channels: shape.channels)
+      let valueBytes = 2 * 4 * shape.channels
+      memory = try Storage(
+        byteCount: contextBytes + valueBytes + (x.count > 0 ? compute.channelWorkspaceByteCount(shape) : 0), isZeroed: false)
       context = BatchNormContext(memory.base, channels: shape.channels)
-      workspace = try Storage(byteCount: x.count > 0 ? compute.channelWorkspaceByteCount(shape) : 0)
+      freeValues = (memory.base + contextBytes).assumingMemoryBound(to: Float.self)
+      workspace = memory.base + contextBytes + valueBytes
     }
 
-    var source: UnsafePointer<Float>? { (x.contiguousFloats ?? copy?.storage.floats).map { UnsafePointer($0) } }
+    var source: UnsafePointer<Float>? { values?.floats }
 
-    /// A `[C]` argument as contiguous Float32.
-    func channelValues(_ array: ArrayView?, _ argument: String) throws -> Storage? {
+    /// A `[C]` argument as contiguous Float32; there is room for two.
+    func channelValues(_ array: ArrayView?, _ argument: String) throws -> UnsafePointer<Float>? {
       guard let array else { return nil }
       try checkChannels(array, argument)
-      let storage = try Storage(byteCount: shape.channels * 4)
-      array.copy(into: storage.floats)
-      return storage
+      let place = freeValues
+      freeValues += shape.channels
+      array.copy(into: place)
+      return UnsafePointer(place)
+    }
+
+    func checkShape(_ array: ArrayView, _ argument: String) throws {
+      guard array.shape == x.shape else {
+        throw MartletError.shapeMismatch(
+          "\(argument): the shape of x, \(Shape.text(x.shape)), is needed; \(Shape.text(array.shape)) came.")
+      }
     }
 
     func checkChannels(_ array: ArrayView, _ argument: String) throws {
@@ -145,10 +179,7 @@ public enum BatchNormFunction {
     }
 
     func target(_ array: ArrayView, _ argument: String) throws -> UnsafeMutablePointer<Float>? {
-      guard array.shape == x.shape else {
-        throw MartletError.shapeMismatch(
-          "\(argument): the shape of x, \(Shape.text(x.shape)), is needed; \(Shape.text(array.shape)) came.")
-      }
+      try checkShape(array, argument)
       guard array.count > 0 else { return nil }
       return try floats(array, argument)
     }

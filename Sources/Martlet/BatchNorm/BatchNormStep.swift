@@ -54,8 +54,8 @@ final class BatchNormStep: PlanStep {
       return context.apply(x, shape, epsilon: options.epsilon, affine, activation: site.activation, into: y, run.compute)
     }
     if usesBatch {
-      context.normalizeBatch(
-        x, shape, epsilon: options.epsilon, affine, activation: site.activation, into: y, workspace: workspace, run.compute)
+      run.compute.normalizeBatch(
+        x, shape, context, epsilon: options.epsilon, affine, activation: site.activation, into: y, workspace: workspace)
       if options.updatesMoving { moving.follow(context, valuesPerChannel: shape.valuesPerChannel, options) }
     } else {
       // Normalise with what stood before this batch; then, if asked, let the statistics follow it.
@@ -87,15 +87,16 @@ final class BatchNormStep: PlanStep {
       return
     }
     let target = gradInputs[0]
-    BatchNormContext(memory, channels: channels).gradients(
-      gradOutput: gradOutput, output: run.floats(output), input: run.floats(inputs[0]), shape,
-      activation: site.activation, statisticsAreConstant: !usesBatch, into: target.map { run.floats($0.buffer) },
-      accumulate: target?.accumulates ?? false,
+    run.compute.batchNormGradients(
+      BatchNormGradientOperands(
+        gradOutput: gradOutput, output: run.floats(output), input: run.floats(inputs[0]),
+        gradInput: target.map { run.floats($0.buffer) }, accumulates: target?.accumulates ?? false),
+      shape, BatchNormContext(memory, channels: channels), activation: site.activation, statisticsAreConstant: !usesBatch,
       ScaleShiftGradients(
         scale: scale.flatMap { $0.isTrainable ? $0.gradient : nil },
         shift: shift.flatMap { $0.isTrainable ? $0.gradient : nil },
         accumulates: run.accumulatesGradients || addsToGradients),
-      workspace: workspace, run.compute)
+      workspace: workspace)
   }
 }
 

@@ -48,7 +48,7 @@ extension Model {
     let targets = network.nodes.filter { node in node.layer.map { isWanted($0.layer) } ?? false }
     // What stood before, should a later layer fail.
     let saved = try targets.compactMap(\.layer).flatMap(\.variables).filter { $0.kind == .state }.map { variable in
-      let copy = try Storage(byteCount: variable.storage.byteCount)
+      let copy = try Storage(byteCount: variable.storage.byteCount, isZeroed: false)
       copy.base.copyMemory(from: variable.storage.base, byteCount: variable.storage.byteCount)
       return (variable, copy)
     }
@@ -62,7 +62,7 @@ extension Model {
         var batches = 0
         try source.run(inputs, rows: rows, batchSize: batchSize) { executor, _, count in
           let shape = ChannelShape(outer: count * inner, channels: channels)
-          let memory = try workspace ?? Storage(byteCount: compute.channelWorkspaceByteCount(shape))
+          let memory = try workspace ?? Storage(byteCount: compute.channelWorkspaceByteCount(shape), isZeroed: false)
           workspace = memory
           statistics.add(executor.outputFloats(0), shape, workspace: memory.base, compute)
           batches += 1

@@ -50,7 +50,7 @@ public struct PopulationStatistics {
     guard x.count > 0 else { return }
     let copy = x.contiguousFloats == nil ? try Tensor(copying: x) : nil
     guard let floats = x.contiguousFloats ?? copy?.storage.floats else { return }
-    let workspace = try Storage(byteCount: compute.channelWorkspaceByteCount(shape))
+    let workspace = try Storage(byteCount: compute.channelWorkspaceByteCount(shape), isZeroed: false)
     withExtendedLifetime(copy) { add(floats, shape, workspace: workspace.base, compute) }
   }
 
@@ -59,7 +59,7 @@ public struct PopulationStatistics {
   ) {
     var batchMean = [Double](repeating: 0, count: channels)
     var batchVariance = batchMean
-    compute.channelMoments(x, shape, mean: &batchMean, variance: &batchVariance, workspace: workspace)
+    compute.channelMoments(x, shape, mean: &batchMean, variance: &batchVariance, exactly: true, workspace: workspace)
     let n = Double(shape.valuesPerChannel)
     let total = Double(count) + n
     for c in 0..<channels {

@@ -162,9 +162,10 @@ extension Loss {
     }
     guard output.count > 0 else { return TrainingResult(loss: 0, correct: 0, rows: rows) }
     let values = try Tensor(copying: output)
-    let memory = try Storage(byteCount: targets.byteCount(rows: rows))
+    let memory = try Storage(byteCount: targets.byteCount(rows: rows), isZeroed: false)
     targets.load(from: 0, count: rows, into: memory.base)
-    let workspace = try Storage(byteCount: compute.lossWorkspaceByteCount(rows: rows, columns: targets.columns))
+    let workspace = try Storage(
+      byteCount: compute.lossWorkspaceByteCount(rows: rows, columns: targets.columns), isZeroed: false)
     let result = targets.evaluate(
       values.storage.floats, memory.base, rows: rows, gradient: gradient?.contiguousFloats, gradientScale: 1 / Float(rows),
       workspace: workspace.base, compute)

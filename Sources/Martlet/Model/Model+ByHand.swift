@@ -104,7 +104,7 @@ extension Executor {
     for (place, array) in arrays.enumerated() {
       guard let target = outputGradient(place), array.count > 0 else { continue }
       if plan.outputGradients[..<place].contains(plan.outputGradients[place]) {
-        guard let copy = try? Storage(byteCount: array.count * 4) else { continue }
+        guard let copy = try? Storage(byteCount: array.count * 4, isZeroed: false) else { continue }
         array.copy(into: copy.floats)
         compute.add(copy.floats, count: array.count, to: target)
       } else {

@@ -47,7 +47,11 @@ extension ArrayView {
 
   /// Copies everything to contiguous Float64 memory.
   func copy(into destination: UnsafeMutablePointer<Double>) {
-    guard count > 0 else { return }
+    guard count > 0, let data else { return }
+    if isContiguous, dataType == .float64, Int(bitPattern: data) % 8 == 0 {
+      destination.update(from: data.assumingMemoryBound(to: Double.self), count: count)
+      return
+    }
     let length = rowLength
     for row in 0..<rowCount {
       let target = destination + row &* length

@@ -6,21 +6,24 @@
   import Glibc
 #endif
 
-/// A block of zeroed memory on a cache-line boundary, freed with its last owner.
+/// A block of memory on a cache-line boundary, freed with its last owner.
 public final class Storage: @unchecked Sendable {
   public let base: UnsafeMutableRawPointer
   public let byteCount: Int
 
   static let alignment = 64
 
+  /// Zeroed, unless `isZeroed` is false: for workspaces and results that are written as a whole, which need no pass over their
+  /// memory (nor its pages touched) before.
+  ///
   /// - Throws: ``MartletError/Kind/outOfMemory`` if the system has no such block.
-  init(byteCount: Int) throws {
+  init(byteCount: Int, isZeroed: Bool = true) throws {
     let rounded = (max(byteCount, 1) + Storage.alignment - 1) & ~(Storage.alignment - 1)
     var memory: UnsafeMutableRawPointer?
     guard posix_memalign(&memory, Storage.alignment, rounded) == 0, let memory else {
       throw MartletError(.outOfMemory, "\(byteCount) bytes of memory were asked for and are not to be had.")
     }
-    memset(memory, 0, rounded)
+    if isZeroed { memset(memory, 0, rounded) }
     base = memory
     self.byteCount = byteCount
   }

@@ -76,7 +76,7 @@ extension Tensor {
     }
     let result = try Tensor(shape: [m, n])
     guard result.count > 0 else { return result }
-    let workspace = try Storage(byteCount: compute.multiplyWorkspaceByteCount(rows: m, columns: n, depth: k))
+    let workspace = try Storage(byteCount: compute.multiplyWorkspaceByteCount(rows: m, columns: n, depth: k), isZeroed: false)
     compute.multiply(
       rows: m, columns: n, depth: k,
       MatrixView(storage.floats, rowStride: transposed ? 1 : k, columnStride: transposed ? m : 1),
@@ -111,7 +111,7 @@ extension Tensor {
       throw MartletError.invalidArgument("The \(operation) of no elements is undefined; the shape is \(Shape.text(shape)).")
     }
     let workspace = try Storage(
-      byteCount: compute.reductionWorkspaceByteCount(outer: outer, axis: length, inner: inner))
+      byteCount: compute.reductionWorkspaceByteCount(outer: outer, axis: length, inner: inner), isZeroed: false)
     compute.reduce(
       operation, storage.floats, outer: outer, axis: length, inner: inner, into: result.storage.floats,
       workspace: workspace.base)

@@ -14,17 +14,22 @@ public struct Tensor: @unchecked Sendable {
   /// - Throws: ``MartletError/Kind/shapeMismatch`` for a negative dimension or an overflowing product,
   ///   ``MartletError/Kind/outOfMemory``.
   public init(shape: [Int], filledWith value: Float = 0) throws {
-    count = try Shape.elementCount(shape, argument: "shape")
-    storage = try Storage(byteCount: count * 4)
-    self.shape = shape
+    try self.init(uninitialized: shape, argument: "shape", isZeroed: value == 0)
     if value != 0 { storage.floats.update(repeating: value, count: count) }
+  }
+
+  /// For results that are written as a whole: the elements may be anything.
+  init(uninitialized shape: [Int], argument: String = "shape", isZeroed: Bool = false) throws {
+    count = try Shape.elementCount(shape, argument: argument)
+    storage = try Storage(byteCount: count * 4, isZeroed: isZeroed)
+    self.shape = shape
   }
 
   /// The values in row-major order; `shape` nil: a vector.
   ///
   /// - Throws: ``MartletError/Kind/shapeMismatch`` if the shape has another number of elements.
   public init(_ values: [Float], shape: [Int]? = nil) throws {
-    try self.init(shape: shape ?? [values.count])
+    try self.init(uninitialized: shape ?? [values.count])
     guard values.count == count else {
       throw MartletError.shapeMismatch(
         "values: the shape \(Shape.text(self.shape)) needs \(count) values; \(values.count) came.")
@@ -34,7 +39,7 @@ public struct Tensor: @unchecked Sendable {
 
   /// A contiguous Float32 copy of someone's array.
   public init(copying view: ArrayView) throws {
-    try self.init(shape: view.shape)
+    try self.init(uninitialized: view.shape)
     view.copy(into: storage.floats)
   }
 
@@ -91,7 +96,7 @@ public struct Tensor: @unchecked Sendable {
   public mutating func withMutableFloats<Result>(_ body: (UnsafeMutableBufferPointer<Float>) throws -> Result) throws -> Result
   {
     if !isKnownUniquelyReferenced(&storage) {
-      let copy = try Storage(byteCount: count * 4)
+      let copy = try Storage(byteCount: count * 4, isZeroed: false)
       copy.floats.update(from: storage.floats, count: count)
       storage = copy
     }

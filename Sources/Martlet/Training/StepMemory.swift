@@ -9,7 +9,7 @@ final class LossMemory {
   init(_ targets: [Targets], rows: Int, _ compute: Compute) throws {
     self.targets = try targets.map { try Storage(byteCount: $0.byteCount(rows: rows)) }
     let columns = targets.map(\.columns).max() ?? 1
-    workspace = try Storage(byteCount: compute.lossWorkspaceByteCount(rows: rows, columns: columns))
+    workspace = try Storage(byteCount: compute.lossWorkspaceByteCount(rows: rows, columns: columns), isZeroed: false)
   }
 }
 
@@ -30,7 +30,8 @@ final class StepMemory {
     let lengths = model.outputShapes.map { $0.reduce(1, *) }
     self.lengths = lengths
     targets = try lengths.map { try Storage(byteCount: capacity * $0 * 4) }
-    workspace = try Storage(byteCount: compute.lossWorkspaceByteCount(rows: capacity, columns: lengths.max() ?? 1))
+    workspace = try Storage(
+      byteCount: compute.lossWorkspaceByteCount(rows: capacity, columns: lengths.max() ?? 1), isZeroed: false)
     extra = try plan.outputGradients.enumerated().map { place, buffer in
       guard buffer != nil, plan.outputGradients[..<place].contains(buffer) else { return nil }
       return try Storage(byteCount: capacity * lengths[place] * 4)

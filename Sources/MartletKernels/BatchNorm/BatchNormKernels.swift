@@ -45,10 +45,18 @@ public struct ChannelPassKernels: Sendable {
   @inlinable
   init<Pass: ChannelPass>(_ pass: Pass.Type) {
     columns = { operands, coefficients, block in
-      ChannelWalk.columns(Pass(accumulate: operands.accumulate), operands, coefficients, block)
+      if operands.streams {
+        ChannelWalk.columns(Pass(accumulate: false), operands, coefficients, block, StreamingStore<Pass.Tag>.self)
+      } else {
+        ChannelWalk.columns(Pass(accumulate: operands.accumulate), operands, coefficients, block, OrdinaryStore<Pass.Tag>.self)
+      }
     }
     runs = { operands, coefficients, block in
-      ChannelWalk.runs(Pass(accumulate: operands.accumulate), operands, coefficients, block)
+      if operands.streams {
+        ChannelWalk.runs(Pass(accumulate: false), operands, coefficients, block, StreamingStore<Pass.Tag>.self)
+      } else {
+        ChannelWalk.runs(Pass(accumulate: operands.accumulate), operands, coefficients, block, OrdinaryStore<Pass.Tag>.self)
+      }
     }
   }
 }

@@ -11,6 +11,9 @@ public struct ChannelOperands {
   public var result: UnsafeMutablePointer<Float>
   /// Add to `result` instead of replacing it.
   public var accumulate: Bool
+  /// Write past the caches. Then `result` is none of the tensors that are read, and a row is a multiple of
+  /// 64 bytes.
+  public var streams = false
 
   @inlinable
   public init(
@@ -27,9 +30,12 @@ public struct ChannelOperands {
   /// The same tensors from element `offset` on.
   @inlinable @inline(__always)
   public func advanced(by offset: Int) -> ChannelOperands {
-    ChannelOperands(
-      input: input + offset, gradOutput: gradOutput + offset, output: output + offset, result: result + offset,
-      accumulate: accumulate)
+    var moved = self
+    moved.input += offset
+    moved.gradOutput += offset
+    moved.output += offset
+    moved.result += offset
+    return moved
   }
 }
 

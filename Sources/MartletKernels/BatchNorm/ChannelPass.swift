@@ -16,17 +16,50 @@ public protocol ChannelPass: SendableMetatype {
   func result(_ values: Values, _ coefficients: Coefficients) -> Tag.Vector
 }
 
+/// How results reach memory.
+public protocol ChannelStore {
+  associatedtype Tag: InstructionSet
+  /// Elements before the first place that ``store(_:_:)`` takes; the first vector covers them.
+  static func head(_ p: UnsafeMutablePointer<Float>) -> Int
+  static func store(_ v: Tag.Vector, _ p: UnsafeMutablePointer<Float>)
+  static func finish()
+}
+
+public enum OrdinaryStore<Tag: InstructionSet>: ChannelStore {
+  @inlinable @inline(__always)
+  public static func head(_ p: UnsafeMutablePointer<Float>) -> Int { 0 }
+  @inlinable @inline(__always)
+  public static func store(_ v: Tag.Vector, _ p: UnsafeMutablePointer<Float>) { Tag.store(v, p) }
+  @inlinable @inline(__always)
+  public static func finish() {}
+}
+
+/// Past the caches: nothing is read that will be overwritten, and what is in the cache stays there.
+public enum StreamingStore<Tag: InstructionSet>: ChannelStore {
+  @inlinable @inline(__always)
+  public static func head(_ p: UnsafeMutablePointer<Float>) -> Int {
+    (0 &- Int(bitPattern: p) / MemoryLayout<Float>.size) & (Tag.lanes - 1)
+  }
+  @inlinable @inline(__always)
+  public static func store(_ v: Tag.Vector, _ p: UnsafeMutablePointer<Float>) { Tag.stream(v, p) }
+  @inlinable @inline(__always)
+  public static func finish() { Tag.streamFence() }
+}
+
 /// How a pass walks over memory.
 public enum ChannelWalk {
   /// Four rows at a time: coefficients are loaded once for four vectors, and four streams are read side by side.
   ///
   /// Cost: one read of each operand, one write; coefficients come from the first-level cache.
   @inlinable @inline(__always)
-  public static func columns<Pass: ChannelPass>(
-    _ pass: Pass, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: ColumnBlock
-  ) {
+  public static func columns<Pass: ChannelPass, Store: ChannelStore>(
+    _ pass: Pass, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: ColumnBlock, _ store: Store.Type
+  ) where Store.Tag == Pass.Tag {
+    defer { Store.finish() }
     let lanes = Pass.Tag.lanes
-    let whole = block.columns / lanes * lanes
+    // The same in every row: a row that streams is a whole number of cache lines.
+    let head = Store.head(operands.result)
+    let whole = head + (block.columns - head) / lanes * lanes
     let last = block.columns - lanes
     let stride = block.rowStride
     var row = 0
@@ -40,17 +73,24 @@ public enum ChannelWalk {
       let t1 = pass.values(r1.advanced(by: last))
       let t2 = pass.values(r2.advanced(by: last))
       let t3 = pass.values(r3.advanced(by: last))
-      var column = 0
+      if head > 0 {
+        let c = pass.coefficients(coefficients)
+        Pass.Tag.store(pass.result(pass.values(r0), c), r0.result)
+        Pass.Tag.store(pass.result(pass.values(r1), c), r1.result)
+        Pass.Tag.store(pass.result(pass.values(r2), c), r2.result)
+        Pass.Tag.store(pass.result(pass.values(r3), c), r3.result)
+      }
+      var column = head
       while column < whole {
         let c = pass.coefficients(coefficients.advanced(by: column))
         let v0 = pass.result(pass.values(r0.advanced(by: column)), c)
         let v1 = pass.result(pass.values(r1.advanced(by: column)), c)
         let v2 = pass.result(pass.values(r2.advanced(by: column)), c)
         let v3 = pass.result(pass.values(r3.advanced(by: column)), c)
-        Pass.Tag.store(v0, r0.result + column)
-        Pass.Tag.store(v1, r1.result + column)
-        Pass.Tag.store(v2, r2.result + column)
-        Pass.Tag.store(v3, r3.result + column)
+        Store.store(v0, r0.result + column)
+        Store.store(v1, r1.result + column)
+        Store.store(v2, r2.result + column)
+        Store.store(v3, r3.result + column)
         column += lanes
       }
       if column < block.columns {
@@ -65,10 +105,11 @@ public enum ChannelWalk {
     while row < block.rows {
       let r = operands.advanced(by: row * stride)
       let tail = pass.values(r.advanced(by: last))
-      var column = 0
+      if head > 0 { Pass.Tag.store(pass.result(pass.values(r), pass.coefficients(coefficients)), r.result) }
+      var column = head
       while column < whole {
         let c = pass.coefficients(coefficients.advanced(by: column))
-        Pass.Tag.store(pass.result(pass.values(r.advanced(by: column)), c), r.result + column)
+        Store.store(pass.result(pass.values(r.advanced(by: column)), c), r.result + column)
         column += lanes
       }
       if column < block.columns {
@@ -80,9 +121,10 @@ public enum ChannelWalk {
 
   /// Run after run, the channel's coefficients in registers.
   @inlinable @inline(__always)
-  public static func runs<Pass: ChannelPass>(
-    _ pass: Pass, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: RunBlock
-  ) {
+  public static func runs<Pass: ChannelPass, Store: ChannelStore>(
+    _ pass: Pass, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: RunBlock, _ store: Store.Type
+  ) where Store.Tag == Pass.Tag {
+    defer { Store.finish() }
     let lanes = Pass.Tag.lanes
     let length = block.length
     let last = length - lanes
@@ -91,20 +133,22 @@ public enum ChannelWalk {
         let run = operands.advanced(by: sample * block.sampleStride + channel * block.channelStride)
         let c = pass.repeatedCoefficients(coefficients.advanced(by: channel))
         let tail = pass.values(run.advanced(by: last))
-        var i = 0
+        let head = Store.head(run.result)
+        if head > 0 { Pass.Tag.store(pass.result(pass.values(run), c), run.result) }
+        var i = head
         while i + 4 * lanes <= length {
           let v0 = pass.result(pass.values(run.advanced(by: i)), c)
           let v1 = pass.result(pass.values(run.advanced(by: i + lanes)), c)
           let v2 = pass.result(pass.values(run.advanced(by: i + 2 * lanes)), c)
           let v3 = pass.result(pass.values(run.advanced(by: i + 3 * lanes)), c)
-          Pass.Tag.store(v0, run.result + i)
-          Pass.Tag.store(v1, run.result + i + lanes)
-          Pass.Tag.store(v2, run.result + i + 2 * lanes)
-          Pass.Tag.store(v3, run.result + i + 3 * lanes)
+          Store.store(v0, run.result + i)
+          Store.store(v1, run.result + i + lanes)
+          Store.store(v2, run.result + i + 2 * lanes)
+          Store.store(v3, run.result + i + 3 * lanes)
           i += 4 * lanes
         }
         while i + lanes <= length {
-          Pass.Tag.store(pass.result(pass.values(run.advanced(by: i)), c), run.result + i)
+          Store.store(pass.result(pass.values(run.advanced(by: i)), c), run.result + i)
           i += lanes
         }
         if i < length { Pass.Tag.store(pass.result(tail, c), run.result + last) }

@@ -21,27 +21,12 @@ extension Compute {
       return
     }
     let totals = ChannelTotals(shape, workspace: workspace)
-    let layout = totals.layout
-    let kernels = kernels.batchNorm[activation].gradientSums
-    let operands = ChannelOperands(
-      input: x, gradOutput: gradOutput, output: y ?? x, result: UnsafeMutablePointer(mutating: x))
-    layout.expand(center, count: layout.columns, into: totals.center) { $0 }
-    totals.run(kernels, operands, exact: false, on: pool)
-    var anyRedone = false
-    for channel in 0..<shape.channels {
-      sum[channel] = totals.sum[channel]
-      sumCentered[channel] = totals.products[channel]
-      let isRedone = !(sum[channel].isFinite && sumCentered[channel].isFinite)
-      totals.isRedone[channel] = isRedone
-      anyRedone = anyRedone || isRedone
-    }
-    if !anyRedone { return }
-    layout.expand(center, count: layout.columns, into: totals.exactCenter) { Double($0) }
-    totals.run(kernels, operands, exact: true, on: pool)
-    for channel in 0..<shape.channels where totals.isRedone[channel] {
-      sum[channel] = totals.sum[channel]
-      sumCentered[channel] = totals.products[channel]
-    }
+    ChannelGradientSumsWork(
+      totals: totals, kernels: kernels.batchNorm[activation].gradientSums,
+      operands: ChannelOperands(
+        input: x, gradOutput: gradOutput, output: y ?? x, result: UnsafeMutablePointer(mutating: x)),
+      center: center, sum: sum, sumCentered: sumCentered
+    ).run(totals.everything(on: pool))
   }
 
   /// `gradInput (+)= multiplier·(g − meanTerm − (x − center)·slope)`, each factor one Float32 a channel.
@@ -59,10 +44,41 @@ extension Compute {
     ChannelPassJob(
       kernels: kernels,
       operands: ChannelOperands(
-        input: x, gradOutput: gradOutput, output: y ?? gradOutput, result: gradInput, accumulate: accumulate),
+        input: x, gradOutput: gradOutput, output: y ?? gradOutput, result: gradInput, accumulate: accumulate
+      ).streaming(shape, on: self),
       coefficients: ChannelCoefficients(
         center: center, multiplier: multiplier, slope: slope ?? multiplier, offset: meanTerm ?? multiplier),
       shape
     ).run(on: pool)
+  }
+}
+
+/// The gradient's sums of some channels, done again where Float32 was not enough.
+struct ChannelGradientSumsWork {
+  var totals: ChannelTotals
+  let kernels: ChannelSumKernels
+  let operands: ChannelOperands
+  let center: UnsafePointer<Float>
+  let sum: UnsafeMutablePointer<Double>
+  let sumCentered: UnsafeMutablePointer<Double>
+
+  func run(_ scope: ChannelScope) {
+    totals.expand(center, into: totals.center, scope) { $0 }
+    totals.run(kernels, operands, exact: false, scope)
+    var anyRedone = false
+    for channel in scope.channels {
+      sum[channel] = totals.sum[channel]
+      sumCentered[channel] = totals.products[channel]
+      let isRedone = !(sum[channel].isFinite && sumCentered[channel].isFinite)
+      totals.isRedone[channel] = isRedone
+      anyRedone = anyRedone || isRedone
+    }
+    if !anyRedone { return }
+    totals.expand(center, into: totals.exactCenter, scope) { Double($0) }
+    totals.run(kernels, operands, exact: true, scope)
+    for channel in scope.channels where totals.isRedone[channel] {
+      sum[channel] = totals.sum[channel]
+      sumCentered[channel] = totals.products[channel]
+    }
   }
 }

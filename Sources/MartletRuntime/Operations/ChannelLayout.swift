@@ -117,7 +117,7 @@ struct ChannelLayout {
 struct ChannelGrid {
   let layout: ChannelLayout
   /// Columns, or channels of the view of runs.
-  let across: Cut
+  private(set) var across: Cut
   /// Rows, or samples of the view of runs.
   let along: Cut
   /// The values of a run; a single piece in the view of columns.
@@ -140,10 +140,33 @@ struct ChannelGrid {
     }
   }
 
+  /// How sums over a channel are cut: about 256 KB of each operand a piece, less than a core's second-level cache, and many pieces
+  /// for the threads.
+  init(summing layout: ChannelLayout) {
+    self.init(layout, elements: 65536, columnBlock: 256)
+    // Longer stretches of memory side by side; the chunks stay what they are.
+    if !layout.isRuns { across = Cut(layout.columns, size: 512) }
+  }
+
+  /// The same chunks (so the same sums, to the bit) of narrower blocks, all chunks of which stay in a cache: of several operands' columns
+  /// in the shared one, of runs in the core's own. A multiple of 64 columns, whole quads of every vector.
+  func blockwise() -> ChannelGrid {
+    var grid = self
+    if layout.isRuns {
+      grid.across = Cut(layout.columns, size: max(1, 32768 / max(layout.shape.valuesPerChannel, 1)))
+    } else {
+      var block = 256
+      while block > 64 && block * layout.rows > ChannelBlocks.mostElements { block /= 2 }
+      grid.across = Cut(layout.columns, size: block)
+    }
+    return grid
+  }
+
   /// Pieces along a column (or channel): each leaves a partial sum.
   var chunks: Int { along.count * within.count }
   var pieces: Int { chunks * across.count }
 
+  func piece(chunk: Int, block: Int) -> Int { chunk * across.count + block }
   func chunk(_ piece: Int) -> Int { piece / across.count }
   /// The first of the piece's columns (or channels), and how many.
   func columns(_ piece: Int) -> (first: Int, count: Int) {

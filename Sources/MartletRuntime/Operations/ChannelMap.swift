@@ -10,17 +10,9 @@ extension Compute {
     _ map: ChannelMap, channels: Int, mean: UnsafePointer<Double>, variance: UnsafePointer<Double>, epsilon: Double,
     scale: UnsafePointer<Float>?, shift: UnsafePointer<Float>?, inverseStandardDeviation: UnsafeMutablePointer<Double>?
   ) {
-    for channel in 0..<channels {
-      let inverse = 1 / (variance[channel] + epsilon).squareRoot()
-      let factor = (scale.map { Double($0[channel]) } ?? 1) * inverse
-      let center = Float(mean[channel])
-      let multiplier = Float(factor)
-      map.center[channel] = center
-      map.multiplier[channel] = multiplier
-      map.multiplierLow[channel] = Float(factor - Double(multiplier))
-      map.offset[channel] = Float((shift.map { Double($0[channel]) } ?? 0) - (mean[channel] - Double(center)) * factor)
-      inverseStandardDeviation?[channel] = inverse
-    }
+    map.fill(
+      0..<channels, mean: mean, variance: variance, epsilon: epsilon, scale: scale, shift: shift,
+      inverseStandardDeviation: inverseStandardDeviation)
   }
 
   /// `y = activation(map(x))`; `y` may be `x`.
@@ -33,11 +25,31 @@ extension Compute {
   ) {
     ChannelPassJob(
       kernels: kernels.batchNorm[activation].map,
-      operands: ChannelOperands(input: x, gradOutput: x, output: x, result: y),
+      operands: ChannelOperands(input: x, gradOutput: x, output: x, result: y).streaming(shape, on: self),
       coefficients: ChannelCoefficients(
         center: map.center, multiplier: map.multiplier, slope: map.multiplierLow, offset: map.offset),
       shape
     ).run(on: pool)
+  }
+}
+
+extension ChannelMap {
+  /// See ``Compute/fillChannelMap(_:channels:mean:variance:epsilon:scale:shift:inverseStandardDeviation:)``.
+  func fill(
+    _ channels: Range<Int>, mean: UnsafePointer<Double>, variance: UnsafePointer<Double>, epsilon: Double,
+    scale: UnsafePointer<Float>?, shift: UnsafePointer<Float>?, inverseStandardDeviation: UnsafeMutablePointer<Double>?
+  ) {
+    for channel in channels {
+      let inverse = 1 / (variance[channel] + epsilon).squareRoot()
+      let factor = (scale.map { Double($0[channel]) } ?? 1) * inverse
+      let low = Float(mean[channel])
+      let rounded = Float(factor)
+      center[channel] = low
+      multiplier[channel] = rounded
+      multiplierLow[channel] = Float(factor - Double(rounded))
+      offset[channel] = Float((shift.map { Double($0[channel]) } ?? 0) - (mean[channel] - Double(low)) * factor)
+      inverseStandardDeviation?[channel] = inverse
+    }
   }
 }
 
@@ -49,6 +61,21 @@ extension BatchNormKernels {
     case .tanh: tanh
     case .relu: relu
     }
+  }
+}
+
+extension ChannelOperands {
+  /// Writes past the caches where that pays and can be done: half of the shared cache or more, memory of its own, rows of whole cache
+  /// lines. What is written first would have left the cache before anyone reads it.
+  func streaming(_ shape: ChannelShape, on compute: Compute) -> ChannelOperands {
+    let layout = ChannelLayout(shape)
+    let isWhole = layout.isRuns || (layout.columns % 16 == 0 && layout.leftover == 0)
+    let target = UnsafePointer(result)
+    var changed = self
+    changed.streams =
+      4 * shape.channels * shape.valuesPerChannel >= compute.sharedCacheBytes / 2 && isWhole && !accumulate && target != input
+      && target != gradOutput && target != output
+    return changed
   }
 }
 
@@ -66,6 +93,14 @@ struct ChannelPassJob {
   /// One a channel.
   let coefficients: ChannelCoefficients
   let grid: ChannelGrid
+
+  /// In a grid that was made for other work: its blocks have at most 256 columns whose coefficients must be spread out.
+  init(_ other: ChannelPassJob, in grid: ChannelGrid) {
+    kernels = other.kernels
+    operands = other.operands
+    coefficients = other.coefficients
+    self.grid = grid
+  }
 
   init(kernels: ChannelPassKernels, operands: ChannelOperands, coefficients: ChannelCoefficients, _ shape: ChannelShape) {
     self.kernels = kernels
@@ -86,6 +121,24 @@ struct ChannelPassJob {
     withUnsafeMutablePointer(to: &job) { job in
       pool.run(pieces: grid.pieces, job) { job, piece in job.assumingMemoryBound(to: ChannelPassJob.self).pointee.run(piece) }
     }
+    runLeftover()
+  }
+
+  /// After another pass over the same tensors: last things first, which may still be in the cache.
+  func runBackwards(on pool: ThreadPool) {
+    var job = self
+    withUnsafeMutablePointer(to: &job) { job in
+      pool.run(pieces: grid.pieces, job) { job, piece in
+        let job = job.assumingMemoryBound(to: ChannelPassJob.self)
+        job.pointee.run(job.pointee.grid.pieces - 1 - piece)
+      }
+    }
+    runLeftover()
+  }
+
+  /// All rows (or runs) of one block of `grid`.
+  func runBackwards(block: Int) {
+    for chunk in (0..<grid.chunks).reversed() { run(grid.piece(chunk: chunk, block: block)) }
     runLeftover()
   }
 

@@ -15,12 +15,15 @@ extension Compute {
   /// throughout, first about 0, then about the mean: ±1e30 is right, a NaN or infinity in the data shows in that channel alone
   /// (variance NaN, mean NaN or infinite).
   ///
+  /// - Parameter exactly: every channel is done in Float64 throughout: for statistics of whole data sets, whose last digits shall not
+  ///   depend on how the data was cut.
+  ///
   /// Edge cases: no values yield NaN. Cost: reads `x` once; a channel done again, three times.
   public func channelMoments(
     _ x: UnsafePointer<Float>, _ shape: ChannelShape,
-    mean: UnsafeMutablePointer<Double>, variance: UnsafeMutablePointer<Double>, workspace: UnsafeMutableRawPointer
+    mean: UnsafeMutablePointer<Double>, variance: UnsafeMutablePointer<Double>, exactly: Bool = false,
+    workspace: UnsafeMutableRawPointer
   ) {
-    let count = Double(shape.valuesPerChannel)
     if shape.channels * shape.valuesPerChannel == 0 {
       for channel in 0..<shape.channels {
         mean[channel] = .nan
@@ -29,32 +32,50 @@ extension Compute {
       return
     }
     let totals = ChannelTotals(shape, workspace: workspace)
-    let operands = ChannelOperands(input: x, gradOutput: x, output: x, result: UnsafeMutablePointer(mutating: x))
-    ChannelPivots.fill(totals.center, x, totals.layout)
-    totals.run(kernels.batchNorm.moments, operands, exact: false, on: pool)
+    ChannelMomentsWork(
+      totals: totals, kernels: kernels.batchNorm.moments, x: x, mean: mean, variance: variance, isExact: exactly
+    ).run(totals.everything(on: pool))
+  }
+}
 
+/// The moments of some channels, done again where Float32 was not enough.
+struct ChannelMomentsWork {
+  var totals: ChannelTotals
+  let kernels: ChannelSumKernels
+  let x: UnsafePointer<Float>
+  let mean: UnsafeMutablePointer<Double>
+  let variance: UnsafeMutablePointer<Double>
+  /// Every channel is done again.
+  var isExact = false
+
+  func run(_ scope: ChannelScope) {
     let layout = totals.layout
+    let count = Double(layout.shape.valuesPerChannel)
+    let operands = ChannelOperands(input: x, gradOutput: x, output: x, result: UnsafeMutablePointer(mutating: x))
+    ChannelPivots.fill(totals.center, x, layout, scope.channels)
+    totals.run(kernels, operands, exact: false, scope)
+
     var anyRedone = false
-    for channel in 0..<shape.channels {
+    for channel in scope.channels {
       let difference = totals.sum[channel] / count
       let square = totals.products[channel] / count
-      mean[channel] = Double(totals.center[channel * layout.columnInner]) + difference
+      mean[channel] = Double(totals.center[channel &* layout.columnInner]) + difference
       variance[channel] = max(square - difference * difference, 0)
       // Squares near the end of Float32's range have lost digits, too.
       let isRedone =
-        !(difference * difference <= 4 * variance[channel]) || !(square < .infinity) || (square > 0 && square < 1e-36)
+        isExact || !(difference * difference <= 4 * variance[channel]) || !(square < .infinity) || (square > 0 && square < 1e-36)
       totals.isRedone[channel] = isRedone
       anyRedone = anyRedone || isRedone
     }
     if !anyRedone { return }
 
-    for column in 0..<layout.columns { totals.exactCenter[column] = 0 }
-    totals.run(kernels.batchNorm.moments, operands, exact: true, on: pool)
-    for channel in 0..<shape.channels where totals.isRedone[channel] { mean[channel] = totals.sum[channel] / count }
+    for column in scope.columns { totals.exactCenter[column] = 0 }
+    totals.run(kernels, operands, exact: true, scope)
+    for channel in scope.channels where totals.isRedone[channel] { mean[channel] = totals.sum[channel] / count }
 
-    layout.expand(UnsafePointer(mean), count: layout.columns, into: totals.exactCenter) { $0 }
-    totals.run(kernels.batchNorm.moments, operands, exact: true, on: pool)
-    for channel in 0..<shape.channels where totals.isRedone[channel] {
+    totals.expand(mean, into: totals.exactCenter, scope) { $0 }
+    totals.run(kernels, operands, exact: true, scope)
+    for channel in scope.channels where totals.isRedone[channel] {
       let difference = totals.sum[channel] / count
       let square = totals.products[channel] / count
       // An infinite mean stays what it is: infinity minus itself would make it NaN.
@@ -72,18 +93,24 @@ enum ChannelPivots {
 
   /// x₀ + mean(xᵢ − x₀) over eight values spread evenly over the channel: close to the mean in shuffled and in sorted data, and
   /// exactly the constant where all are equal.
-  static func fill(_ pivots: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ layout: ChannelLayout) {
+  static func fill(
+    _ pivots: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ layout: ChannelLayout, _ scope: Range<Int>
+  ) {
     let shape = layout.shape
     let count = min(samples, shape.valuesPerChannel)
     let channels = shape.channels
-    for channel in 0..<channels { pivots[channel] = 0 }
+    for channel in scope { pivots[channel] = 0 }
     for sample in 1..<max(count, 1) {
       let value = sample * shape.valuesPerChannel / count
       let row = x + value / shape.inner * channels * shape.inner + value % shape.inner
-      for channel in 0..<channels { pivots[channel] += row[channel &* shape.inner] - x[channel &* shape.inner] }
+      if shape.inner == 1 {
+        for channel in scope { pivots[channel] += row[channel] - x[channel] }
+      } else {
+        for channel in scope { pivots[channel] += row[channel &* shape.inner] - x[channel &* shape.inner] }
+      }
     }
     let weight = 1 / Float(count)
-    for channel in 0..<channels {
+    for channel in scope {
       pivots[channel] = x[channel &* shape.inner] + pivots[channel] * weight
     }
     if layout.columnsAreChannels { return }

@@ -6,11 +6,7 @@ import MartletKernels
 /// Each piece leaves partial sums of its columns in Float64; they are combined in the order of the pieces, so the threads
 /// do not matter.
 struct ChannelTotals {
-  /// About 256 KB of each operand a piece: less than a core's second-level cache, and many pieces for the threads.
-  static let elementsPerPiece = 65536
-  static let columnBlock = 256
-
-  let grid: ChannelGrid
+  private(set) var grid: ChannelGrid
   /// What is subtracted from x, one a column, in Float32 …
   let center: UnsafeMutablePointer<Float>
   /// … and for sums that are Float64 throughout.
@@ -27,13 +23,13 @@ struct ChannelTotals {
   var channels: Int { grid.layout.shape.channels }
 
   static func byteCount(_ shape: ChannelShape) -> Int {
-    let grid = ChannelGrid(ChannelLayout(shape), elements: elementsPerPiece, columnBlock: columnBlock)
+    let grid = ChannelGrid(summing: ChannelLayout(shape))
     let columns = grid.layout.columns
     return 64 + 8 * (2 * (grid.chunks + 1) * columns + columns + 2 * shape.channels) + 4 * columns + shape.channels
   }
 
   init(_ shape: ChannelShape, workspace: UnsafeMutableRawPointer) {
-    grid = ChannelGrid(ChannelLayout(shape), elements: Self.elementsPerPiece, columnBlock: Self.columnBlock)
+    grid = ChannelGrid(summing: ChannelLayout(shape))
     let columns = grid.layout.columns
     partial = workspace.alignedUp(toMultipleOf: 64).assumingMemoryBound(to: Double.self)
     exactCenter = partial + 2 * (grid.chunks + 1) * columns
@@ -43,17 +39,30 @@ struct ChannelTotals {
     isRedone = UnsafeMutableRawPointer(center + columns).assumingMemoryBound(to: Bool.self)
   }
 
+  /// The same sums, for work that takes block after block.
+  func blockwise() -> ChannelTotals {
+    var totals = self
+    totals.grid = grid.blockwise()
+    return totals
+  }
+
   // MARK: - The sums
 
-  /// Fills `sum` and `products` by `kernels`, about `center` or, where `exact`, about `exactCenter` and only for channels that are redone
-  /// (the others' results mean nothing then).
-  func run(_ kernels: ChannelSumKernels, _ operands: ChannelOperands, exact: Bool, on pool: ThreadPool) {
+  /// Fills `sum` and `products` of the channels in `scope` by `kernels`, about `center` or, where `exact`, about `exactCenter` and only for
+  /// channels that are redone (the others' results mean nothing then).
+  func run(_ kernels: ChannelSumKernels, _ operands: ChannelOperands, exact: Bool, _ scope: ChannelScope) {
     var job = Job(totals: self, kernels: kernels, operands: operands, exact: exact)
-    withUnsafeMutablePointer(to: &job) { job in
-      pool.run(pieces: grid.pieces, job) { job, piece in job.assumingMemoryBound(to: Job.self).pointee.run(piece) }
-      job.pointee.runLeftover()
+    switch scope.extent {
+    case .block(let block):
+      for chunk in 0..<grid.chunks { job.run(grid.piece(chunk: chunk, block: block)) }
+      job.runLeftover()
+    case .everything(let pool):
+      withUnsafeMutablePointer(to: &job) { job in
+        pool.run(pieces: grid.pieces, job) { job, piece in job.assumingMemoryBound(to: Job.self).pointee.run(piece) }
+        job.pointee.runLeftover()
+      }
     }
-    combine()
+    combine(scope)
   }
 
   private struct Job {
@@ -115,23 +124,27 @@ struct ChannelTotals {
   }
 
   /// Adds up the partial sums: chunks in order, then the columns of a channel in order.
-  private func combine() {
+  private func combine(_ scope: ChannelScope) {
+    let columns = layout.columns
+    combine(partial, into: sum, scope)
+    combine(partial + columns, into: products, scope)
+  }
+
+  private func combine(_ first: UnsafeMutablePointer<Double>, into target: UnsafeMutablePointer<Double>, _ scope: ChannelScope)
+  {
     let columns = layout.columns
     let chunks = grid.chunks
-    for channel in 0..<2 * channels { sum[channel] = 0 }
-    if chunks > 0 {
-      for chunk in 1..<max(chunks, 1) {
-        let from = partial + 2 * chunk * columns
-        for i in 0..<2 * columns { partial[i] += from[i] }
-      }
-      layout.fold(partial, count: columns, into: sum)
-      layout.fold(partial + columns, count: columns, into: products)
+    for chunk in stride(from: 1, to: chunks, by: 1) {
+      let from = first + 2 * chunk * columns
+      for i in scope.columns { first[i] += from[i] }
     }
-    if layout.leftover > 0 {
-      let from = partial + 2 * chunks * columns
-      layout.fold(from, count: layout.leftover, into: sum)
-      layout.fold(from + columns, count: layout.leftover, into: products)
+    if layout.columnsAreChannels && layout.leftover == 0 {
+      for channel in scope.channels { target[channel] = first[channel] }
+      return
     }
+    for channel in scope.channels { target[channel] = 0 }
+    if chunks > 0 { layout.fold(first, count: columns, into: target) }
+    if layout.leftover > 0 { layout.fold(first + 2 * chunks * columns, count: layout.leftover, into: target) }
   }
 }
 

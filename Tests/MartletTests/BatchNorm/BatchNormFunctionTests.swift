@@ -126,6 +126,41 @@ import Testing
     withExtendedLifetime((s, moments)) {}
   }
 
+  /// An activation on the way is the activation of the plain output, and its gradient that of the gradient through it.
+  @Test(arguments: [Activation.sigmoid, .tanh, .relu]) func activations(_ activation: Activation) throws {
+    let x = try randomTensor([40, 16], seed: 2)
+    let g = try randomTensor([40, 16], seed: 3)
+    func forward(_ activation: Activation) throws -> (y: Tensor, mean: Tensor, variance: Tensor) {
+      let y = try Tensor(shape: x.shape)
+      let used = try #require(
+        BatchNormFunction.normalize(x.view(), activation: activation, into: y.view()) as (mean: [Double], variance: [Double])?)
+      return (y, try Tensor(used.mean.map { Float($0) }), try Tensor(used.variance.map { Float($0) }))
+    }
+    func backward(_ g: Tensor, _ activation: Activation, output: Tensor?) throws -> Tensor {
+      let (_, mean, variance) = try forward(.identity)
+      let dx = try Tensor(shape: x.shape)
+      try BatchNormFunction.gradients(
+        x.view(), activation: activation, statistics: (mean.view(), variance.view()), statisticsAreConstant: false,
+        gradOutput: g.view(), output: output.map { try $0.view() }, into: BatchNormFunction.Gradients(input: dx.view()))
+      return withExtendedLifetime((g, output, mean, variance)) { dx }
+    }
+    let plain = try forward(.identity).y
+    let y = try forward(activation).y
+    let pairs = zip(plain.doubles, y.doubles)
+    for (z, y) in pairs {
+      let want =
+        activation == .relu
+        ? max(z, 0) : activation == .tanh ? 2 / (1 + Reference.exponential(-2 * z)) - 1 : 1 / (1 + Reference.exponential(-z))
+      #expect(abs(y - want) <= 1e-6)
+    }
+    let slopes = y.values.map { activation == .relu ? ($0 > 0 ? 1 : 0) : activation == .tanh ? 1 - $0 * $0 : $0 * (1 - $0) }
+    let through = try Tensor(zip(g.values, slopes).map { $0 * $1 }, shape: g.shape)
+    let (found, want) = (try backward(g, activation, output: y), try backward(through, .identity, output: nil))
+    expectClose(found.values, want.doubles, within: 1e-5)
+    expectError(.invalidArgument, "y: none came") { _ = try backward(g, activation, output: nil) }
+    withExtendedLifetime((x, g)) {}
+  }
+
   @Test func errors() throws {
     let x = try randomTensor([2, 3], seed: 1)
     let y = try Tensor(shape: [2, 3])

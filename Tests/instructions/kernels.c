@@ -48,13 +48,14 @@ static void matrix_product(void) {
 }
 
 static void batch_norm(void) {
-  CHECK_OK(martlet_batch_norm(&all.batch, -1, 1e-5, &all.channel_scale, &all.channel_scale, NULL, NULL, &all.batch_output,
-                              &all.channel_mean, &all.channel_variance));
+  CHECK_OK(martlet_batch_norm(&all.batch, -1, 1e-5, MARTLET_IDENTITY, &all.channel_scale, &all.channel_scale, NULL, NULL,
+                              &all.batch_output, &all.channel_mean, &all.channel_variance));
 }
 
 static void batch_norm_gradients(void) {
-  CHECK_OK(martlet_batch_norm_gradients(&all.batch, -1, 1e-5, &all.channel_scale, &all.channel_mean, &all.channel_variance, 0,
-                                        &all.batch, &all.batch_gradient, &all.channel_grad_scale, &all.channel_grad_shift));
+  CHECK_OK(martlet_batch_norm_gradients(&all.batch, -1, 1e-5, MARTLET_IDENTITY, &all.channel_scale, &all.channel_mean,
+                                        &all.channel_variance, 0, &all.batch, NULL, &all.batch_gradient,
+                                        &all.channel_grad_scale, &all.channel_grad_shift));
 }
 
 static void cross_entropy(void) {

@@ -13,7 +13,7 @@ demo:
 test:
 	@scripts/test
 
-# Measures the machine, then every workload beside every peer that is there. ARGS="--only W3 --quick" takes seconds.
+# This machine's limits, then every workload beside every peer that can be installed; see docs/benchmarks.
 bench:
 	@scripts/bench $(ARGS)
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _arguments
+from . import _abi, _arguments
 from ._array import Array, Arrays, Described, as_output, describe_all, rows_of
-from ._errors import InvalidArgumentError
+from ._errors import InvalidArgumentError, raise_for_status
 from ._library import library
 
 if TYPE_CHECKING:
     from ._handle import Owner
 
 _FLOAT32 = np.dtype(np.float32)
+_empty = np.empty
 #: The first float of a writeable array, which ctypes passes by reference: quicker than asking NumPy for the address.
 _float_of: Any = ctypes.c_float.from_buffer
 
@@ -32,7 +33,9 @@ class Inference:
         self.input_shapes = input_shapes
         self.output_shapes = output_shapes
         self._predict = library().martlet_model_predict
-        self._predict_rows = library().martlet_model_predict_rows
+        # A function object of its own, whose status is looked at in place.
+        self._predict_rows = library()["martlet_model_predict_rows"]
+        self._predict_rows.restype, self._predict_rows.argtypes, _ = _abi.FUNCTIONS["martlet_model_predict_rows"]
         both_single = len(input_shapes) == len(output_shapes) == 1
         self._one_input = input_shapes[0] if both_single else None
         self._one_output = output_shapes[0] if both_single else ()
@@ -48,9 +51,12 @@ class Inference:
             and x.shape[1:] == self._one_input
         ):
             rows = len(x)
-            result = as_output((rows, *self._one_output), out)
-            if result.flags.carray:
-                self._predict_rows(owner, _float_of(x), rows, _float_of(result))
+            shape = (rows, *self._one_output)
+            result = _empty(shape, _FLOAT32) if out is None else as_output(shape, out)
+            if out is None or out.flags.carray:
+                status = self._predict_rows(owner, _float_of(x), rows, _float_of(result))
+                if status:
+                    raise_for_status(status, self._predict_rows, None)
                 return result
         return self._any(owner, x, batch_size, out)
 

@@ -63,7 +63,8 @@ struct ChannelMomentsWork {
       variance[channel] = max(square - difference * difference, 0)
       // Squares near the end of Float32's range have lost digits, too.
       let isRedone =
-        isExact || !(difference * difference <= 4 * variance[channel]) || !(square < .infinity) || (square > 0 && square < 1e-36)
+        isExact || !(difference * difference <= 4 * variance[channel]) || !(square < .infinity)
+        || (square > 0 && square < 1e-36)
       totals.isRedone[channel] = isRedone
       anyRedone = anyRedone || isRedone
     }

@@ -222,11 +222,18 @@ public enum ChannelSummation {
     }
   }
 
-  /// Lanes in order.
+  /// Every fourth lane in order, then the four: a single chain of additions would take longer than a short run.
   @inlinable @inline(__always)
   static func laneSum<I: InstructionSet>(_ set: I.Type, _ v: I.Double64) -> Double {
-    var total = 0.0
-    for lane in 0..<I.lanes { total += v[lane] }
-    return total
+    var (a, b, c, d) = (v[0], v[1], v[2], v[3])
+    var lane = 4
+    while lane < I.lanes {
+      a += v[lane]
+      b += v[lane + 1]
+      c += v[lane + 2]
+      d += v[lane + 3]
+      lane += 4
+    }
+    return (a + b) + (c + d)
   }
 }

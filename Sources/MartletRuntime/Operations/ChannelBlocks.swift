@@ -50,32 +50,36 @@ protocol ChannelBlockWork {
   func prepare(_ scope: ChannelScope)
 }
 
-/// How the two passes are ordered. The sums' grid is the same in either order, so the bits are, too.
+/// How the two passes are ordered. A block of channels has the same sums as the whole, to the bit, so the order may be chosen by the
+/// machine and the threads.
 ///
-/// Tensors that the shared cache holds are walked over twice from end to end, which is what hardware prefetches best: the second
-/// read costs little. Larger ones go block by block; so do small ones that several threads share, which then meet once instead
-/// of twice.
+/// - Runs that the shared cache cannot hold go block by block: the second pass finds a block in the cache.
+/// - Small tensors that several threads share go block by block, too: the threads then meet once instead of twice.
+/// - All else is walked over from end to end and back, which hardware prefetches best; the second pass begins with what the first
+///   left in the cache. Columns are in this class at any size: reading a few hundred bytes of each row costs more than the cache
+///   saves (measured).
 enum ChannelBlocks {
-  /// Values of one operand in a block: three of them, of two threads, stay in a shared cache of 32 MB, and mostly in 8 MB.
-  static let mostElements = 1 << 19
   /// Less is done before another thread has woken up.
   static let mostElementsOfOneThread = 32768
-
   /// What the threads' own caches hold.
   static let smallBytes = 2 << 20
 
   /// - Parameter tensors: how many are read.
   static func run<Work: ChannelBlockWork>(_ work: Work, tensors: Int, on compute: Compute) {
-    let shape = work.totals.layout.shape
-    let elements = shape.channels * shape.valuesPerChannel
+    let layout = work.totals.layout
+    let elements = layout.shape.channels * layout.shape.valuesPerChannel
     let threads = elements <= mostElementsOfOneThread ? 1 : compute.pool.threadCount
     let bytes = 4 * elements * tensors
-    let isBlockwise = bytes >= compute.sharedCacheBytes / 2 || (threads > 1 && bytes <= smallBytes)
+    let isSmall = threads > 1 && bytes <= smallBytes
+    // Half of the cache is left to what is written.
+    let mostElements = isSmall ? elements : compute.sharedCacheBytes / (2 * 4 * tensors)
     var blockWork = work
-    blockWork.totals = work.totals.blockwise()
+    blockWork.totals = work.totals.blockwise(elements: min(mostElements / 2, elements / (2 * threads)))
     let grid = blockWork.totals.grid
     let blocks = grid.across.count
-    guard isBlockwise, grid.blocksAreSeparable, grid.elementsPerBlock <= mostElements, blocks >= threads else {
+    guard isSmall || (layout.isRuns && bytes > compute.sharedCacheBytes), grid.blocksAreSeparable, blocks >= threads,
+      grid.elementsPerBlock <= mostElements
+    else {
       work.prepare(work.totals.everything(on: compute.pool))
       return work.pass.runBackwards(on: compute.pool)
     }
@@ -101,7 +105,7 @@ enum ChannelBlocks {
 extension ChannelGrid {
   /// Whether every channel lies in one block, and coefficients that must be spread out fit where that is done.
   fileprivate var blocksAreSeparable: Bool {
-    layout.columnsAreChannels || layout.columns <= ChannelLayout.mostMergedColumns
+    layout.columnsAreChannels || (across.count == 1 && layout.columns <= ChannelLayout.mostMergedColumns)
   }
 
   fileprivate var elementsPerBlock: Int {

@@ -148,17 +148,13 @@ struct ChannelGrid {
     if !layout.isRuns { across = Cut(layout.columns, size: 512) }
   }
 
-  /// The same chunks (so the same sums, to the bit) of narrower blocks, all chunks of which stay in a cache: of several operands' columns
-  /// in the shared one, of runs in the core's own. A multiple of 64 columns, whole quads of every vector.
-  func blockwise() -> ChannelGrid {
+  /// The same chunks (so the same sums, to the bit) of blocks that hold about `elements` values of an operand in all their chunks
+  /// together, or more where that would make stretches of memory side by side too short.
+  func blockwise(elements: Int) -> ChannelGrid {
     var grid = self
-    if layout.isRuns {
-      grid.across = Cut(layout.columns, size: max(1, 32768 / max(layout.shape.valuesPerChannel, 1)))
-    } else {
-      var block = 256
-      while block > 64 && block * layout.rows > ChannelBlocks.mostElements { block /= 2 }
-      grid.across = Cut(layout.columns, size: block)
-    }
+    let size = elements / max(1, layout.isRuns ? layout.shape.valuesPerChannel : layout.rows)
+    // A multiple of 64 columns: whole quads of every vector, so that no sum changes.
+    grid.across = Cut(layout.columns, size: layout.isRuns ? max(1, size) : min(max(size / 64 * 64, 64), 1024))
     return grid
   }
 
@@ -181,6 +177,18 @@ struct ChannelGrid {
     return (
       along.start(chunk) * layout.columns + first,
       ColumnBlock(rows: along.count(chunk), columns: count, rowStride: layout.columns)
+    )
+  }
+
+  /// All runs of a block, in the view of runs.
+  func wholeRuns(block: Int) -> (offset: Int, block: RunBlock)? {
+    if !layout.isRuns { return nil }
+    let shape = layout.shape
+    return (
+      across.start(block) * shape.inner,
+      RunBlock(
+        samples: shape.outer, sampleStride: shape.channels * shape.inner, channels: across.count(block),
+        channelStride: shape.inner, length: shape.inner)
     )
   }
 

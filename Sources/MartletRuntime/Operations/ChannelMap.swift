@@ -138,6 +138,10 @@ struct ChannelPassJob {
 
   /// All rows (or runs) of one block of `grid`.
   func runBackwards(block: Int) {
+    if let (offset, whole) = grid.wholeRuns(block: block) {
+      // One call for all samples: a run may be short.
+      return kernels.runs(operands.advanced(by: offset), coefficients.advanced(by: grid.across.start(block)), whole)
+    }
     for chunk in (0..<grid.chunks).reversed() { run(grid.piece(chunk: chunk, block: block)) }
     runLeftover()
   }

@@ -40,9 +40,9 @@ struct ChannelTotals {
   }
 
   /// The same sums, for work that takes block after block.
-  func blockwise() -> ChannelTotals {
+  func blockwise(elements: Int) -> ChannelTotals {
     var totals = self
-    totals.grid = grid.blockwise()
+    totals.grid = grid.blockwise(elements: elements)
     return totals
   }
 

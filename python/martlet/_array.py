@@ -54,6 +54,10 @@ def as_array(value: Arrays, name: str) -> Array:
     DTypeError
         Complex numbers, objects, text, dates, records, masked arrays.
     """
+    if type(value) is np.ndarray and value.dtype in _CODES:
+        flags = value.flags
+        if flags.c_contiguous and flags.aligned:
+            return value
     # Not np.ma.MaskedArray: naming it imports numpy.ma, most of the time to a process's first step.
     masked = sys.modules.get("numpy.ma")
     if masked is not None and isinstance(value, masked.MaskedArray):
@@ -92,35 +96,60 @@ def _converted(array: Array, name: str) -> Array:
 
 
 _pointer = ctypes.POINTER(_abi.martlet_array)
-_extents = ctypes.POINTER(ctypes.c_int64)
+
+#: C arrays of shapes and strides that were seen: a call describes a dozen arrays, and programs repeat themselves.
+_extents: dict[tuple[int, ...], Any] = {}
+_MOST_EXTENTS = 1024
+
+
+def _extent(numbers: tuple[int, ...]) -> Any:
+    found = _extents.get(numbers)
+    if found is None:
+        if len(_extents) >= _MOST_EXTENTS:
+            _extents.clear()
+        found = _extents[numbers] = (ctypes.c_int64 * len(numbers))(*numbers)
+    return found
+
+
+_address = ctypes.addressof
+_byte = ctypes.c_char.from_buffer
+
+
+def _struct(array: Array) -> _abi.martlet_array:
+    """The C struct that describes an array; it keeps what it points to, except the array's memory."""
+    flags = array.flags
+    strides = None
+    if not flags.c_contiguous:
+        size = array.itemsize
+        strides = _extent(tuple([stride // size for stride in array.strides]))
+    if not array.size:
+        data = None
+    elif strides is None and flags.writeable:
+        # A fifth of the time that __array_interface__ takes; read-only arrays do not export their memory so.
+        data = _address(_byte(array))
+    else:
+        data = array.__array_interface__["data"][0]
+    rank = array.ndim
+    return _abi.martlet_array(data, _extent(array.shape) if rank else None, strides, rank, _CODES[array.dtype])
+
+
+def reference(array: Array | None) -> Any:
+    """A pointer to the struct that describes an array of a dtype the library reads; NULL for none. The array must be kept."""
+    return None if array is None else _pointer(_struct(array))
 
 
 class Described:
     """Arrays beside the C structs that describe them; holds everything the structs point to."""
 
-    __slots__ = ("_as_parameter_", "_kept", "arrays")
+    __slots__ = ("_as_parameter_", "arrays")
 
     def __init__(self, arrays: Sequence[Array]) -> None:
-        self.arrays = list(arrays)
-        self._kept: list[Any] = []
-        structs = (_abi.martlet_array * len(arrays))()
-        for struct, array in zip(structs, self.arrays):
-            self._describe(struct, array)
-        self._kept.append(structs)
-        self._as_parameter_ = ctypes.cast(structs, _pointer)
-
-    def _describe(self, struct: _abi.martlet_array, array: Array) -> None:
-        rank = array.ndim
-        extents = (ctypes.c_int64 * (2 * rank))(*array.shape, *[stride // array.itemsize for stride in array.strides])
-        address = ctypes.addressof(extents)
-        self._kept.append(extents)
-        struct.data = array.ctypes.data if array.size else None
-        struct.rank = rank
-        struct.dtype = _CODES[array.dtype]
-        if rank:
-            struct.shape = ctypes.cast(address, _extents)
-            if not array.flags.c_contiguous:
-                struct.strides = ctypes.cast(address + 8 * rank, _extents)
+        self.arrays = arrays = list(arrays)
+        if len(arrays) == 1:
+            self._as_parameter_ = reference(arrays[0])
+        else:
+            structs = (_abi.martlet_array * len(arrays))(*[_struct(array) for array in arrays])
+            self._as_parameter_ = ctypes.cast(structs, _pointer)
 
     def __len__(self) -> int:
         return len(self.arrays)
@@ -134,6 +163,11 @@ def describe(value: ArrayLike, name: str) -> Described:
 def describe_optional(value: ArrayLike | None, name: str) -> Described | None:
     """One input array that may be left out."""
     return None if value is None else describe(value, name)
+
+
+def as_optional_array(value: ArrayLike | None, name: str) -> Array | None:
+    """:func:`as_array` of one that may be left out."""
+    return None if value is None else as_array(value, name)
 
 
 def describe_all(value: Arrays, count: int, name: str) -> Described:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import _abi, _arguments
-from ._array import Array, Described, as_array, describe, describe_optional, described_output
+from ._array import Array, Described, as_array, as_optional_array, as_output, describe, described_output, reference
 from ._errors import InvalidArgumentError, ShapeError
 from ._handle import Owner
 from ._library import library
@@ -90,27 +90,32 @@ def batch_norm_with_statistics(
     Normalized
         ``y``, ``mean``, ``variance``.
     """
-    source = describe(x, "x")
-    array = source.arrays[0]
+    array = as_array(x, "x")
     channels = _channels(array, channel_axis)
-    y = described_output(array.shape, out)
+    y = as_output(array.shape, out)
     if out is not None and np.may_share_memory(array, out) and array is not out and not _same_memory(array, out):
         raise InvalidArgumentError("out overlaps x without being x itself; pass x, or an array of its own")
-    used_mean, used_variance = np.full(channels, np.nan), np.full(channels, np.nan)
+    used_mean, used_variance = np.empty(channels), np.empty(channels)
+    if not array.size:  # which has no statistics
+        used_mean.fill(np.nan)
+        used_variance.fill(np.nan)
+    # Named, so that arrays that were converted live until the call is over.
+    scales, shifts = as_optional_array(scale, "scale"), as_optional_array(shift, "shift")
+    means, variances = as_optional_array(mean, "mean"), as_optional_array(variance, "variance")
     library().martlet_batch_norm(
-        source,
+        reference(array),
         channel_axis,
         _arguments.real(epsilon, "epsilon"),
         _activation(activation),
-        describe_optional(scale, "scale"),
-        describe_optional(shift, "shift"),
-        describe_optional(mean, "mean"),
-        describe_optional(variance, "variance"),
-        y,
-        Described([used_mean]),
-        Described([used_variance]),
+        reference(scales),
+        reference(shifts),
+        reference(means),
+        reference(variances),
+        reference(y),
+        reference(used_mean),
+        reference(used_variance),
     )
-    return Normalized(y.arrays[0], used_mean, used_variance)
+    return Normalized(y, used_mean, used_variance)
 
 
 def _same_memory(a: Array, b: Array) -> bool:
@@ -218,28 +223,32 @@ def batch_norm_gradients(
     >>> gradients.grad_shift
     array([1.], dtype=float32)
     """
-    source = describe(x, "x")
-    array = source.arrays[0]
+    array = as_array(x, "x")
     channels = _channels(array, channel_axis)
     given = (None, None, None) if out is None else tuple(out)
     if len(given) != 3:
         raise InvalidArgumentError(f"out must hold three arrays (grad_input, grad_scale, grad_shift); got {len(given)}")
-    shapes = (array.shape, (channels,), (channels,))
-    outputs = [described_output(shape, place, f"out[{i}]") for i, (shape, place) in enumerate(zip(shapes, given))]
+    grad_input = as_output(array.shape, given[0], "out[0]")
+    grad_scale, grad_shift = as_output((channels,), given[1], "out[1]"), as_output((channels,), given[2], "out[2]")
+    # Named, so that arrays that were converted live until the call is over.
+    scales, grads, outputs = as_optional_array(scale, "scale"), as_array(grad_output, "grad_output"), as_optional_array(output, "output")
+    means, variances = as_array(mean, "mean"), as_array(variance, "variance")
     library().martlet_batch_norm_gradients(
-        source,
+        reference(array),
         channel_axis,
         _arguments.real(epsilon, "epsilon"),
         _activation(activation),
-        describe_optional(scale, "scale"),
-        describe(mean, "mean"),
-        describe(variance, "variance"),
+        reference(scales),
+        reference(means),
+        reference(variances),
         _arguments.flag(statistics_are_constant, "statistics_are_constant"),
-        describe(grad_output, "grad_output"),
-        describe_optional(output, "output"),
-        *outputs,
+        reference(grads),
+        reference(outputs),
+        reference(grad_input),
+        reference(grad_scale),
+        reference(grad_shift),
     )
-    return BatchNormGradients(*(output.arrays[0] for output in outputs))
+    return BatchNormGradients(grad_input, grad_scale, grad_shift)
 
 
 def population_statistics(

@@ -29,7 +29,7 @@ extern "C" {
 
 #define MARTLET_VERSION "0.1.0"
 /* Changes whenever a program compiled against the older header could misbehave. */
-#define MARTLET_ABI_VERSION 1
+#define MARTLET_ABI_VERSION 2
 /* Axes of an array at this boundary. */
 #define MARTLET_MAX_RANK 16
 
@@ -169,10 +169,13 @@ martlet_status martlet_batch_norm(const martlet_array *x, int32_t channel_axis, 
 /* Its gradients, given grad_output = dL/dy.
  * mean, variance: what the forward pass used (out_mean, out_variance); statistics_are_constant: 0 if they were the batch's own
  * and so depend on x, 1 if they were given.
- * y: what the forward pass wrote, from which the activation's derivative is taken; may be NULL for MARTLET_IDENTITY.
+ * scale, shift: those of the forward pass.
+ * y: what the forward pass wrote, from which the activation's derivative is taken. May be NULL for MARTLET_IDENTITY, and for
+ * MARTLET_RELU, whose derivative then follows from x, the statistics (exactly, if they are float64), scale and shift: one array
+ * less to keep and to read. shift serves nothing else.
  * grad_input: the shape of x, or NULL; may be grad_output or y itself. grad_scale, grad_shift: [C], or NULL. */
 martlet_status martlet_batch_norm_gradients(const martlet_array *x, int32_t channel_axis, double epsilon, int32_t activation,
-                                            const martlet_array *scale, const martlet_array *mean,
+                                            const martlet_array *scale, const martlet_array *shift, const martlet_array *mean,
                                             const martlet_array *variance, int32_t statistics_are_constant,
                                             const martlet_array *grad_output, const martlet_array *y,
                                             const martlet_array *grad_input, const martlet_array *grad_scale,

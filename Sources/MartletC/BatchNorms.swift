@@ -44,8 +44,8 @@ public func martlet_batch_norm(
 @_cdecl("martlet_batch_norm_gradients") @implementation
 public func martlet_batch_norm_gradients(
   _ x: UnsafePointer<martlet_array>!, _ channel_axis: Int32, _ epsilon: Double, _ activation: Int32,
-  _ scale: UnsafePointer<martlet_array>!, _ mean: UnsafePointer<martlet_array>!, _ variance: UnsafePointer<martlet_array>!,
-  _ statistics_are_constant: Int32, _ grad_output: UnsafePointer<martlet_array>!, _ y: UnsafePointer<martlet_array>!,
+  _ scale: UnsafePointer<martlet_array>!, _ shift: UnsafePointer<martlet_array>!, _ mean: UnsafePointer<martlet_array>!,
+  _ variance: UnsafePointer<martlet_array>!, _ statistics_are_constant: Int32, _ grad_output: UnsafePointer<martlet_array>!, _ y: UnsafePointer<martlet_array>!,
   _ grad_input: UnsafePointer<martlet_array>!,
   _ grad_scale: UnsafePointer<martlet_array>!, _ grad_shift: UnsafePointer<martlet_array>!
 ) -> martlet_status {
@@ -57,7 +57,7 @@ public func martlet_batch_norm_gradients(
     try BatchNormFunction.gradients(
       ArrayView(x, "x"), channelAxis: ChannelAxis(number: Int(channel_axis)), epsilon: epsilon,
       activation: choice(activation, "activation"),
-      scale: ArrayView.optional(scale, "scale"), statistics: statistics,
+      scale: ArrayView.optional(scale, "scale"), shift: ArrayView.optional(shift, "shift"), statistics: statistics,
       statisticsAreConstant: flag(statistics_are_constant, "statistics_are_constant"),
       gradOutput: ArrayView(grad_output, "grad_output"), output: ArrayView.optional(y, "y"),
       into: BatchNormFunction.Gradients(

@@ -2,7 +2,7 @@
 import CMartlet
 import Martlet
 
-/// An options struct whose first field is struct_size. Every field of ABI 1 must be there; fields that a newer header
+/// An options struct whose first field is struct_size. Every field of ABI 2 must be there; fields that a newer header
 /// appended must be 0.
 protocol SizedOptions {
   /// All fields zero.

@@ -1,6 +1,8 @@
 /* martlet_batch_norm and martlet_batch_norm_gradients as plain functions on arrays. */
 #include "arrays.h"
 
+#include <string.h>
+
 enum { ROWS = 4, CHANNELS = 3, COUNT = ROWS * CHANNELS };
 
 /* Columns in symmetric pairs about a representable mean, so that the answers are exact: means 0, 10, -5; variances 5/2, 5/2,
@@ -144,7 +146,7 @@ static void test_gradients(void) {
     products[k] += c.grad_output[i] * (x_values[i] - means[k]) / sqrt(variances[k] + epsilon);
   }
   for (int constant = 0; constant <= 1; constant++) {
-    CHECK_OK(martlet_batch_norm_gradients(&c.x_array, -1, epsilon, MARTLET_IDENTITY, &c.scale_array, &c.mean_array,
+    CHECK_OK(martlet_batch_norm_gradients(&c.x_array, -1, epsilon, MARTLET_IDENTITY, &c.scale_array, NULL, &c.mean_array,
                                           &c.variance_array, constant, &c.grad_output_array, NULL, &c.grad_input_array,
                                           &c.grad_scale_array, &c.grad_shift_array));
     for (int k = 0; k < CHANNELS; k++) {
@@ -159,10 +161,10 @@ static void test_gradients(void) {
     }
   }
   /* Each output may be left out, all three too; scale NULL is 1. */
-  CHECK_OK(martlet_batch_norm_gradients(&c.x_array, -1, epsilon, MARTLET_IDENTITY, NULL, &c.mean_array, &c.variance_array, 0,
-                                        &c.grad_output_array, NULL, NULL, NULL, &c.grad_shift_array));
-  CHECK_OK(martlet_batch_norm_gradients(&c.x_array, -1, epsilon, MARTLET_IDENTITY, NULL, &c.mean_array, &c.variance_array, 0,
-                                        &c.grad_output_array, NULL, NULL, NULL, NULL));
+  CHECK_OK(martlet_batch_norm_gradients(&c.x_array, -1, epsilon, MARTLET_IDENTITY, NULL, NULL, &c.mean_array, &c.variance_array,
+                                        0, &c.grad_output_array, NULL, NULL, NULL, &c.grad_shift_array));
+  CHECK_OK(martlet_batch_norm_gradients(&c.x_array, -1, epsilon, MARTLET_IDENTITY, NULL, NULL, &c.mean_array, &c.variance_array,
+                                        0, &c.grad_output_array, NULL, NULL, NULL, NULL));
 }
 
 /* The activation on the way out, and its derivative from y on the way back. */
@@ -182,25 +184,37 @@ static void test_activations(void) {
       inner[i] = is_off ? 0 : c.grad_output[i] * slope;
       sums[i % CHANNELS] += inner[i];
     }
-    CHECK_OK(martlet_batch_norm_gradients(&c.x_array, -1, epsilon, activation, &c.scale_array, &c.mean_array, &c.variance_array,
-                                          1, &c.grad_output_array, &c.y_array, &c.grad_input_array, NULL, &c.grad_shift_array));
+    CHECK_OK(martlet_batch_norm_gradients(&c.x_array, -1, epsilon, activation, &c.scale_array, &c.shift_array, &c.mean_array,
+                                          &c.variance_array, 1, &c.grad_output_array, &c.y_array, &c.grad_input_array, NULL,
+                                          &c.grad_shift_array));
     for (int k = 0; k < CHANNELS; k++) CHECK_CLOSE(sums[k], c.grad_shift[k], 4 * tolerance);
     for (int i = 0; i < COUNT; i++) {
       const int k = i % CHANNELS;
       CHECK_CLOSE(c.scale[k] * inner[i] / sqrt(variances[k] + epsilon), c.grad_input[i], 4 * tolerance);
     }
     if (activation == MARTLET_IDENTITY) continue;
+    if (activation == MARTLET_RELU) { /* needs no y: the same bits without it */
+      float grad_input[COUNT], grad_shift[CHANNELS];
+      memcpy(grad_input, c.grad_input, sizeof grad_input);
+      memcpy(grad_shift, c.grad_shift, sizeof grad_shift);
+      CHECK_OK(martlet_batch_norm_gradients(&c.x_array, -1, epsilon, activation, &c.scale_array, &c.shift_array, &c.mean_array,
+                                            &c.variance_array, 1, &c.grad_output_array, NULL, &c.grad_input_array, NULL,
+                                            &c.grad_shift_array));
+      for (int i = 0; i < COUNT; i++) CHECK(grad_input[i] == c.grad_input[i]);
+      for (int k = 0; k < CHANNELS; k++) CHECK(grad_shift[k] == c.grad_shift[k]);
+      continue;
+    }
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "y",
-                martlet_batch_norm_gradients(&c.x_array, -1, epsilon, activation, NULL, &c.mean_array, &c.variance_array, 0,
-                                             &c.grad_output_array, NULL, &c.grad_input_array, NULL, NULL));
+                martlet_batch_norm_gradients(&c.x_array, -1, epsilon, activation, NULL, NULL, &c.mean_array, &c.variance_array,
+                                             0, &c.grad_output_array, NULL, &c.grad_input_array, NULL, NULL));
   }
   const int32_t unknown[] = {-1, 4, INT32_MAX};
   for (int i = 0; i < CHECK_COUNT(unknown); i++) {
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "activation",
                 martlet_batch_norm(&c.x_array, -1, epsilon, unknown[i], NULL, NULL, NULL, NULL, &c.y_array, NULL, NULL));
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "activation",
-                martlet_batch_norm_gradients(&c.x_array, -1, epsilon, unknown[i], NULL, &c.mean_array, &c.variance_array, 0,
-                                             &c.grad_output_array, &c.y_array, &c.grad_input_array, NULL, NULL));
+                martlet_batch_norm_gradients(&c.x_array, -1, epsilon, unknown[i], NULL, NULL, &c.mean_array, &c.variance_array,
+                                             0, &c.grad_output_array, &c.y_array, &c.grad_input_array, NULL, NULL));
   }
 }
 
@@ -233,10 +247,10 @@ static martlet_status backward_with(const martlet_array *argument, void *context
   const int w = s->which;
   return martlet_batch_norm_gradients(
       w == X ? argument : &c->x_array, -1, epsilon, MARTLET_IDENTITY, w == SCALE ? argument : &c->scale_array,
-      w == MEAN ? argument : &c->mean_array, w == VARIANCE ? argument : &c->variance_array, 0,
-      w == GRAD_OUTPUT ? argument : &c->grad_output_array, w == OUTPUT ? argument : NULL,
-      w == GRAD_INPUT ? argument : &c->grad_input_array, w == GRAD_SCALE ? argument : &c->grad_scale_array,
-      w == GRAD_SHIFT ? argument : &c->grad_shift_array);
+      w == SHIFT ? argument : &c->shift_array, w == MEAN ? argument : &c->mean_array,
+      w == VARIANCE ? argument : &c->variance_array, 0, w == GRAD_OUTPUT ? argument : &c->grad_output_array,
+      w == OUTPUT ? argument : NULL, w == GRAD_INPUT ? argument : &c->grad_input_array,
+      w == GRAD_SCALE ? argument : &c->grad_scale_array, w == GRAD_SHIFT ? argument : &c->grad_shift_array);
 }
 
 /* Every malformed array, and one of the wrong length, in the place `which`. */
@@ -299,8 +313,8 @@ static void test_options(void) {
         martlet_batch_norm(&c.x_array, axes[i], epsilon, MARTLET_IDENTITY, NULL, NULL, NULL, NULL, &c.y_array, NULL, NULL));
     CHECK_FAILS(
         BAD_SHAPE, "channel_axis",
-        martlet_batch_norm_gradients(&c.x_array, axes[i], epsilon, MARTLET_IDENTITY, NULL, &c.mean_array, &c.variance_array, 0,
-                                     &c.grad_output_array, NULL, &c.grad_input_array, NULL, NULL));
+        martlet_batch_norm_gradients(&c.x_array, axes[i], epsilon, MARTLET_IDENTITY, NULL, NULL, &c.mean_array,
+                                     &c.variance_array, 0, &c.grad_output_array, NULL, &c.grad_input_array, NULL, NULL));
   }
   const double epsilons[] = {-1e-5, 0.0, (double)NAN, (double)INFINITY, -(double)INFINITY};
   for (int i = 0; i < CHECK_COUNT(epsilons); i++) {
@@ -309,8 +323,8 @@ static void test_options(void) {
         martlet_batch_norm(&c.x_array, -1, epsilons[i], MARTLET_IDENTITY, NULL, NULL, NULL, NULL, &c.y_array, NULL, NULL));
     CHECK_FAILS(
         STATUS(INVALID_ARGUMENT), "epsilon",
-        martlet_batch_norm_gradients(&c.x_array, -1, epsilons[i], MARTLET_IDENTITY, NULL, &c.mean_array, &c.variance_array, 0,
-                                     &c.grad_output_array, NULL, &c.grad_input_array, NULL, NULL));
+        martlet_batch_norm_gradients(&c.x_array, -1, epsilons[i], MARTLET_IDENTITY, NULL, NULL, &c.mean_array,
+                                     &c.variance_array, 0, &c.grad_output_array, NULL, &c.grad_input_array, NULL, NULL));
   }
   const martlet_array scalar = floats_of(c.x, 0, NULL);
   CHECK_FAILS(BAD_SHAPE, NULL,
@@ -331,7 +345,7 @@ static void test_shared_memory(void) {
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "y",
               martlet_batch_norm(&x, -1, epsilon, MARTLET_IDENTITY, NULL, NULL, NULL, NULL, &shifted, NULL, NULL));
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "grad_input",
-              martlet_batch_norm_gradients(&x, -1, epsilon, MARTLET_IDENTITY, NULL, &c.mean_array, &c.variance_array, 0,
+              martlet_batch_norm_gradients(&x, -1, epsilon, MARTLET_IDENTITY, NULL, NULL, &c.mean_array, &c.variance_array, 0,
                                            &c.grad_output_array, NULL, &shifted, NULL, NULL));
 }
 

@@ -85,7 +85,7 @@ static void call_tensor(void) {
 }
 
 static void call_batch_norm(void) {
-  lying_array x, scale, shift, mean, variance, y, output, out_mean, out_variance;
+  lying_array x, scale, shift, shift_values, mean, variance, y, output, out_mean, out_variance;
   const int64_t rows = below(6), channels = 1 + below(5);
   const martlet_array *mean_array = one_in(2) ? NULL : any_array(&mean, buffer + 100, 1, channels, 1);
   const martlet_array *x_array = any_array(&x, buffer, 2, rows, channels);
@@ -98,7 +98,8 @@ static void call_batch_norm(void) {
         any_array(&out_variance, results + 200, 1, channels, 1)));
   } else {
     count_status(martlet_batch_norm_gradients(
-        x_array, any_int(-1), any_number(1e-5), any_int(below(4)), scale_array, mean_array,
+        x_array, any_int(-1), any_number(1e-5), any_int(below(4)), scale_array,
+        one_in(2) ? NULL : any_array(&shift_values, buffer + 60, 1, channels, 1), mean_array,
         any_array(&variance, buffer + 120, 1, channels, 1), any_int(below(2)),
         any_array(&shift, buffer + 200, 2, rows, channels),
         one_in(3) ? NULL : any_array(&output, buffer + 300, 2, rows, channels), any_array(&y, results, 2, rows, channels),

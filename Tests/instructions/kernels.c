@@ -54,9 +54,9 @@ static void normalize(int32_t activation) {
 
 /* Of the forward pass before it in the table of kernels. */
 static void gradients(int32_t activation) {
-  CHECK_OK(martlet_batch_norm_gradients(&all.batch, -1, 1e-5, activation, &all.channel_scale, &all.channel_mean,
-                                        &all.channel_variance, 0, &all.batch, &all.batch_output, &all.batch_gradient,
-                                        &all.channel_grad_scale, &all.channel_grad_shift));
+  CHECK_OK(martlet_batch_norm_gradients(&all.batch, -1, 1e-5, activation, &all.channel_scale, &all.channel_scale,
+                                        &all.channel_mean, &all.channel_variance, 0, &all.batch, &all.batch_output,
+                                        &all.batch_gradient, &all.channel_grad_scale, &all.channel_grad_shift));
 }
 
 static void batch_norm(void) {

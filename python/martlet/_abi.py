@@ -14,7 +14,7 @@ from ._errors import raise_for_status
 
 # ---- Constants ---------------------------------------------------------------------------------------------------------
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 MAX_RANK = 16
 
 OK = 0
@@ -292,7 +292,7 @@ FUNCTIONS: dict[str, Signature] = {
     # Batch normalisation as a function
     "martlet_batch_norm": _status(_array, c_int32, c_double, c_int32, _array, _array, _array, _array, _array, _array, _array),
     "martlet_batch_norm_gradients": _status(
-        _array, c_int32, c_double, c_int32, _array, _array, _array, c_int32, _array, _array, _array, _array, _array
+        _array, c_int32, c_double, c_int32, _array, _array, _array, _array, c_int32, _array, _array, _array, _array, _array
     ),
     "martlet_statistics_create": _status(POINTER(_statistics), c_int64),
     "martlet_statistics_destroy": _plain(None, _statistics),

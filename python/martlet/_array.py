@@ -126,7 +126,7 @@ def _struct(array: Array) -> _abi.martlet_array:
         data = None
     elif strides is None and flags.writeable:
         # A fifth of the time that __array_interface__ takes; read-only arrays do not export their memory so.
-        data = _address(_byte(array))
+        data = _address(_byte(array))  # type: ignore[arg-type]  # not before Python 3.12 a Buffer
     else:
         data = array.__array_interface__["data"][0]
     rank = array.ndim

@@ -179,6 +179,7 @@ def batch_norm_gradients(
     x: ArrayLike,
     grad_output: ArrayLike,
     scale: ArrayLike | None = None,
+    shift: ArrayLike | None = None,
     *,
     mean: ArrayLike,
     variance: ArrayLike,
@@ -193,8 +194,8 @@ def batch_norm_gradients(
 
     Parameters
     ----------
-    x, scale, epsilon, channel_axis
-        As in the forward call.
+    x, scale, shift, epsilon, channel_axis
+        As in the forward call. ``shift`` serves ``activation="relu"`` without ``output`` alone.
     grad_output : array
         The shape of ``x``.
     mean, variance : array
@@ -202,9 +203,10 @@ def batch_norm_gradients(
     statistics_are_constant : bool, optional
         Whether they were given from outside, not computed from ``x``.
     activation : {"sigmoid", "tanh", "relu"}, optional
-        The forward call's; needs ``output``.
+        The forward call's.
     output : array, optional
-        What the forward call returned as ``y``: an activation's derivative is taken from it.
+        What the forward call returned as ``y``, for sigmoid and tanh, whose derivative is taken from it. Where it is left out,
+        ReLU's follows from ``x``, ``mean``, ``variance``, ``scale`` and ``shift``, which is faster.
     out : BatchNormGradients or tuple of three arrays, optional
         Contiguous float32 arrays that receive the gradients, such as the last call's result: no memory is made then.
         ``None`` in a place: a new array. The first may be ``grad_output`` itself.
@@ -231,7 +233,8 @@ def batch_norm_gradients(
     grad_input = as_output(array.shape, given[0], "out[0]")
     grad_scale, grad_shift = as_output((channels,), given[1], "out[1]"), as_output((channels,), given[2], "out[2]")
     # Named, so that arrays that were converted live until the call is over.
-    scales, grads, outputs = as_optional_array(scale, "scale"), as_array(grad_output, "grad_output"), as_optional_array(output, "output")
+    scales, shifts = as_optional_array(scale, "scale"), as_optional_array(shift, "shift")
+    grads, outputs = as_array(grad_output, "grad_output"), as_optional_array(output, "output")
     means, variances = as_array(mean, "mean"), as_array(variance, "variance")
     library().martlet_batch_norm_gradients(
         reference(array),
@@ -239,6 +242,7 @@ def batch_norm_gradients(
         _arguments.real(epsilon, "epsilon"),
         _activation(activation),
         reference(scales),
+        reference(shifts),
         reference(means),
         reference(variances),
         _arguments.flag(statistics_are_constant, "statistics_are_constant"),

@@ -208,3 +208,22 @@ def test_mean_squared_error_and_binary_cross_entropy(rng):
 def test_losses_refuse(kind, output, target):
     with pytest.raises(ValueError):  # noqa: PT011
         martlet.loss(kind, output, target)
+
+
+@pytest.mark.parametrize("channel_axis", [-1, 1])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_relu_gradients_without_output_have_the_bits_of_those_with_it(channel_axis: int, offset: float) -> None:
+    random = np.random.default_rng(7)
+    x = (random.standard_normal((6, 5, 7, 5)) + offset).astype(np.float32)
+    x[0, 0] = x[1, 1]
+    x[2, 3, 4, 1] = np.nan
+    grad = random.standard_normal(x.shape).astype(np.float32)
+    scale, shift = random.standard_normal((2, 5)).astype(np.float32)
+    scale[1], shift[1] = 0.0, 0.0  # every value on the kink itself
+    common = {"activation": "relu", "channel_axis": channel_axis}
+    y, mean, variance = martlet.batch_norm_with_statistics(x, scale, shift, **common)
+    with_output = martlet.batch_norm_gradients(x, grad, scale, mean=mean, variance=variance, output=y, **common)
+    without = martlet.batch_norm_gradients(x, grad, scale, shift, mean=mean, variance=variance, **common)
+    for one, other in zip(with_output, without):
+        np.testing.assert_array_equal(one, other)
+    assert np.count_nonzero(without.grad_input) > x.size // 4

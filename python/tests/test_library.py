@@ -49,8 +49,8 @@ def test_a_wrong_path_in_the_environment_does_not_fall_back(tmp_path):
     ("source", "words"),
     [
         ("int other;", "is not Martlet's library"),
-        ("int martlet_abi_version(void) { return 99; }", "has ABI version 99; this package needs 1"),
-        ("int martlet_abi_version(void) { return 1; }", "lacks martlet_version"),
+        ("int martlet_abi_version(void) { return 99; }", "has ABI version 99; this package needs 2"),
+        ("int martlet_abi_version(void) { return 2; }", "lacks martlet_version"),
     ],
 )
 def test_another_library_is_refused(tmp_path, source, words):
@@ -62,4 +62,4 @@ def test_another_library_is_refused(tmp_path, source, words):
     assert found.returncode == 1
     assert "LibraryNotFoundError" in found.stderr
     assert words in found.stderr
-    assert _abi.ABI_VERSION == 1
+    assert _abi.ABI_VERSION == 2

@@ -60,20 +60,23 @@ public enum BatchNormFunction {
   ///
   /// - Parameters:
   ///   - statisticsAreConstant: false if they were the batch's own and so depend on `x`; true if they were given.
-  ///   - output: y of the forward pass, which an activation's derivative is taken from; nil for `.identity`.
+  ///   - scale, shift: those of the forward pass; shift serves `.relu` without `output` alone.
+  ///   - output: y of the forward pass, which an activation's derivative is taken from. Nil for `.identity`; and for `.relu`, whose
+  ///     derivative then follows from `x`, the statistics, scale and shift: exactly if these are the forward pass's in Float64, and
+  ///     faster, as one tensor less is read.
   public static func gradients(
     _ x: ArrayView, channelAxis: ChannelAxis = .last, epsilon: Double = 1e-5, activation: Activation = .identity,
-    scale: ArrayView? = nil, statistics: (mean: ArrayView, variance: ArrayView), statisticsAreConstant: Bool,
-    gradOutput: ArrayView, output: ArrayView? = nil, into gradients: Gradients
+    scale: ArrayView? = nil, shift: ArrayView? = nil, statistics: (mean: ArrayView, variance: ArrayView),
+    statisticsAreConstant: Bool, gradOutput: ArrayView, output: ArrayView? = nil, into gradients: Gradients
   ) throws {
     let compute = try Compute.shared
     let call = try Call(x, channelAxis, epsilon: epsilon, compute)
     try call.checkShape(gradOutput, "grad_output")
     try output.map { try call.checkShape($0, "y") }
-    guard activation == .identity || output != nil else {
-      throw MartletError.invalidArgument("y: none came; the gradient of an activation needs the output of the forward pass.")
+    guard activation == .identity || activation == .relu || output != nil else {
+      throw MartletError.invalidArgument("y: none came; the gradient of sigmoid and tanh needs the output of the forward pass.")
     }
-    let affine = try ScaleShift(scale: call.channelValues(scale, "scale"))
+    let affine = try ScaleShift(scale: call.channelValues(scale, "scale"), shift: call.channelValues(shift, "shift"))
     let gradInput = try gradients.input.flatMap { try call.target($0, "grad_input") }
     let gradScale = try gradients.scale.map { try call.channelTarget($0, "grad_scale") }
     let gradShift = try gradients.shift.map { try call.channelTarget($0, "grad_shift") }

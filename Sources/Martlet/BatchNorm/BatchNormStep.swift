@@ -29,7 +29,8 @@ final class BatchNormStep: PlanStep {
   }
 
   override var keepsInput: Bool { true }
-  override var keepsOutput: Bool { site.activation != .identity }
+  /// ReLU's derivative follows from the input, which is kept anyway.
+  override var keepsOutput: Bool { site.activation != .identity && site.activation != .relu }
   override var contextByteCount: Int { BatchNormContext.byteCount(channels: channels) }
   private var workspaceByteCount: Int { site.compute.channelWorkspaceByteCount(shape(rows: site.capacity)) }
   override var forwardWorkspaceByteCount: Int { site.isTraining ? workspaceByteCount : 0 }
@@ -89,7 +90,7 @@ final class BatchNormStep: PlanStep {
     let target = gradInputs[0]
     run.compute.batchNormGradients(
       BatchNormGradientOperands(
-        gradOutput: gradOutput, output: run.floats(output), input: run.floats(inputs[0]),
+        gradOutput: gradOutput, output: keepsOutput ? run.floats(output) : nil, input: run.floats(inputs[0]),
         gradInput: target.map { run.floats($0.buffer) }, accumulates: target?.accumulates ?? false),
       shape, BatchNormContext(memory, channels: channels), activation: site.activation, statisticsAreConstant: !usesBatch,
       ScaleShiftGradients(

@@ -8,6 +8,8 @@ public struct BatchNormKernels: Sendable {
   public let sigmoid: ActivatedChannelKernels
   public let tanh: ActivatedChannelKernels
   public let relu: ActivatedChannelKernels
+  /// ReLU whose gradient does not read the output.
+  public let recomputedRelu: ActivatedChannelKernels
 
   @inlinable
   public init<I: InstructionSet>(_ set: I.Type) {
@@ -16,6 +18,8 @@ public struct BatchNormKernels: Sendable {
     sigmoid = ActivatedChannelKernels(set, SigmoidActivation.self)
     tanh = ActivatedChannelKernels(set, TanhActivation.self)
     relu = ActivatedChannelKernels(set, ReLUActivation.self)
+    recomputedRelu = ActivatedChannelKernels(
+      map: relu.map, gradientsOf: RecomputedReLUActivation.self, set)
   }
 }
 
@@ -30,7 +34,12 @@ public struct ActivatedChannelKernels: Sendable {
 
   @inlinable
   init<I: InstructionSet, A: ChannelActivation>(_ set: I.Type, _ activation: A.Type) {
-    map = ChannelPassKernels(ChannelMapPass<I, A>.self)
+    self.init(map: ChannelPassKernels(ChannelMapPass<I, A>.self), gradientsOf: activation, set)
+  }
+
+  @inlinable
+  init<I: InstructionSet, A: ChannelActivation>(map: ChannelPassKernels, gradientsOf activation: A.Type, _ set: I.Type) {
+    self.map = map
     gradientSums = ChannelSumKernels(ChannelGradientTerms<I, A>.self)
     gradientInput = ChannelPassKernels(ChannelGradientPass<I, A>.self)
     scaledGradient = ChannelPassKernels(ChannelScaledGradientPass<I, A>.self)
@@ -63,20 +72,23 @@ public struct ChannelPassKernels: Sendable {
 
 /// Two sums a channel, in both layouts: gathered in short Float32 runs, or in Float64 throughout.
 public struct ChannelSumKernels: Sendable {
-  public let columns: @Sendable (ChannelOperands, UnsafePointer<Float>, ColumnBlock, ChannelSums) -> Void
-  public let runs: @Sendable (ChannelOperands, UnsafePointer<Float>, RunBlock, ChannelSums) -> Void
-  public let exactColumns: @Sendable (ChannelOperands, UnsafePointer<Double>, ColumnBlock, ChannelSums) -> Void
-  public let exactRuns: @Sendable (ChannelOperands, UnsafePointer<Double>, RunBlock, ChannelSums) -> Void
+  public let columns: @Sendable (ChannelOperands, ChannelCoefficients, ColumnBlock, ChannelSums) -> Void
+  public let runs: @Sendable (ChannelOperands, ChannelCoefficients, RunBlock, ChannelSums) -> Void
+  public let exactColumns:
+    @Sendable (ChannelOperands, UnsafePointer<Double>, ChannelCoefficients, ColumnBlock, ChannelSums) -> Void
+  public let exactRuns: @Sendable (ChannelOperands, UnsafePointer<Double>, ChannelCoefficients, RunBlock, ChannelSums) -> Void
 
   @inlinable
   init<Terms: ChannelTerms>(_ terms: Terms.Type) {
-    columns = { operands, center, block, sums in ChannelSummation.columns(Terms(), operands, center: center, block, sums) }
-    runs = { operands, center, block, sums in ChannelSummation.runs(Terms(), operands, center: center, block, sums) }
-    exactColumns = { operands, center, block, sums in
-      ChannelSummation.exactColumns(Terms(), operands, center: center, block, sums)
+    columns = { operands, coefficients, block, sums in
+      ChannelSummation.columns(Terms(), operands, coefficients, block, sums)
     }
-    exactRuns = { operands, center, block, sums in
-      ChannelSummation.exactRuns(Terms(), operands, center: center, block, sums)
+    runs = { operands, coefficients, block, sums in ChannelSummation.runs(Terms(), operands, coefficients, block, sums) }
+    exactColumns = { operands, center, coefficients, block, sums in
+      ChannelSummation.exactColumns(Terms(), operands, center: center, coefficients, block, sums)
+    }
+    exactRuns = { operands, center, coefficients, block, sums in
+      ChannelSummation.exactRuns(Terms(), operands, center: center, coefficients, block, sums)
     }
   }
 }

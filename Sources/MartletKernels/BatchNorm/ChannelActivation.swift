@@ -2,11 +2,18 @@
 
 /// An elementwise function whose derivative follows from its output alone.
 public protocol ChannelActivation: SendableMetatype {
-  /// Whether the derivative looks at the output at all; where not, no pass loads it.
+  /// Whether the derivative looks at the output in memory; where not, no pass loads it.
   static var derivativeNeedsOutput: Bool { get }
+  /// Whether the derivative looks at the map's value, computed again from the input with the forward pass's own operations.
+  static var derivativeNeedsMapped: Bool { get }
   static func value<I: InstructionSet>(_ set: I.Type, _ x: I.Vector) -> I.Vector
   /// gradOutput · activation′, `y` the activation's output.
   static func gradient<I: InstructionSet>(_ set: I.Type, _ gradOutput: I.Vector, output y: I.Vector) -> I.Vector
+}
+
+extension ChannelActivation {
+  @inlinable @inline(__always)
+  public static var derivativeNeedsMapped: Bool { false }
 }
 
 public enum IdentityActivation: ChannelActivation {
@@ -55,5 +62,20 @@ public enum ReLUActivation: ChannelActivation {
   public static func gradient<I: InstructionSet>(_ set: I.Type, _ gradOutput: I.Vector, output y: I.Vector) -> I.Vector {
     let zero = I.Vector(repeating: 0)
     return I.whereLess(zero, y, gradOutput, zero)
+  }
+}
+
+/// ReLU without its output: the input says which side of zero the map fell on, and is read anyway. One tensor less in each of the
+/// gradient's passes, and nobody has to keep the output.
+public enum RecomputedReLUActivation: ChannelActivation {
+  @inlinable @inline(__always)
+  public static var derivativeNeedsOutput: Bool { false }
+  @inlinable @inline(__always)
+  public static var derivativeNeedsMapped: Bool { true }
+  @inlinable @inline(__always)
+  public static func value<I: InstructionSet>(_ set: I.Type, _ x: I.Vector) -> I.Vector { ReLUActivation.value(set, x) }
+  @inlinable @inline(__always)
+  public static func gradient<I: InstructionSet>(_ set: I.Type, _ gradOutput: I.Vector, output y: I.Vector) -> I.Vector {
+    ReLUActivation.gradient(set, gradOutput, output: y)
   }
 }

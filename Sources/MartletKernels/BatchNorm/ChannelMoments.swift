@@ -3,18 +3,30 @@
 /// Two sums over each channel: Σu and Σu·v, both factors formed from the data as they are read.
 public protocol ChannelTerms: SendableMetatype {
   associatedtype Tag: InstructionSet
+  /// What is the same for a whole column.
+  associatedtype Factors
   init()
 
+  /// Of `Tag.lanes` columns side by side, or of one channel in every lane.
+  func factors(_ at: ChannelCoefficients) -> Factors
+  func repeatedFactors(_ at: ChannelCoefficients) -> Factors
   /// u and v of `Tag.lanes` elements.
-  func term(_ at: ChannelOperands, _ center: Tag.Vector) -> (Tag.Vector, Tag.Vector)
-  /// The same in Float64.
-  func exactTerm(_ at: ChannelOperands, _ center: Tag.Double64) -> (Tag.Double64, Tag.Double64)
+  func term(_ at: ChannelOperands, _ factors: Factors) -> (Tag.Vector, Tag.Vector)
+  /// The same in Float64, about a center in Float64.
+  func exactTerm(_ at: ChannelOperands, _ center: Tag.Double64, _ factors: Factors) -> (Tag.Double64, Tag.Double64)
 }
 
 /// Terms of Σ(x − center) and Σ(x − center)².
 public struct ChannelMomentTerms<Tag: InstructionSet>: ChannelTerms {
   @inlinable @inline(__always)
   public init() {}
+
+  /// The center.
+  @inlinable @inline(__always)
+  public func factors(_ at: ChannelCoefficients) -> Tag.Vector { Tag.load(at.center) }
+
+  @inlinable @inline(__always)
+  public func repeatedFactors(_ at: ChannelCoefficients) -> Tag.Vector { Tag.Vector(repeating: at.center.pointee) }
 
   @inlinable @inline(__always)
   public func term(_ at: ChannelOperands, _ center: Tag.Vector) -> (Tag.Vector, Tag.Vector) {
@@ -23,7 +35,9 @@ public struct ChannelMomentTerms<Tag: InstructionSet>: ChannelTerms {
   }
 
   @inlinable @inline(__always)
-  public func exactTerm(_ at: ChannelOperands, _ center: Tag.Double64) -> (Tag.Double64, Tag.Double64) {
+  public func exactTerm(
+    _ at: ChannelOperands, _ center: Tag.Double64, _: Tag.Vector
+  ) -> (Tag.Double64, Tag.Double64) {
     let d = Tag.widened(Tag.load(at.input)) - center
     return (d, d)
   }

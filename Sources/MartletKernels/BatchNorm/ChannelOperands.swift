@@ -45,21 +45,28 @@ public struct ChannelCoefficients {
   public var multiplier: UnsafePointer<Float>
   public var slope: UnsafePointer<Float>
   public var offset: UnsafePointer<Float>
+  /// Slope and offset of the map, for gradients that compute it again; its center and multiplier are the gradient's.
+  public var mapSlope: UnsafePointer<Float>
+  public var mapOffset: UnsafePointer<Float>
 
   @inlinable
   public init(
-    center: UnsafePointer<Float>, multiplier: UnsafePointer<Float>, slope: UnsafePointer<Float>, offset: UnsafePointer<Float>
+    center: UnsafePointer<Float>, multiplier: UnsafePointer<Float>, slope: UnsafePointer<Float>, offset: UnsafePointer<Float>,
+    mapSlope: UnsafePointer<Float>? = nil, mapOffset: UnsafePointer<Float>? = nil
   ) {
     self.center = center
     self.multiplier = multiplier
     self.slope = slope
     self.offset = offset
+    self.mapSlope = mapSlope ?? slope
+    self.mapOffset = mapOffset ?? offset
   }
 
   @inlinable @inline(__always)
   public func advanced(by columns: Int) -> ChannelCoefficients {
     ChannelCoefficients(
-      center: center + columns, multiplier: multiplier + columns, slope: slope + columns, offset: offset + columns)
+      center: center + columns, multiplier: multiplier + columns, slope: slope + columns, offset: offset + columns,
+      mapSlope: mapSlope + columns, mapOffset: mapOffset + columns)
   }
 }
 

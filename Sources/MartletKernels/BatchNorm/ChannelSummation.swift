@@ -12,7 +12,7 @@ public enum ChannelSummation {
 
   @inlinable @inline(__always)
   public static func columns<Terms: ChannelTerms>(
-    _ terms: Terms, _ operands: ChannelOperands, center: UnsafePointer<Float>, _ block: ColumnBlock, _ sums: ChannelSums
+    _ terms: Terms, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: ColumnBlock, _ sums: ChannelSums
   ) {
     let lanes = Terms.Tag.lanes
     for column in 0..<block.columns {
@@ -26,7 +26,7 @@ public enum ChannelSummation {
       var column = 0
       while column + 4 * lanes <= block.columns {
         columnQuad(
-          terms, start.advanced(by: column), center + column, rows: rows, rowStride: block.rowStride,
+          terms, start.advanced(by: column), coefficients.advanced(by: column), rows: rows, rowStride: block.rowStride,
           sums.advanced(by: column))
         column += 4 * lanes
       }
@@ -34,7 +34,7 @@ public enum ChannelSummation {
         // A partial vector begins further left, and leaves out what its neighbour has counted.
         let first = min(column, block.columns - lanes)
         var total = columnRun(
-          terms, start.advanced(by: first), center + first, rows: rows, rowStride: block.rowStride)
+          terms, start.advanced(by: first), coefficients.advanced(by: first), rows: rows, rowStride: block.rowStride)
         if first < column { total.keepLanes(from: column - first) }
         total.flush(to: sums.advanced(by: first))
         column += lanes
@@ -47,23 +47,24 @@ public enum ChannelSummation {
   /// addition.
   @inlinable @inline(__always)
   static func columnQuad<Terms: ChannelTerms>(
-    _ terms: Terms, _ start: ChannelOperands, _ center: UnsafePointer<Float>, rows: Int, rowStride: Int, _ sums: ChannelSums
+    _ terms: Terms, _ start: ChannelOperands, _ coefficients: ChannelCoefficients, rows: Int, rowStride: Int,
+    _ sums: ChannelSums
   ) {
     let lanes = Terms.Tag.lanes
-    let centerA = Terms.Tag.load(center)
-    let centerB = Terms.Tag.load(center + lanes)
-    let centerC = Terms.Tag.load(center + 2 * lanes)
-    let centerD = Terms.Tag.load(center + 3 * lanes)
+    let factorsA = terms.factors(coefficients)
+    let factorsB = terms.factors(coefficients.advanced(by: lanes))
+    let factorsC = terms.factors(coefficients.advanced(by: 2 * lanes))
+    let factorsD = terms.factors(coefficients.advanced(by: 3 * lanes))
     var a = RunningSums<Terms.Tag>()
     var b = RunningSums<Terms.Tag>()
     var c = RunningSums<Terms.Tag>()
     var d = RunningSums<Terms.Tag>()
     var at = start
     for _ in 0..<rows {
-      a.add(terms.term(at, centerA))
-      b.add(terms.term(at.advanced(by: lanes), centerB))
-      c.add(terms.term(at.advanced(by: 2 * lanes), centerC))
-      d.add(terms.term(at.advanced(by: 3 * lanes), centerD))
+      a.add(terms.term(at, factorsA))
+      b.add(terms.term(at.advanced(by: lanes), factorsB))
+      c.add(terms.term(at.advanced(by: 2 * lanes), factorsC))
+      d.add(terms.term(at.advanced(by: 3 * lanes), factorsD))
       at = at.advanced(by: rowStride)
     }
     a.flush(to: sums)
@@ -75,19 +76,19 @@ public enum ChannelSummation {
   /// The same for one vector of columns, rows in turn to two accumulators.
   @inlinable @inline(__always)
   static func columnRun<Terms: ChannelTerms>(
-    _ terms: Terms, _ start: ChannelOperands, _ center: UnsafePointer<Float>, rows: Int, rowStride: Int
+    _ terms: Terms, _ start: ChannelOperands, _ coefficients: ChannelCoefficients, rows: Int, rowStride: Int
   ) -> RunningSums<Terms.Tag> {
-    let center = Terms.Tag.load(center)
+    let factors = terms.factors(coefficients)
     var even = RunningSums<Terms.Tag>()
     var odd = RunningSums<Terms.Tag>()
     var at = start
     for _ in 0..<rows / 2 {
-      even.add(terms.term(at, center))
+      even.add(terms.term(at, factors))
       at = at.advanced(by: rowStride)
-      odd.add(terms.term(at, center))
+      odd.add(terms.term(at, factors))
       at = at.advanced(by: rowStride)
     }
-    if rows % 2 == 1 { even.add(terms.term(at, center)) }
+    if rows % 2 == 1 { even.add(terms.term(at, factors)) }
     even.add(odd)
     return even
   }
@@ -96,10 +97,10 @@ public enum ChannelSummation {
 
   @inlinable @inline(__always)
   public static func runs<Terms: ChannelTerms>(
-    _ terms: Terms, _ operands: ChannelOperands, center: UnsafePointer<Float>, _ block: RunBlock, _ sums: ChannelSums
+    _ terms: Terms, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: RunBlock, _ sums: ChannelSums
   ) {
     for channel in 0..<block.channels {
-      let c = Terms.Tag.Vector(repeating: center[channel])
+      let factors = terms.repeatedFactors(coefficients.advanced(by: channel))
       var sum = Terms.Tag.Double64(repeating: 0)
       var products = Terms.Tag.Double64(repeating: 0)
       for sample in 0..<block.samples {
@@ -107,7 +108,7 @@ public enum ChannelSummation {
         var i = 0
         while i < block.length {
           let length = min(runLength * 4 * Terms.Tag.lanes, block.length - i)
-          let total = run(terms, start.advanced(by: i), c, length: length)
+          let total = run(terms, start.advanced(by: i), factors, length: length)
           sum = sum + Terms.Tag.widened(total.sum)
           products = products + Terms.Tag.widened(total.products)
           i += length
@@ -121,7 +122,7 @@ public enum ChannelSummation {
   /// One short run: four accumulators in turn.
   @inlinable @inline(__always)
   static func run<Terms: ChannelTerms>(
-    _ terms: Terms, _ start: ChannelOperands, _ center: Terms.Tag.Vector, length: Int
+    _ terms: Terms, _ start: ChannelOperands, _ factors: Terms.Factors, length: Int
   ) -> RunningSums<Terms.Tag> {
     let lanes = Terms.Tag.lanes
     var a = RunningSums<Terms.Tag>()
@@ -131,14 +132,14 @@ public enum ChannelSummation {
     var i = 0
     while i + 4 * lanes <= length {
       let at = start.advanced(by: i)
-      a.add(terms.term(at, center))
-      b.add(terms.term(at.advanced(by: lanes), center))
-      c.add(terms.term(at.advanced(by: 2 * lanes), center))
-      d.add(terms.term(at.advanced(by: 3 * lanes), center))
+      a.add(terms.term(at, factors))
+      b.add(terms.term(at.advanced(by: lanes), factors))
+      c.add(terms.term(at.advanced(by: 2 * lanes), factors))
+      d.add(terms.term(at.advanced(by: 3 * lanes), factors))
       i += 4 * lanes
     }
     while i + lanes <= length {
-      a.add(terms.term(start.advanced(by: i), center))
+      a.add(terms.term(start.advanced(by: i), factors))
       i += lanes
     }
     if i < length {
@@ -146,7 +147,7 @@ public enum ChannelSummation {
       // vector, and what precedes a later run belongs to the same channel.
       let first = length - lanes
       var tail = RunningSums<Terms.Tag>()
-      tail.add(terms.term(start.advanced(by: first), center))
+      tail.add(terms.term(start.advanced(by: first), factors))
       tail.keepLanes(from: i - first)
       b.add(tail)
     }
@@ -161,7 +162,8 @@ public enum ChannelSummation {
   /// For the rare channel whose sums overflowed Float32 or whose center was far off: exactness before speed.
   @inlinable @inline(__always)
   public static func exactColumns<Terms: ChannelTerms>(
-    _ terms: Terms, _ operands: ChannelOperands, center: UnsafePointer<Double>, _ block: ColumnBlock, _ sums: ChannelSums
+    _ terms: Terms, _ operands: ChannelOperands, center: UnsafePointer<Double>, _ coefficients: ChannelCoefficients,
+    _ block: ColumnBlock, _ sums: ChannelSums
   ) {
     let lanes = Terms.Tag.lanes
     var column = 0
@@ -169,10 +171,11 @@ public enum ChannelSummation {
       // A partial vector begins further left and forms its neighbour's sums a second time, with the same bits.
       let first = min(column, block.columns - lanes)
       let c = Terms.Tag.load(center + first)
+      let factors = terms.factors(coefficients.advanced(by: first))
       var sum = Terms.Tag.Double64(repeating: 0)
       var products = Terms.Tag.Double64(repeating: 0)
       for row in 0..<block.rows {
-        let (u, v) = terms.exactTerm(operands.advanced(by: row * block.rowStride + first), c)
+        let (u, v) = terms.exactTerm(operands.advanced(by: row * block.rowStride + first), c, factors)
         sum = sum + u
         products = Terms.Tag.multiplyAdd(u, v, products)
       }
@@ -184,13 +187,15 @@ public enum ChannelSummation {
 
   @inlinable @inline(__always)
   public static func exactRuns<Terms: ChannelTerms>(
-    _ terms: Terms, _ operands: ChannelOperands, center: UnsafePointer<Double>, _ block: RunBlock, _ sums: ChannelSums
+    _ terms: Terms, _ operands: ChannelOperands, center: UnsafePointer<Double>, _ coefficients: ChannelCoefficients,
+    _ block: RunBlock, _ sums: ChannelSums
   ) {
     let lanes = Terms.Tag.lanes
     let whole = block.length / lanes * lanes
     let last = block.length - lanes
     for channel in 0..<block.channels {
       let c = Terms.Tag.Double64(repeating: center[channel])
+      let factors = terms.repeatedFactors(coefficients.advanced(by: channel))
       var sum = Terms.Tag.Double64(repeating: 0)
       var products = Terms.Tag.Double64(repeating: 0)
       var tailSum = Terms.Tag.Double64(repeating: 0)
@@ -199,13 +204,13 @@ public enum ChannelSummation {
         let start = operands.advanced(by: sample * block.sampleStride + channel * block.channelStride)
         var i = 0
         while i < whole {
-          let (u, v) = terms.exactTerm(start.advanced(by: i), c)
+          let (u, v) = terms.exactTerm(start.advanced(by: i), c, factors)
           sum = sum + u
           products = Terms.Tag.multiplyAdd(u, v, products)
           i += lanes
         }
         if whole < block.length {
-          let (u, v) = terms.exactTerm(start.advanced(by: last), c)
+          let (u, v) = terms.exactTerm(start.advanced(by: last), c, factors)
           tailSum = tailSum + u
           tailProducts = Terms.Tag.multiplyAdd(u, v, tailProducts)
         }

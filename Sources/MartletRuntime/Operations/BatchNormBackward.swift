@@ -10,7 +10,8 @@ import MartletKernels
 /// The tensors of a backward pass.
 public struct BatchNormGradientOperands {
   public var gradOutput: UnsafePointer<Float>
-  /// The fused activation's output, unused for `.identity`.
+  /// The fused activation's output. Unused for `.identity`; nil for `.relu`: which side of zero the map falls on is computed again
+  /// from the input and the context's map, which must be the forward pass's, shift included.
   public var output: UnsafePointer<Float>?
   public var input: UnsafePointer<Float>
   /// Where the input's gradient goes; nil: not wanted. May be `gradOutput`.
@@ -41,7 +42,8 @@ extension Compute {
   ) {
     if shape.channels * shape.valuesPerChannel == 0 { return }
     let wantsSums = (tensors.gradInput != nil && !statisticsAreConstant) || affine.scale != nil || affine.shift != nil
-    let activated = kernels.batchNorm[activation]
+    let recomputes = activation == .relu && tensors.output == nil
+    let activated = recomputes ? kernels.batchNorm.recomputedRelu : kernels.batchNorm[activation]
     let pass = tensors.gradInput.map { gradInput in
       ChannelPassJob(
         kernels: statisticsAreConstant ? activated.scaledGradient : activated.gradientInput,
@@ -61,10 +63,10 @@ extension Compute {
       operands: ChannelOperands(
         input: tensors.input, gradOutput: tensors.gradOutput, output: tensors.output ?? tensors.gradOutput,
         result: UnsafeMutablePointer(mutating: tensors.input)),
-      center: context.map.center, sum: context.sum, sumCentered: context.sumCentered)
+      center: context.map.center, map: recomputes ? context.map : nil, sum: context.sum, sumCentered: context.sumCentered)
     if let pass {
       ChannelBlocks.run(
-        BackwardWork(sums: sums, pass: pass, context: context, affine: affine), tensors: activation == .identity ? 2 : 3,
+        BackwardWork(sums: sums, pass: pass, context: context, affine: affine), tensors: activation == .identity || recomputes ? 2 : 3,
         on: self)
     } else {
       sums.run(totals.everything(on: pool))
@@ -91,7 +93,9 @@ private struct BackwardWork: ChannelBlockWork {
 
 extension BatchNormContext {
   fileprivate var gradientCoefficients: ChannelCoefficients {
-    ChannelCoefficients(center: map.center, multiplier: map.multiplier, slope: slope, offset: meanTerm)
+    ChannelCoefficients(
+      center: map.center, multiplier: map.multiplier, slope: slope, offset: meanTerm, mapSlope: map.multiplierLow,
+      mapOffset: map.offset)
   }
 
   /// From Σg and Σg·(x − center) to the gradients of scale and shift and the terms of the input's gradient, in Float64.

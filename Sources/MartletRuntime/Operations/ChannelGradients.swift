@@ -25,7 +25,7 @@ extension Compute {
       totals: totals, kernels: kernels.batchNorm[activation].gradientSums,
       operands: ChannelOperands(
         input: x, gradOutput: gradOutput, output: y ?? x, result: UnsafeMutablePointer(mutating: x)),
-      center: center, sum: sum, sumCentered: sumCentered
+      center: center, map: nil, sum: sum, sumCentered: sumCentered
     ).run(totals.everything(on: pool))
   }
 
@@ -59,11 +59,18 @@ struct ChannelGradientSumsWork {
   let kernels: ChannelSumKernels
   let operands: ChannelOperands
   let center: UnsafePointer<Float>
+  /// What a derivative that needs the map computes it from; its center is `center`.
+  let map: ChannelMap?
   let sum: UnsafeMutablePointer<Double>
   let sumCentered: UnsafeMutablePointer<Double>
 
   func run(_ scope: ChannelScope) {
     totals.expand(center, into: totals.center, scope) { $0 }
+    if let map {
+      totals.expand(map.multiplier, into: totals.map.multiplier, scope) { $0 }
+      totals.expand(map.multiplierLow, into: totals.map.slope, scope) { $0 }
+      totals.expand(map.offset, into: totals.map.offset, scope) { $0 }
+    }
     totals.run(kernels, operands, exact: false, scope)
     var anyRedone = false
     for channel in scope.channels {

@@ -184,18 +184,24 @@ struct ChannelPassJob {
       withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { multiplier in
         withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { slope in
           withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { offset in
-            let pairs = (
-              center.baseAddress.unsafelyUnwrapped, multiplier.baseAddress.unsafelyUnwrapped,
-              slope.baseAddress.unsafelyUnwrapped, offset.baseAddress.unsafelyUnwrapped
-            )
-            grid.layout.expand(coefficients.center, first: first, count: count, into: pairs.0) { $0 }
-            grid.layout.expand(coefficients.multiplier, first: first, count: count, into: pairs.1) { $0 }
-            grid.layout.expand(coefficients.slope, first: first, count: count, into: pairs.2) { $0 }
-            grid.layout.expand(coefficients.offset, first: first, count: count, into: pairs.3) { $0 }
-            body(
-              ChannelCoefficients(
-                center: UnsafePointer(pairs.0), multiplier: UnsafePointer(pairs.1), slope: UnsafePointer(pairs.2),
-                offset: UnsafePointer(pairs.3)))
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { mapSlope in
+              withUnsafeTemporaryAllocation(of: Float.self, capacity: 256) { mapOffset in
+                func expanded(
+                  _ values: UnsafePointer<Float>, _ target: UnsafeMutableBufferPointer<Float>
+                ) -> UnsafePointer<Float> {
+                  let start = target.baseAddress.unsafelyUnwrapped
+                  grid.layout.expand(values, first: first, count: count, into: start) { $0 }
+                  return UnsafePointer(start)
+                }
+                let needsMap = coefficients.mapSlope != coefficients.slope
+                body(
+                  ChannelCoefficients(
+                    center: expanded(coefficients.center, center), multiplier: expanded(coefficients.multiplier, multiplier),
+                    slope: expanded(coefficients.slope, slope), offset: expanded(coefficients.offset, offset),
+                    mapSlope: needsMap ? expanded(coefficients.mapSlope, mapSlope) : nil,
+                    mapOffset: needsMap ? expanded(coefficients.mapOffset, mapOffset) : nil))
+              }
+            }
           }
         }
       }

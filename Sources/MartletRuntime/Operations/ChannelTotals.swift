@@ -9,6 +9,8 @@ struct ChannelTotals {
   private(set) var grid: ChannelGrid
   /// What is subtracted from x, one a column, in Float32 …
   let center: UnsafeMutablePointer<Float>
+  /// The map, one of each a column, where a derivative needs it: multiplier, slope, offset.
+  let map: (multiplier: UnsafeMutablePointer<Float>, slope: UnsafeMutablePointer<Float>, offset: UnsafeMutablePointer<Float>)
   /// … and for sums that are Float64 throughout.
   let exactCenter: UnsafeMutablePointer<Double>
   /// The results, one a channel.
@@ -25,7 +27,7 @@ struct ChannelTotals {
   static func byteCount(_ shape: ChannelShape) -> Int {
     let grid = ChannelGrid(summing: ChannelLayout(shape))
     let columns = grid.layout.columns
-    return 64 + 8 * (2 * (grid.chunks + 1) * columns + columns + 2 * shape.channels) + 4 * columns + shape.channels
+    return 64 + 8 * (2 * (grid.chunks + 1) * columns + columns + 2 * shape.channels) + 16 * columns + shape.channels
   }
 
   init(_ shape: ChannelShape, workspace: UnsafeMutableRawPointer) {
@@ -36,7 +38,12 @@ struct ChannelTotals {
     sum = exactCenter + columns
     products = sum + shape.channels
     center = UnsafeMutableRawPointer(products + shape.channels).assumingMemoryBound(to: Float.self)
-    isRedone = UnsafeMutableRawPointer(center + columns).assumingMemoryBound(to: Bool.self)
+    map = (center + columns, center + 2 * columns, center + 3 * columns)
+    isRedone = UnsafeMutableRawPointer(center + 4 * columns).assumingMemoryBound(to: Bool.self)
+  }
+
+  private var coefficients: ChannelCoefficients {
+    ChannelCoefficients(center: center, multiplier: map.multiplier, slope: map.slope, offset: map.offset)
   }
 
   /// The same sums, for work that takes block after block.
@@ -76,21 +83,21 @@ struct ChannelTotals {
       let (first, count) = grid.columns(piece)
       if exact && !totals.containsRedone(first: first, count: count) { return }
       let sums = totals.partialSums(grid.chunk(piece), first: first)
-      let center = totals.center + first
+      let coefficients = totals.coefficients.advanced(by: first)
       let exactCenter = totals.exactCenter + first
       if grid.layout.isRuns {
         let (offset, block) = grid.runBlock(piece)
         if exact {
-          kernels.exactRuns(operands.advanced(by: offset), exactCenter, block, sums)
+          kernels.exactRuns(operands.advanced(by: offset), exactCenter, coefficients, block, sums)
         } else {
-          kernels.runs(operands.advanced(by: offset), center, block, sums)
+          kernels.runs(operands.advanced(by: offset), coefficients, block, sums)
         }
       } else {
         let (offset, block) = grid.columnBlock(piece)
         if exact {
-          kernels.exactColumns(operands.advanced(by: offset), exactCenter, block, sums)
+          kernels.exactColumns(operands.advanced(by: offset), exactCenter, coefficients, block, sums)
         } else {
-          kernels.columns(operands.advanced(by: offset), center, block, sums)
+          kernels.columns(operands.advanced(by: offset), coefficients, block, sums)
         }
       }
     }
@@ -105,9 +112,9 @@ struct ChannelTotals {
       PaddedColumns.use(rest, count: count) { operands, columns in
         let block = ColumnBlock(rows: 1, columns: columns, rowStride: 0)
         if exact {
-          kernels.exactColumns(operands, totals.exactCenter, block, sums)
+          kernels.exactColumns(operands, totals.exactCenter, totals.coefficients, block, sums)
         } else {
-          kernels.columns(operands, totals.center, block, sums)
+          kernels.columns(operands, totals.coefficients, block, sums)
         }
       }
     }

@@ -78,7 +78,7 @@ class Martlet(Library):
         backward = dict(forward, out=(np.empty_like(x), np.empty_like(scale), np.empty_like(scale)))
         if case.relu:
             forward["activation"] = "relu"
-            backward.update(activation="relu", output=out)
+            backward.update(activation="relu", shift=shift)
 
         def train() -> Any:
             y, mean, variance = martlet.batch_norm_with_statistics(x, scale, shift, out=out, **forward)

@@ -22,6 +22,27 @@
 #define MARTLET_MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
 #endif
 
+/* Keeps a value in a register. A choice between a loaded value and zero is else
+ * made a load under a mask, which waits for the mask: two cache misses one
+ * after the other instead of side by side. */
+#if defined(__aarch64__)
+#define MARTLET_IN_REGISTER_4(v) __asm__("" : "+w"(v))
+#elif defined(__x86_64__)
+#define MARTLET_IN_REGISTER_4(v) __asm__("" : "+v"(v))
+#else
+#define MARTLET_IN_REGISTER_4(v) (void)0
+#endif
+#ifdef __AVX__
+#define MARTLET_IN_REGISTER_8(v) __asm__("" : "+v"(v))
+#else
+#define MARTLET_IN_REGISTER_8(v) (void)0
+#endif
+#ifdef __AVX512F__
+#define MARTLET_IN_REGISTER_16(v) __asm__("" : "+v"(v))
+#else
+#define MARTLET_IN_REGISTER_16(v) (void)0
+#endif
+
 #define MARTLET_VECTORS_OF(n)                                                                                              \
   typedef float martlet_f32x##n __attribute__((ext_vector_type(n)));                                                       \
   typedef double martlet_f64x##n __attribute__((ext_vector_type(n)));                                                      \
@@ -40,6 +61,7 @@
   }                                                                                                                        \
   MARTLET_VECTOR martlet_f32x##n martlet_f32x##n##_where_less(martlet_f32x##n a, martlet_f32x##n b, martlet_f32x##n c,     \
                                                               martlet_f32x##n d) {                                         \
+    MARTLET_IN_REGISTER_##n(c);                                                                                            \
     return a < b ? c : d;                                                                                                  \
   }                                                                                                                        \
   MARTLET_VECTOR martlet_f32x##n martlet_f32x##n##_where_equal(martlet_f32x##n a, martlet_f32x##n b, martlet_f32x##n c,    \

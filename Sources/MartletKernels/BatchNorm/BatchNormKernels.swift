@@ -56,15 +56,19 @@ public struct ChannelPassKernels: Sendable {
     columns = { operands, coefficients, block in
       if operands.streams {
         ChannelWalk.columns(Pass(accumulate: false), operands, coefficients, block, StreamingStore<Pass.Tag>.self)
+      } else if operands.accumulate {
+        ChannelWalk.columns(Pass(accumulate: true), operands, coefficients, block, OrdinaryStore<Pass.Tag>.self)
       } else {
-        ChannelWalk.columns(Pass(accumulate: operands.accumulate), operands, coefficients, block, OrdinaryStore<Pass.Tag>.self)
+        ChannelWalk.columns(Pass(accumulate: false), operands, coefficients, block, OrdinaryStore<Pass.Tag>.self)
       }
     }
     runs = { operands, coefficients, block in
       if operands.streams {
         ChannelWalk.runs(Pass(accumulate: false), operands, coefficients, block, StreamingStore<Pass.Tag>.self)
+      } else if operands.accumulate {
+        ChannelWalk.runs(Pass(accumulate: true), operands, coefficients, block, OrdinaryStore<Pass.Tag>.self)
       } else {
-        ChannelWalk.runs(Pass(accumulate: operands.accumulate), operands, coefficients, block, OrdinaryStore<Pass.Tag>.self)
+        ChannelWalk.runs(Pass(accumulate: false), operands, coefficients, block, OrdinaryStore<Pass.Tag>.self)
       }
     }
   }

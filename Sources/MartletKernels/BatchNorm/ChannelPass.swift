@@ -22,10 +22,15 @@ public protocol ChannelStore {
   /// Elements before the first place that ``store(_:_:)`` takes; the first vector covers them.
   static func head(_ p: UnsafeMutablePointer<Float>) -> Int
   static func store(_ v: Tag.Vector, _ p: UnsafeMutablePointer<Float>)
+  /// Whether writing in the order of memory matters more than reading coefficients less often.
+  static var prefersOrder: Bool { get }
   static func finish()
 }
 
 public enum OrdinaryStore<Tag: InstructionSet>: ChannelStore {
+  /// A coefficient serves a whole cache line where that is one vector.
+  @inlinable @inline(__always)
+  public static var prefersOrder: Bool { Tag.lanes >= 16 }
   @inlinable @inline(__always)
   public static func head(_ p: UnsafeMutablePointer<Float>) -> Int { 0 }
   @inlinable @inline(__always)
@@ -36,6 +41,8 @@ public enum OrdinaryStore<Tag: InstructionSet>: ChannelStore {
 
 /// Past the caches: nothing is read that will be overwritten, and what is in the cache stays there.
 public enum StreamingStore<Tag: InstructionSet>: ChannelStore {
+  @inlinable @inline(__always)
+  public static var prefersOrder: Bool { true }
   @inlinable @inline(__always)
   public static func head(_ p: UnsafeMutablePointer<Float>) -> Int {
     (0 &- Int(bitPattern: p) / MemoryLayout<Float>.size) & (Tag.lanes - 1)
@@ -48,7 +55,7 @@ public enum StreamingStore<Tag: InstructionSet>: ChannelStore {
 
 /// How a pass walks over memory.
 public enum ChannelWalk {
-  /// Four rows at a time: coefficients are loaded once for four vectors, and four streams are read side by side.
+  /// Row after row; or, where the order matters less, four rows at a time, so that coefficients are loaded once for four vectors.
   ///
   /// Cost: one read of each operand, one write; coefficients come from the first-level cache.
   @inlinable @inline(__always)
@@ -63,7 +70,7 @@ public enum ChannelWalk {
     let last = block.columns - lanes
     let stride = block.rowStride
     var row = 0
-    while row + 4 <= block.rows {
+    while !Store.prefersOrder, row + 4 <= block.rows {
       let r0 = operands.advanced(by: row * stride)
       let r1 = operands.advanced(by: (row + 1) * stride)
       let r2 = operands.advanced(by: (row + 2) * stride)

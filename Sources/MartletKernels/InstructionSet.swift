@@ -54,6 +54,16 @@ public protocol InstructionSet: SendableMetatype {
   static func stream(_ v: Vector, _ p: UnsafeMutablePointer<Float>)
   static func streamFence()
 
+  /// The first `count` (less than `lanes`) values at `p`, zeros after them; memory past them is not touched.
+  static func load(first count: Int, _ p: UnsafePointer<Float>) -> Vector
+  /// Writes the first `count` (less than `lanes`) lanes; memory past them is not touched.
+  static func store(first count: Int, _ v: Vector, _ p: UnsafeMutablePointer<Float>)
+
+  /// Four rows of `lanes` values from columns each of which lies side by side: row k, column j is `columns[j·columnStride + k]`.
+  /// Of `count` columns, if these are fewer; the last stands for those that are missing.
+  static func transpose(
+    _ columns: UnsafePointer<Float>, count: Int, columnStride: Int, into rows: UnsafeMutablePointer<Float>, rowStride: Int)
+
   static func squareRoot(_ v: Vector) -> Vector
   static func squareRoot(_ v: Double64) -> Double64
 }
@@ -90,7 +100,6 @@ extension InstructionSet {
     UnsafeMutableRawPointer(p).storeBytes(of: v, as: Double64.self)
   }
 
-  /// The first `count` (less than `lanes`) values at `p`, zeros after them; memory past them is not touched.
   @inlinable @inline(__always)
   public static func load(first count: Int, _ p: UnsafePointer<Float>) -> Vector {
     var v = Vector(repeating: 0)
@@ -98,7 +107,6 @@ extension InstructionSet {
     return v
   }
 
-  /// Writes the first `count` (less than `lanes`) lanes; memory past them is not touched.
   @inlinable @inline(__always)
   public static func store(first count: Int, _ v: Vector, _ p: UnsafeMutablePointer<Float>) {
     for lane in 0..<count { p[lane] = v[lane] }

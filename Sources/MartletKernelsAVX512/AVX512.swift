@@ -51,6 +51,18 @@ enum AVX512: InstructionSet {
   static func streamFence() { martlet_stream_fence() }
 
   @inline(__always)
+  static func load(first count: Int, _ p: UnsafePointer<Float>) -> Vector { martlet_f32x16_load_first(count, p) }
+  @inline(__always)
+  static func store(first count: Int, _ v: Vector, _ p: UnsafeMutablePointer<Float>) { martlet_f32x16_store_first(count, v, p) }
+
+  @inline(__always)
+  static func transpose(
+    _ columns: UnsafePointer<Float>, count: Int, columnStride: Int, into rows: UnsafeMutablePointer<Float>, rowStride: Int
+  ) {
+    martlet_f32x16_transpose(columns, count, columnStride, rows, rowStride)
+  }
+
+  @inline(__always)
   static func squareRoot(_ v: Vector) -> Vector { martlet_f32x16_square_root(v) }
   @inline(__always)
   static func squareRoot(_ v: Double64) -> Double64 { martlet_f64x16_square_root(v) }

@@ -55,6 +55,13 @@ enum Baseline: InstructionSet {
   static func streamFence() { martlet_stream_fence() }
 
   @inline(__always)
+  static func transpose(
+    _ columns: UnsafePointer<Float>, count: Int, columnStride: Int, into rows: UnsafeMutablePointer<Float>, rowStride: Int
+  ) {
+    martlet_f32x4_transpose(columns, count, columnStride, rows, rowStride)
+  }
+
+  @inline(__always)
   static func squareRoot(_ v: Vector) -> Vector { martlet_f32x4_square_root(v) }
   @inline(__always)
   static func squareRoot(_ v: Double64) -> Double64 { martlet_f64x4_square_root(v) }

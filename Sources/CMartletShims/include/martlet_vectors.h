@@ -97,9 +97,68 @@ MARTLET_VECTOR void martlet_stream_fence(void) {
 #endif
 }
 
+/* Four rows of n columns each of which is contiguous: within each 128 bits a
+ * block of 4 by 4 is turned round, so that a row is one store. Where there are
+ * fewer columns, the last one stands for those that are missing. */
+#define MARTLET_PAIRS_LOW(n, l)   4 * l, n + 4 * l, 4 * l + 1, n + 4 * l + 1
+#define MARTLET_PAIRS_HIGH(n, l)  4 * l + 2, n + 4 * l + 2, 4 * l + 3, n + 4 * l + 3
+#define MARTLET_HALVES_LOW(n, l)  4 * l, 4 * l + 1, n + 4 * l, n + 4 * l + 1
+#define MARTLET_HALVES_HIGH(n, l) 4 * l + 2, 4 * l + 3, n + 4 * l + 2, n + 4 * l + 3
+#define MARTLET_BLOCKS_4(of)      of(4, 0)
+#define MARTLET_BLOCKS_8(of)      of(8, 0), of(8, 1)
+#define MARTLET_BLOCKS_16(of)     of(16, 0), of(16, 1), of(16, 2), of(16, 3)
+#define MARTLET_TRANSPOSE_OF(n)                                                                                      \
+  MARTLET_VECTOR void martlet_f32x##n##_transpose(const float *columns, long count, long column_stride, float *rows, \
+                                                  long row_stride) {                                                 \
+    martlet_f32x##n v[4];                                                                                            \
+    for (int block = 0; block < n / 4; block++)                                                                      \
+      for (int i = 0; i < 4; i++)                                                                                    \
+        __builtin_memcpy((float *)&v[i] + 4 * block,                                                                 \
+                         columns + (4 * block + i < count ? 4 * block + i : count - 1) * column_stride, 16);         \
+    const martlet_f32x##n a = __builtin_shufflevector(v[0], v[1], MARTLET_BLOCKS_##n(MARTLET_PAIRS_LOW));            \
+    const martlet_f32x##n b = __builtin_shufflevector(v[0], v[1], MARTLET_BLOCKS_##n(MARTLET_PAIRS_HIGH));           \
+    const martlet_f32x##n c = __builtin_shufflevector(v[2], v[3], MARTLET_BLOCKS_##n(MARTLET_PAIRS_LOW));            \
+    const martlet_f32x##n d = __builtin_shufflevector(v[2], v[3], MARTLET_BLOCKS_##n(MARTLET_PAIRS_HIGH));           \
+    const martlet_f32x##n row0 = __builtin_shufflevector(a, c, MARTLET_BLOCKS_##n(MARTLET_HALVES_LOW));              \
+    const martlet_f32x##n row1 = __builtin_shufflevector(a, c, MARTLET_BLOCKS_##n(MARTLET_HALVES_HIGH));             \
+    const martlet_f32x##n row2 = __builtin_shufflevector(b, d, MARTLET_BLOCKS_##n(MARTLET_HALVES_LOW));              \
+    const martlet_f32x##n row3 = __builtin_shufflevector(b, d, MARTLET_BLOCKS_##n(MARTLET_HALVES_HIGH));             \
+    __builtin_memcpy(rows, &row0, sizeof row0);                                                                      \
+    __builtin_memcpy(rows + row_stride, &row1, sizeof row1);                                                         \
+    __builtin_memcpy(rows + 2 * row_stride, &row2, sizeof row2);                                                     \
+    __builtin_memcpy(rows + 3 * row_stride, &row3, sizeof row3);                                                     \
+  }
+
 MARTLET_VECTORS_OF(4)
 MARTLET_VECTORS_OF(8)
 MARTLET_VECTORS_OF(16)
+MARTLET_TRANSPOSE_OF(4)
+MARTLET_TRANSPOSE_OF(8)
+MARTLET_TRANSPOSE_OF(16)
+
+/* The first values of a vector, 0 <= count < lanes; memory past them is neither read nor written, and reads as zero. */
+#ifdef __AVX512F__
+typedef float martlet_raw_f32x16 __attribute__((vector_size(64)));
+MARTLET_VECTOR martlet_f32x16 martlet_f32x16_load_first(long count, const float *from) {
+  return (martlet_f32x16)__builtin_ia32_loadups512_mask(from, (martlet_raw_f32x16){0}, (unsigned short)((1u << count) - 1));
+}
+MARTLET_VECTOR void martlet_f32x16_store_first(long count, martlet_f32x16 v, float *to) {
+  __builtin_ia32_storeups512_mask(to, (martlet_raw_f32x16)v, (unsigned short)((1u << count) - 1));
+}
+#endif
+#ifdef __AVX__
+typedef float martlet_raw_f32x8 __attribute__((vector_size(32)));
+typedef int martlet_raw_i32x8 __attribute__((vector_size(32)));
+MARTLET_VECTOR martlet_raw_i32x8 martlet_first_lanes(long count) {
+  return (martlet_raw_i32x8){0, 1, 2, 3, 4, 5, 6, 7} < (int)count;
+}
+MARTLET_VECTOR martlet_f32x8 martlet_f32x8_load_first(long count, const float *from) {
+  return (martlet_f32x8)__builtin_ia32_maskloadps256((const martlet_raw_f32x8 *)from, martlet_first_lanes(count));
+}
+MARTLET_VECTOR void martlet_f32x8_store_first(long count, martlet_f32x8 v, float *to) {
+  __builtin_ia32_maskstoreps256((martlet_raw_f32x8 *)to, martlet_first_lanes(count), (martlet_raw_f32x8)v);
+}
+#endif
 
 #endif
 #endif

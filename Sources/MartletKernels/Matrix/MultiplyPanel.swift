@@ -149,13 +149,20 @@ func multiplyTile<Rows: TileRows>(_: Rows.Type, _ p: PanelProduct, _ row: Int, a
 func copyEdge<I: InstructionSet>(
   _: I.Type, _ p: PanelProduct, _ rows: Int, _ width: Int, _ c: UnsafeMutablePointer<Float>
 ) {
+  let whole = p.columns / I.lanes * I.lanes
+  let rest = p.columns - whole
   for i in 0..<rows {
-    let source = p.edge + i * width
+    let source = UnsafePointer(p.edge + i * width)
     let target = c + i * p.cRowStride
-    if p.accumulate {
-      for j in 0..<p.columns { target[j] += source[j] }
-    } else {
-      for j in 0..<p.columns { target[j] = source[j] }
+    var j = 0
+    while j < whole {
+      let v = I.load(source + j)
+      I.store(p.accumulate ? I.load(target + j) + v : v, target + j)
+      j += I.lanes
+    }
+    if rest > 0 {
+      let v = I.load(first: rest, source + j)
+      I.store(first: rest, p.accumulate ? I.load(first: rest, target + j) + v : v, target + j)
     }
   }
 }

@@ -66,7 +66,8 @@ extension Compute {
       center: context.map.center, map: recomputes ? context.map : nil, sum: context.sum, sumCentered: context.sumCentered)
     if let pass {
       ChannelBlocks.run(
-        BackwardWork(sums: sums, pass: pass, context: context, affine: affine), tensors: activation == .identity || recomputes ? 2 : 3,
+        BackwardWork(sums: sums, pass: pass, context: context, affine: affine),
+        tensors: activation == .identity || recomputes ? 2 : 3,
         on: self)
     } else {
       sums.run(totals.everything(on: pool))

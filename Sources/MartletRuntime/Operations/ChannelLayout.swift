@@ -20,15 +20,17 @@ struct Cut {
 /// The view of a shape that suits vectors.
 ///
 /// - Runs of 16 or more values side by side in a channel (channels-first images): each run on its own.
-/// - All else is rows of columns, each column with coefficients of its own: a row is `channels·inner` values. Where this is not a
-///   whole number of vectors (1, 3, 10 channels), 2, 4, 8 … rows are laid end to end, which costs nothing as they are contiguous: the
-///   columns then repeat the channels. Rows that do not fill the last long row are `leftover` columns of it.
+/// - All else is rows of columns, each column with coefficients of its own: a row is `channels·inner` values. Where this is few and not
+///   a whole number of vectors (1, 3, 10 channels), 2, 4, 8 … rows are laid end to end, which costs nothing as they are contiguous:
+///   the columns then repeat the channels. Rows that do not fill the last long row are `leftover` columns of it.
 ///
 /// The view depends on the shape alone, never on the instruction set or the threads.
 struct ChannelLayout {
   /// Lanes of the widest vector; the least width of a block that a kernel takes.
   static let leastWidth = 16
-  /// Rows are laid end to end up to this many columns.
+  /// Rows from this width on stay as they are: one partial vector in five costs less than coefficients that must be spread out.
+  static let leastUnmergedColumns = 64
+  /// Narrower ones are laid end to end up to this many columns.
   static let mostMergedColumns = 256
 
   let shape: ChannelShape
@@ -51,8 +53,8 @@ struct ChannelLayout {
     }
     let row = shape.channels * shape.inner
     var merged = 1
-    while row > 0 && row * merged * 2 <= Self.mostMergedColumns
-      && (row * merged % Self.leastWidth != 0 || row * merged < 64)
+    while row > 0 && row < Self.leastUnmergedColumns && row * merged * 2 <= Self.mostMergedColumns
+      && (row * merged % Self.leastWidth != 0 || row * merged < Self.leastUnmergedColumns)
     {
       merged *= 2
     }

@@ -31,8 +31,10 @@ struct MatrixBlocking {
   ///
   /// The same for every instruction set: those that fuse multiply-add agree to the bit.
   static var depthBlock: Int { 128 }
-  /// Rows that use one copy of a part of B: their part of A (240 KiB at full depth) stays in the second-level cache.
-  static var rowsPerBlock: Int { 480 }
+  /// Depth done in one go: the part of C that it is added to is read and written once for each group.
+  static var depthGroup: Int { 2 * depthBlock }
+  /// Rows that use one copy of a part of B: their part of A (516 KiB of a whole group) stays in the second-level cache.
+  static var rowsPerBlock: Int { 516 }
   /// Multiply-adds worth waking a thread for: 5 to 60 µs.
   private static var workPerPiece: Int { 1 << 19 }
   /// More pieces balance no better, and each needs its slot of the workspace.
@@ -95,7 +97,7 @@ struct MatrixBlocking {
   }
 
   // A slot holds one packed panel of B, one tile and one packed block of A, each from a new cache line on.
-  private var rowFloats: Int { min(depth, Self.depthBlock) * min(rows, Self.rowsPerBlock) }
+  private var rowFloats: Int { min(depth, Self.depthGroup) * min(rows, Self.rowsPerBlock) }
   private var slotFloats: Int { (slotPanelFloats + edgeFloats + rowFloats + 15) & ~15 }
 
   /// Of these rows alone.

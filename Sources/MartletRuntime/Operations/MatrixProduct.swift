@@ -42,30 +42,41 @@ struct MatrixProduct {
     }
   }
 
-  /// The rows of one block: depth outside, strips inside, so that the block's part of A is read from the nearby cache.
+  /// The rows of one block: groups of depth outside, strips inside, so that the group's part of A is read from the nearby cache; and
+  /// within a strip one depth after the other, so that its part of C is still there to be added to.
   private func computeBlock(
     _ rows: Range<Int>, _ strips: Range<Int>, _ panel: UnsafeMutablePointer<Float>, _ edge: UnsafeMutablePointer<Float>,
     _ packedRows: UnsafeMutablePointer<Float>
   ) {
-    var depth = 0
+    let packsA = a.columnStride != 1 && (a.rowStride != 1 || (a.columnStride >= Self.farApart && strips.count > 1))
+    var group = 0
     repeat {
-      let depths = depth..<min(depth + MatrixBlocking.depthBlock, blocking.depth)
-      let packsA = a.columnStride != 1 && (a.rowStride != 1 || (a.columnStride >= Self.farApart && strips.count > 1))
-      let source = a.data + rows.lowerBound * a.rowStride + depths.lowerBound * a.columnStride
-      if packsA { kernels.packRows(source, a.rowStride, a.columnStride, rows.count, depths.count, packedRows) }
+      let end = min(group + MatrixBlocking.depthGroup, blocking.depth)
+      let depths = stride(from: group, to: max(end, group + 1), by: MatrixBlocking.depthBlock)
+      if packsA {
+        for depth in depths {
+          kernels.packRows(
+            a.data + rows.lowerBound * a.rowStride + depth * a.columnStride, a.rowStride, a.columnStride, rows.count,
+            min(MatrixBlocking.depthBlock, end - depth), packedRows + (depth - group) * rows.count)
+        }
+      }
       for strip in strips {
         let columns = blocking.columnRange(strip: strip)
-        var part = PanelProduct(
-          rows: rows.count, columns: columns.count, depth: depths.count, a: source, aRowStride: a.rowStride,
-          aDepthStride: a.columnStride, aTileStride: a.rowStride, b: panel, bDepthStride: 0,
-          c: c + rows.lowerBound * cRowStride + columns.lowerBound, cRowStride: cRowStride,
-          accumulate: accumulate || depth > 0, edge: edge)
-        placeB(&part, rows: rows.count, depths, columns, panel)
-        if packsA { multiplyPacked(&part, packedRows) } else { kernels.multiplyPanel(part) }
-        if depths.upperBound == blocking.depth { applyTail(rows, columns) }
+        for depth in depths {
+          let block = depth..<min(depth + MatrixBlocking.depthBlock, end)
+          var part = PanelProduct(
+            rows: rows.count, columns: columns.count, depth: block.count,
+            a: a.data + rows.lowerBound * a.rowStride + depth * a.columnStride, aRowStride: a.rowStride,
+            aDepthStride: a.columnStride, aTileStride: a.rowStride, b: panel, bDepthStride: 0,
+            c: c + rows.lowerBound * cRowStride + columns.lowerBound, cRowStride: cRowStride,
+            accumulate: accumulate || depth > 0, edge: edge)
+          placeB(&part, rows: rows.count, block, columns, panel)
+          if packsA { multiplyPacked(&part, packedRows + (depth - group) * rows.count) } else { kernels.multiplyPanel(part) }
+        }
+        if end == blocking.depth { applyTail(rows, columns) }
       }
-      depth = depths.upperBound
-    } while depth < blocking.depth
+      group = end
+    } while group < blocking.depth
   }
 
   /// The only row, across the panels of one strip.

@@ -15,7 +15,7 @@ func instructionSet(_ flags: [String]) -> [SwiftSetting] {
 }
 
 #if arch(x86_64)
-  let avx2 = instructionSet(["-mavx2", "-mfma"])
+  let avx2 = instructionSet(["-mavx2", "-mfma", "-mf16c"])
   let avx512 = instructionSet([
     "-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma", "-mprefer-vector-width=512",
   ])

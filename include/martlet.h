@@ -380,6 +380,17 @@ martlet_status martlet_model_fit_input_normalization(martlet_model *model, const
  * success. */
 martlet_status martlet_model_predict(const martlet_model *model, const martlet_array *inputs, int32_t input_count,
                                      int64_t batch_size, const martlet_array *outputs, int32_t output_count);
+/* How inference keeps the weights of Dense layers; the model's own stay float32, files do not hold the choice. */
+enum {
+  MARTLET_INFERENCE_FLOAT32 = 0, /* as they are; the default */
+  /* Each rounded to the nearest half-precision number: half the memory to read, which is all the time that a single row takes.
+   * |w' - w| <= 2^-11 |w| (2^-25 below 2^-14), so an output before bias and activation differs by at most 2^-11 * sum |w x|. Sums
+   * stay float32. A layer with a weight of 65520 or more, or NaN, keeps float32. */
+  MARTLET_INFERENCE_FLOAT16 = 1
+};
+/* Call it while no other thread predicts. Submodels share the choice, clones copy it. */
+martlet_status martlet_model_set_inference_weights(martlet_model *model, int32_t format);
+martlet_status martlet_model_inference_weights(const martlet_model *model, int32_t *out);
 /* martlet_model_predict, to the bit, of a model with one input and one output: rows of float32, one after the other, from input
  * to output (*caller's memory*, which must not overlap). The least there is to do for one row: nothing is allocated after the
  * first call.

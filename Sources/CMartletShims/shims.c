@@ -20,15 +20,15 @@ uint32_t martlet_shims_cpu_features(void) {
   uint32_t a, b, c, d;
   uint32_t features = 0;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
-  const int has_fma = (c >> 12) & 1, has_osxsave = (c >> 27) & 1, has_avx = (c >> 28) & 1;
+  const int has_fma = (c >> 12) & 1, has_f16c = (c >> 29) & 1, has_osxsave = (c >> 27) & 1, has_avx = (c >> 28) & 1;
   if (!has_osxsave || !has_avx) return 0;
   const uint64_t state = enabled_register_state();
-  const int saves_ymm = (state & 0x6) == 0x6;    /* xmm, ymm */
-  const int saves_zmm = (state & 0xe6) == 0xe6;  /* xmm, ymm, masks, zmm halves */
+  const int saves_ymm = (state & 0x6) == 0x6;   /* xmm, ymm */
+  const int saves_zmm = (state & 0xe6) == 0xe6; /* xmm, ymm, masks, zmm halves */
   if (!saves_ymm || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
   const int has_avx2 = (b >> 5) & 1;
   const int has_512 = ((b >> 16) & 1) && ((b >> 17) & 1) && ((b >> 30) & 1) && ((b >> 31) & 1);
-  if (has_avx2 && has_fma) features |= MARTLET_SHIMS_AVX2_FMA;
+  if (has_avx2 && has_fma && has_f16c) features |= MARTLET_SHIMS_AVX2_FMA;
   if ((features & MARTLET_SHIMS_AVX2_FMA) && has_512 && saves_zmm) features |= MARTLET_SHIMS_AVX512;
   return features;
 }
@@ -47,10 +47,16 @@ int64_t martlet_shims_shared_cache_bytes(void) {
   return 0;
 }
 
-void martlet_shims_pause(void) { _mm_pause(); }
+void martlet_shims_pause(void) {
+  _mm_pause();
+}
 #else
-uint32_t martlet_shims_cpu_features(void) { return 0; }
-int64_t martlet_shims_shared_cache_bytes(void) { return 0; }
+uint32_t martlet_shims_cpu_features(void) {
+  return 0;
+}
+int64_t martlet_shims_shared_cache_bytes(void) {
+  return 0;
+}
 void martlet_shims_pause(void) {
 #if defined(__aarch64__)
   __asm__ volatile("yield");
@@ -60,8 +66,12 @@ void martlet_shims_pause(void) {
 
 static _Thread_local char message[2048];
 
-char *martlet_shims_message_buffer(void) { return message; }
-size_t martlet_shims_message_capacity(void) { return sizeof message; }
+char *martlet_shims_message_buffer(void) {
+  return message;
+}
+size_t martlet_shims_message_capacity(void) {
+  return sizeof message;
+}
 
 int32_t martlet_shims_usable_processors(void) {
 #if defined(__linux__)

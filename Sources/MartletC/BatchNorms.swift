@@ -45,7 +45,8 @@ public func martlet_batch_norm(
 public func martlet_batch_norm_gradients(
   _ x: UnsafePointer<martlet_array>!, _ channel_axis: Int32, _ epsilon: Double, _ activation: Int32,
   _ scale: UnsafePointer<martlet_array>!, _ shift: UnsafePointer<martlet_array>!, _ mean: UnsafePointer<martlet_array>!,
-  _ variance: UnsafePointer<martlet_array>!, _ statistics_are_constant: Int32, _ grad_output: UnsafePointer<martlet_array>!, _ y: UnsafePointer<martlet_array>!,
+  _ variance: UnsafePointer<martlet_array>!, _ statistics_are_constant: Int32, _ grad_output: UnsafePointer<martlet_array>!,
+  _ y: UnsafePointer<martlet_array>!,
   _ grad_input: UnsafePointer<martlet_array>!,
   _ grad_scale: UnsafePointer<martlet_array>!, _ grad_shift: UnsafePointer<martlet_array>!
 ) -> martlet_status {

@@ -33,6 +33,21 @@ public func martlet_model_predict_rows(
   }
 }
 
+@_cdecl("martlet_model_set_inference_weights") @implementation
+public func martlet_model_set_inference_weights(_ handle: OpaquePointer!, _ format: Int32) -> martlet_status {
+  boundary { try model(handle).inferenceWeights = choice(format, "format") }
+}
+
+@_cdecl("martlet_model_inference_weights") @implementation
+public func martlet_model_inference_weights(
+  _ handle: OpaquePointer!, _ out: UnsafeMutablePointer<Int32>!
+) -> martlet_status {
+  boundary {
+    let model = try model(handle)
+    try require(out, "out").pointee = model.inferenceWeights.rawValue
+  }
+}
+
 @_cdecl("martlet_model_forward") @implementation
 public func martlet_model_forward(
   _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32, _ training: Int32

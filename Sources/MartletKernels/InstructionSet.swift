@@ -64,6 +64,9 @@ public protocol InstructionSet: SendableMetatype {
   static func transpose(
     _ columns: UnsafePointer<Float>, count: Int, columnStride: Int, into rows: UnsafeMutablePointer<Float>, rowStride: Int)
 
+  /// `lanes` half-precision numbers, exactly.
+  static func widened(halves: UnsafePointer<Half>) -> Vector
+
   static func squareRoot(_ v: Vector) -> Vector
   static func squareRoot(_ v: Double64) -> Double64
 }

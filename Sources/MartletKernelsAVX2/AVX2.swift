@@ -63,6 +63,9 @@ enum AVX2: InstructionSet {
   }
 
   @inline(__always)
+  static func widened(halves: UnsafePointer<Half>) -> Vector { martlet_f32x8_from_halves(UnsafeRawPointer(halves)) }
+
+  @inline(__always)
   static func squareRoot(_ v: Vector) -> Vector { martlet_f32x8_square_root(v) }
   @inline(__always)
   static func squareRoot(_ v: Double64) -> Double64 { martlet_f64x8_square_root(v) }

@@ -62,6 +62,9 @@ enum Baseline: InstructionSet {
   }
 
   @inline(__always)
+  static func widened(halves: UnsafePointer<Half>) -> Vector { martlet_f32x4_from_halves(UnsafeRawPointer(halves)) }
+
+  @inline(__always)
   static func squareRoot(_ v: Vector) -> Vector { martlet_f32x4_square_root(v) }
   @inline(__always)
   static func squareRoot(_ v: Double64) -> Double64 { martlet_f64x4_square_root(v) }

@@ -104,6 +104,41 @@ static void test_predict_rows(void) {
   martlet_model_destroy(model);
 }
 
+/* Weights rounded to half precision: near, a row alone as in a batch, and off again. */
+static void test_inference_weights(void) {
+  martlet_model *model = make_model(7);
+  net_batch exact, rounded;
+  make_batch(&exact, 2);
+  make_batch(&rounded, 2);
+  int32_t format = -1;
+  CHECK_OK(martlet_model_inference_weights(model, &format));
+  CHECK_INT(MARTLET_INFERENCE_FLOAT32, format);
+  CHECK_OK(martlet_model_predict_rows(model, exact.x, NET_ROWS, exact.out));
+  CHECK_OK(martlet_model_set_inference_weights(model, MARTLET_INFERENCE_FLOAT16));
+  CHECK_OK(martlet_model_inference_weights(model, &format));
+  CHECK_INT(MARTLET_INFERENCE_FLOAT16, format);
+  CHECK_OK(martlet_model_predict_rows(model, rounded.x, NET_ROWS, rounded.out));
+  CHECK(memcmp(exact.out, rounded.out, sizeof exact.out) != 0);
+  for (int i = 0; i < NET_ROWS * NET_CLASSES; i++) CHECK_CLOSE(exact.out[i], rounded.out[i], 2e-2);
+  for (int row = 0; row < NET_ROWS; row++) {
+    float alone[NET_CLASSES];
+    CHECK_OK(martlet_model_predict_rows(model, rounded.x + row * NET_INPUTS, 1, alone));
+    CHECK(memcmp(alone, rounded.out + row * NET_CLASSES, sizeof alone) == 0);
+  }
+  const int32_t unknown[] = {-1, 2, INT32_MAX};
+  for (int i = 0; i < CHECK_COUNT(unknown); i++) {
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "format", martlet_model_set_inference_weights(model, unknown[i]));
+  }
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_set_inference_weights(NULL, MARTLET_INFERENCE_FLOAT32));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "out", martlet_model_inference_weights(model, NULL));
+  CHECK_OK(martlet_model_inference_weights(model, &format));
+  CHECK_INT(MARTLET_INFERENCE_FLOAT16, format);
+  CHECK_OK(martlet_model_set_inference_weights(model, MARTLET_INFERENCE_FLOAT32));
+  CHECK_OK(martlet_model_predict_rows(model, rounded.x, NET_ROWS, rounded.out));
+  CHECK(memcmp(exact.out, rounded.out, sizeof exact.out) == 0);
+  martlet_model_destroy(model);
+}
+
 /* Inference keeps what it made from the parameters until they change: however they change, it must know. */
 static void test_changes_are_seen(void) {
   static const char *const names[] = {"dense1.weight", "dense1.bias",        "norm1.weight",     "norm1.bias",
@@ -328,9 +363,10 @@ static void test_odd_batches(void) {
   martlet_model_destroy(model);
 }
 
-static const check_test tests[] = {TEST(test_predict_arguments),        TEST(test_predict),    TEST(test_predict_rows),
-                                   TEST(test_changes_are_seen),         TEST(test_forward),    TEST(test_backward_states),
-                                   TEST(test_gradients_by_differences), TEST(test_accumulate), TEST(test_odd_batches)};
+static const check_test tests[] = {
+    TEST(test_predict_arguments), TEST(test_predict),    TEST(test_predict_rows),    TEST(test_inference_weights),
+    TEST(test_changes_are_seen),  TEST(test_forward),    TEST(test_backward_states), TEST(test_gradients_by_differences),
+    TEST(test_accumulate),        TEST(test_odd_batches)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

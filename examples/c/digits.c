@@ -107,6 +107,12 @@ int main(int argc, char **argv) {
   check(martlet_trainer_create(&trainer, network, MARTLET_LOSS_CROSS_ENTROPY, NULL, 0));
   check(martlet_trainer_evaluate(trainer, &test_x, 1, &test_y, 1, 0, &result));
   printf("%s reads %d of %d right\n", path, (int)result.correct, (int)result.rows);
+
+  /* Weights rounded to half precision are half the memory to read for each row. */
+  martlet_result rounded = {0, 0, 0};
+  check(martlet_model_set_inference_weights(network, MARTLET_INFERENCE_FLOAT16));
+  check(martlet_trainer_evaluate(trainer, &test_x, 1, &test_y, 1, 0, &rounded));
+  printf("with weights in 16 bits %d\n", (int)rounded.correct);
   martlet_trainer_destroy(trainer);
   martlet_model_destroy(network);
   return result.correct * 5 < result.rows * 4; /* fewer than four in five would be a defect */

@@ -28,6 +28,16 @@ history = trainer.fit(
 )
 print(f"test accuracy after each epoch: {', '.join(f'{accuracy:.3f}' for accuracy in history.validation_accuracy)}")
 
+# Serving: weights rounded to half precision are half the memory to read for each row.
+exact = net(digits.test_x)
+net.inference_weights = "float16"
+rounded = net(digits.test_x)
+print(
+    f"weights in 16 bits: logits differ by {abs(rounded - exact).max():.1e} at most, "
+    f"{(rounded.argmax(1) != exact.argmax(1)).sum()} of {len(exact)} answers change"
+)
+net.inference_weights = "float32"
+
 if len(sys.argv) > 1:
     net.save(sys.argv[1])
     again = martlet.load(sys.argv[1])

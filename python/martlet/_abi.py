@@ -39,6 +39,7 @@ ALL_AXES = 2**31 - 1
 GLOROT_UNIFORM, GLOROT_NORMAL, HE_UNIFORM, HE_NORMAL, NORMAL, ZEROS, CONSTANT = range(7)
 NORMALIZE_WITH_BATCH, NORMALIZE_WITH_MOVING = range(2)
 PARAMETER, STATE = range(2)
+INFERENCE_FLOAT32, INFERENCE_FLOAT16 = range(2)
 
 LOSS_CROSS_ENTROPY, LOSS_MEAN_SQUARED_ERROR, LOSS_BINARY_CROSS_ENTROPY = range(3)
 SGD, ADAM, ADAMW = range(3)
@@ -333,6 +334,8 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_model_update_population_statistics": _status(_model, _array, c_int32, c_int64),
     "martlet_model_fit_input_normalization": _status(_model, _array, c_int32, c_int64),
     "martlet_model_predict": _status(_model, _array, c_int32, c_int64, _array, c_int32),
+    "martlet_model_set_inference_weights": _status(_model, c_int32),
+    "martlet_model_inference_weights": _status(_model, POINTER(c_int32)),
     "martlet_model_predict_rows": _status(_model, _floats, c_int64, _floats),
     "martlet_model_forward": _status(_model, _array, c_int32, c_int32),
     "martlet_model_output": _status(_model, c_int32, _view),

@@ -20,6 +20,9 @@ from .layers import Layer
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+_WEIGHT_FORMATS = {"float32": _abi.INFERENCE_FLOAT32, "float16": _abi.INFERENCE_FLOAT16}
+_WEIGHT_FORMAT_NAMES = {code: name for name, code in _WEIGHT_FORMATS.items()}
+
 
 class Model(Handle):
     """A network from inputs to outputs: what it is, its parameters and its state.
@@ -124,6 +127,32 @@ class Model(Handle):
         return text_of(library().martlet_model_plan, self._open(), size, _arguments.flag(training, "training"))
 
     # -- running --
+
+    @property
+    def inference_weights(self) -> str:
+        """How inference keeps the weights of Dense layers: ``"float32"`` as they are, or ``"float16"``.
+
+        In ``"float16"`` each is rounded to the nearest half-precision number: half the memory to read, which is all the time
+        that a single row takes. ``|w' − w| ≤ 2⁻¹¹·|w|`` (2⁻²⁵ below 2⁻¹⁴), so an output before bias and activation differs
+        by at most ``2⁻¹¹·Σ|w·x|``. The model's own weights and all sums stay float32; a layer with a weight of 65520 or more keeps
+        float32. Files do not hold the choice.
+
+        Examples
+        --------
+        >>> from martlet import Dense, Sequential
+        >>> net = Sequential([Dense(3)], input_shape=(4,))
+        >>> net.inference_weights = "float16"
+        >>> net.inference_weights
+        'float16'
+        """
+        code = ctypes.c_int32()
+        library().martlet_model_inference_weights(self._open(), ctypes.byref(code))
+        return _WEIGHT_FORMAT_NAMES[code.value]
+
+    @inference_weights.setter
+    def inference_weights(self, value: str) -> None:
+        code = _arguments.one_of(value, "inference_weights", _WEIGHT_FORMATS)
+        library().martlet_model_set_inference_weights(self._open(), code)
 
     def __call__(self, x: Arrays) -> Any:
         """:meth:`predict`."""

@@ -331,3 +331,21 @@ def test_population_statistics_do_not_depend_on_the_batches(rng):
 
 def test_repr_shows_the_layers(net):
     assert repr(net) == ("Sequential(Dense(5, name='0'), BatchNorm(name='1'), Sigmoid(name='2'), Dense(3, name='3'))")
+
+
+def test_inference_weights_in_half_precision(rng):
+    net = Sequential([Dense(40), BatchNorm(), ReLU(), Dense(5)], input_shape=(30,), seed=1)
+    x = rng.standard_normal((20, 30)).astype(np.float32)
+    assert net.inference_weights == "float32"
+    exact = net.predict(x)
+    net.inference_weights = "float16"
+    assert net.inference_weights == "float16"
+    rounded = net.predict(x)
+    assert not np.array_equal(exact, rounded)
+    np.testing.assert_allclose(rounded, exact, atol=2e-2)
+    np.testing.assert_array_equal(net.predict(x[3:4]), rounded[3:4])
+    with pytest.raises(InvalidArgumentError, match="inference_weights"):
+        net.inference_weights = "int8"
+    assert net.inference_weights == "float16"
+    net.inference_weights = "float32"
+    np.testing.assert_array_equal(net.predict(x), exact)

@@ -129,16 +129,54 @@ MARTLET_VECTOR void martlet_stream_fence(void) {
     __builtin_memcpy(rows + 3 * row_stride, &row3, sizeof row3);                                                     \
   }
 
+/* Half-precision numbers (not infinity, not NaN) as Float32, exactly: the
+ * exponent's bias is made good by a multiplication, which sets small numbers
+ * right, too. */
+#define MARTLET_HALVES_OF(n)                                                            \
+  typedef unsigned short martlet_u16x##n __attribute__((ext_vector_type(n)));           \
+  typedef unsigned martlet_u32x##n __attribute__((ext_vector_type(n)));                 \
+  MARTLET_VECTOR martlet_f32x##n martlet_f32x##n##_from_halves(const void *halves) {    \
+    martlet_u16x##n packed;                                                             \
+    __builtin_memcpy(&packed, halves, sizeof packed);                                   \
+    const martlet_u32x##n wide = __builtin_convertvector(packed, martlet_u32x##n);      \
+    const martlet_f32x##n scaled = (martlet_f32x##n)((wide & 0x7fff) << 13) * 0x1p112f; \
+    return (martlet_f32x##n)((martlet_u32x##n)scaled | (wide & 0x8000) << 16);          \
+  }
+
 MARTLET_VECTORS_OF(4)
 MARTLET_VECTORS_OF(8)
 MARTLET_VECTORS_OF(16)
 MARTLET_TRANSPOSE_OF(4)
 MARTLET_TRANSPOSE_OF(8)
 MARTLET_TRANSPOSE_OF(16)
+MARTLET_HALVES_OF(4)
+
+typedef float martlet_raw_f32x16 __attribute__((vector_size(64)));
+#ifdef __F16C__
+typedef short martlet_raw_i16x8 __attribute__((vector_size(16)));
+MARTLET_VECTOR martlet_f32x8 martlet_f32x8_from_halves(const void *halves) {
+  martlet_raw_i16x8 packed;
+  __builtin_memcpy(&packed, halves, sizeof packed);
+  return (martlet_f32x8)__builtin_ia32_vcvtph2ps256(packed);
+}
+#else
+MARTLET_HALVES_OF(8)
+#endif
+
+#ifdef __AVX512F__
+typedef short martlet_raw_i16x16 __attribute__((vector_size(32)));
+MARTLET_VECTOR martlet_f32x16 martlet_f32x16_from_halves(const void *halves) {
+  martlet_raw_i16x16 packed;
+  __builtin_memcpy(&packed, halves, sizeof packed);
+  /* All lanes, rounding as it is set: widening does not round. */
+  return (martlet_f32x16)__builtin_ia32_vcvtph2ps512_mask(packed, (martlet_raw_f32x16){0}, (unsigned short)-1, 4);
+}
+#else
+MARTLET_HALVES_OF(16)
+#endif
 
 /* The first values of a vector, 0 <= count < lanes; memory past them is neither read nor written, and reads as zero. */
 #ifdef __AVX512F__
-typedef float martlet_raw_f32x16 __attribute__((vector_size(64)));
 MARTLET_VECTOR martlet_f32x16 martlet_f32x16_load_first(long count, const float *from) {
   return (martlet_f32x16)__builtin_ia32_loadups512_mask(from, (martlet_raw_f32x16){0}, (unsigned short)((1u << count) - 1));
 }

@@ -36,7 +36,11 @@ final class DenseStep: PlanStep {
     let unpacked = compute.multiplyWorkspaceByteCount(rows: site.capacity, columns: outCount, depth: inCount)
     return site.isTraining
       ? unpacked
-      : max(unpacked, compute.packedMultiplyWorkspaceByteCount(rows: site.capacity, columns: outCount, depth: inCount))
+      : max(
+        unpacked,
+        compute.packedMultiplyWorkspaceByteCount(
+          rows: site.capacity, columns: outCount, depth: inCount, areHalves: site.inferenceWeights == .float16),
+        compute.packedMultiplyWorkspaceByteCount(rows: site.capacity, columns: outCount, depth: inCount))
   }
 
   override var backwardWorkspaceByteCount: Int {
@@ -51,7 +55,8 @@ final class DenseStep: PlanStep {
     guard let weight, let workspace = forwardWorkspace.map(run.pointer) else { return }
     let input = MatrixView(run.floats(inputs[0]), rowStride: inCount, columnStride: 1)
     if !site.isTraining,
-      let packed = site.layer.packedWeights.current(weight, outCount: outCount, inCount: inCount, run.compute)
+      let packed = site.layer.packed(
+        weight, as: site.inferenceWeights, outCount: outCount, inCount: inCount, run.compute)
     {
       return run.compute.multiply(
         rows: run.rows, input, packed, into: run.floats(output), rowStride: outCount, tail: tail(run), workspace: workspace)

@@ -120,7 +120,15 @@ public final class Model: @unchecked Sendable {
       Network.Node(
         layer: node.layer.flatMap { copies[ObjectIdentifier($0)] }, inputs: node.inputs, shape: node.shape, name: node.name)
     }
-    return Model(Network(nodes: nodes, layers: layers), inputs: inputNodes, outputs: outputNodes, seed: handSeed)
+    let copy = Network(nodes: nodes, layers: layers)
+    copy.inferenceWeights = network.inferenceWeights
+    return Model(copy, inputs: inputNodes, outputs: outputNodes, seed: handSeed)
+  }
+
+  /// How inference keeps the weights of Dense layers; Float32 at first. Not part of a saved file. Submodels share it.
+  public var inferenceWeights: InferenceWeights {
+    get { network.inferenceWeights }
+    set { network.inferenceWeights = newValue }
   }
 
   /// Layers in the order they run.

@@ -1,4 +1,5 @@
 // Layers with their variables, joined: what a model and its submodels share.
+import MartletRuntime
 
 /// A layer that has its variables.
 public final class ModelLayer: @unchecked Sendable {
@@ -9,8 +10,9 @@ public final class ModelLayer: @unchecked Sendable {
   /// Shapes of one row.
   public let inputShapes: [[Int]]
   public let outputShape: [Int]
-  /// Of a Dense: its weights in the kernels' order.
-  let packedWeights = PackedWeights()
+  /// Of a Dense: its weights in the kernels' order, in either format.
+  private let packedFloats = PackedWeights(.float32)
+  private let packedHalves = PackedWeights(.float16)
 
   init(name: String, layer: any BuildableLayer, inputShapes: [[Int]], outputShape: [Int]) throws {
     self.name = name
@@ -22,6 +24,18 @@ public final class ModelLayer: @unchecked Sendable {
 
   public var options: any Layer { layer }
   public var kind: String { type(of: layer).kind }
+
+  /// The packed copy of `weight` in the wanted format, or in Float32 if it does not fit; nil as in ``PackedWeights``.
+  func packed(
+    _ weight: Variable, as format: InferenceWeights, outCount: Int, inCount: Int, _ compute: Compute
+  ) -> PackedMatrix? {
+    if format == .float16,
+      let halves = packedHalves.current(weight, outCount: outCount, inCount: inCount, compute)
+    {
+      return halves
+    }
+    return packedFloats.current(weight, outCount: outCount, inCount: inCount, compute)
+  }
 
   func variable(_ localName: String) -> Variable? { variables.first { $0.localName == localName } }
 }
@@ -53,6 +67,11 @@ final class Network: @unchecked Sendable {
   }
 
   func didChange() { version += 1 }
+
+  /// How inference keeps the weights of Dense layers.
+  var inferenceWeights = InferenceWeights.float32 {
+    didSet { if inferenceWeights != oldValue { didChange() } }
+  }
 
   func variable(named name: String) throws -> Variable {
     guard let variable = variableByName[name] else {

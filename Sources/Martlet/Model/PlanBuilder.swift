@@ -62,6 +62,7 @@ struct PlanBuilder {
       var site = StepSite(
         layer: layer, inputShapes: network.nodes[head].inputs.map { network.nodes[$0].shape },
         outputShape: network.nodes[last].shape, capacity: capacity, isTraining: isTraining, compute: compute)
+      site.inferenceWeights = network.inferenceWeights
       site.norm = group.norm.flatMap { network.nodes[$0].layer }
       site.activation = group.activation
       guard let step = layer.layer.makeStep(site) else {

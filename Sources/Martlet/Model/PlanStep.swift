@@ -15,6 +15,7 @@ struct StepSite {
   /// The most rows a batch will have.
   let capacity: Int
   let isTraining: Bool
+  var inferenceWeights = InferenceWeights.float32
   let compute: Compute
 
   var inputLength: Int { inputShapes[0].reduce(1, *) }

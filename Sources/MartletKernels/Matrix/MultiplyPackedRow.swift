@@ -3,7 +3,7 @@
 /// `C[1, columns] = A[1, depth] · B[depth, columns]` for neighbouring panels, each `MatrixKernels.panelColumns` wide but for the
 /// last of the matrix; `MatrixKernels.packedRowColumns` columns at most.
 @frozen
-public struct PackedRowProduct {
+public struct PackedRowProduct<Element: PanelElement> {
   public var columns: Int
   public var depth: Int
   /// Depth of one chain of multiply-adds; the chains are added in order.
@@ -12,14 +12,14 @@ public struct PackedRowProduct {
   public var a: UnsafePointer<Float>
   public var aStride: Int
   /// Panel p begins at `b[p·depth·panelColumns]`, and its row k as many whole vectors further as it is wide.
-  public var b: UnsafePointer<Float>
+  public var b: UnsafePointer<Element>
   public var c: UnsafeMutablePointer<Float>
   /// Room for `MatrixKernels.packedRowColumns`: there the row lands where C is not a whole number of vectors wide.
   public var edge: UnsafeMutablePointer<Float>
 
   @inlinable
   public init(
-    columns: Int, depth: Int, depthBlock: Int, a: UnsafePointer<Float>, aStride: Int, b: UnsafePointer<Float>,
+    columns: Int, depth: Int, depthBlock: Int, a: UnsafePointer<Float>, aStride: Int, b: UnsafePointer<Element>,
     c: UnsafeMutablePointer<Float>, edge: UnsafeMutablePointer<Float>
   ) {
     self.columns = columns
@@ -37,7 +37,7 @@ public struct PackedRowProduct {
 /// Independent sums, which hide the latency of the additions, can therefore come from the columns only: eight vectors of them,
 /// out of as many panels as that takes.
 @inlinable
-public func multiplyPackedRow<I: InstructionSet>(_: I.Type, _ p: PackedRowProduct) {
+public func multiplyPackedRow<I: InstructionSet, Element: PanelElement>(_: I.Type, _ p: PackedRowProduct<Element>) {
   typealias One = InPanel<Single<I>>
   typealias Two = InPanel<Joined<Single<I>, Single<I>>>
   typealias Three = InPanel<Joined<Joined<Single<I>, Single<I>>, Single<I>>>
@@ -70,7 +70,7 @@ public func multiplyPackedRow<I: InstructionSet>(_: I.Type, _ p: PackedRowProduc
 }
 
 @inlinable @inline(__always)
-func sumPackedRow<Sums: PackedRowSums>(_: Sums.Type, _ p: PackedRowProduct) {
+func sumPackedRow<Sums: PackedRowSums, Element: PanelElement>(_: Sums.Type, _ p: PackedRowProduct<Element>) {
   let isWhole = p.columns == Sums.vectors * Sums.I.lanes
   let target = isWhole ? p.c : p.edge
   let panelStride = p.depth * Sums.I.tileVectors * Sums.I.lanes
@@ -98,7 +98,7 @@ public protocol PackedRowSums {
   static var panels: Int { get }
   static var zero: Self { get }
   /// Adds `a` times row `k` of the panels, the first of which begins at `b`.
-  mutating func addProduct(_ a: I.Vector, _ b: UnsafePointer<Float>, row k: Int, panelStride: Int)
+  mutating func addProduct<Element: PanelElement>(_ a: I.Vector, _ b: UnsafePointer<Element>, row k: Int, panelStride: Int)
   func store(_ p: UnsafeMutablePointer<Float>)
   /// Adds to what is at `p`.
   func add(to p: UnsafeMutablePointer<Float>)
@@ -122,7 +122,9 @@ public struct InPanel<Row: TileRow>: PackedRowSums {
   public static var zero: Self { Self(.zero) }
 
   @inlinable @inline(__always)
-  public mutating func addProduct(_ a: Row.I.Vector, _ b: UnsafePointer<Float>, row k: Int, panelStride: Int) {
+  public mutating func addProduct<Element: PanelElement>(
+    _ a: Row.I.Vector, _ b: UnsafePointer<Element>, row k: Int, panelStride: Int
+  ) {
     row.addProduct(a, Row.load(b + k * (Row.vectors * Row.I.lanes)))
   }
 
@@ -155,7 +157,9 @@ public struct AcrossPanels<Left: PackedRowSums, Right: PackedRowSums>: PackedRow
   public static var zero: Self { Self(.zero, .zero) }
 
   @inlinable @inline(__always)
-  public mutating func addProduct(_ a: Left.I.Vector, _ b: UnsafePointer<Float>, row k: Int, panelStride: Int) {
+  public mutating func addProduct<Element: PanelElement>(
+    _ a: Left.I.Vector, _ b: UnsafePointer<Element>, row k: Int, panelStride: Int
+  ) {
     left.addProduct(a, b, row: k, panelStride: panelStride)
     right.addProduct(a, b + Left.panels * panelStride, row: k, panelStride: panelStride)
   }

@@ -9,7 +9,7 @@ public protocol TileRow {
   associatedtype I: InstructionSet
   static var vectors: Int { get }
   static var zero: Self { get }
-  static func load(_ p: UnsafePointer<Float>) -> Self
+  static func load<Element: PanelElement>(_ p: UnsafePointer<Element>) -> Self
   /// `self += a·b`
   mutating func addProduct(_ a: I.Vector, _ b: Self)
   func store(_ p: UnsafeMutablePointer<Float>)
@@ -31,7 +31,7 @@ public struct Single<I: InstructionSet>: TileRow {
   public static var zero: Self { Self(I.Vector(repeating: 0)) }
 
   @inlinable @inline(__always)
-  public static func load(_ p: UnsafePointer<Float>) -> Self { Self(I.load(p)) }
+  public static func load<Element: PanelElement>(_ p: UnsafePointer<Element>) -> Self { Self(Element.load(I.self, p)) }
 
   @inlinable @inline(__always)
   public mutating func addProduct(_ a: I.Vector, _ b: Self) { vector = I.multiplyAdd(a, b.vector, vector) }
@@ -62,7 +62,7 @@ public struct Joined<Left: TileRow, Right: TileRow>: TileRow where Left.I == Rig
   public static var zero: Self { Self(.zero, .zero) }
 
   @inlinable @inline(__always)
-  public static func load(_ p: UnsafePointer<Float>) -> Self {
+  public static func load<Element: PanelElement>(_ p: UnsafePointer<Element>) -> Self {
     Self(Left.load(p), Right.load(p + Left.vectors * Left.I.lanes))
   }
 

@@ -45,8 +45,17 @@ struct MatrixBlocking {
   /// Pieces worth making the narrower ones for.
   private static var enoughPieces: Int { 16 }
 
-  /// - Parameter isPacked: B lies in panels already, so that strips end where panels end.
-  init(rows: Int, columns: Int, depth: Int, isPacked: Bool = false, _ kernels: MatrixKernels) {
+  /// How the right operand lies in memory.
+  enum OperandB {
+    case view
+    /// In panels already, so that strips end where panels end.
+    case packed
+    /// The same, and to be widened, which a single row does as it reads.
+    case halves
+  }
+
+  init(rows: Int, columns: Int, depth: Int, b: OperandB = .view, _ kernels: MatrixKernels) {
+    let isPacked = b != .view
     self.rows = rows
     self.columns = columns
     self.depth = depth
@@ -64,7 +73,7 @@ struct MatrixBlocking {
     let work = Double(rows) * Double(columns) * Double(depth) / Double(Self.workPerPiece)
     let wanted = Int(min(max(work, 1), Double(Self.maximumPieces)))
     let widest = isPacked ? kernels.panelColumns : max(kernels.panelColumns, kernels.rowColumns)
-    slotPanelFloats = isPacked ? 0 : min(depth, Self.depthBlock) * widest
+    slotPanelFloats = b == .packed ? 0 : min(depth, Self.depthBlock) * widest
     edgeFloats = max(kernels.tileRows * widest, isPacked ? kernels.packedRowColumns : 0)
     let mostStrips = Self.quotientUp(vectors, kernels.panelColumns / lanes)
     mostPieces = max(1, min(wanted, mostStrips * max(1, rows / Self.rowsPerPiece)))

@@ -17,6 +17,8 @@ struct MatrixProduct {
   enum OperandB {
     case view(MatrixView)
     case packed(UnsafePointer<Float>)
+    /// Packed, and each number rounded to half precision.
+    case packedHalves(UnsafePointer<Half>)
   }
 
   /// Rows from which a copy of B pays although B could be read in place.
@@ -30,9 +32,16 @@ struct MatrixProduct {
     let strips = blocking.stripRange(piece)
     let rows = blocking.rowRange(piece)
     let slot = blocking.slot(piece, workspace)
-    if case .packed(let panels) = b, blocking.rows == 1 {
-      for strip in strips { computePackedRow(panels, strip, slot.edge) }
-      return
+    if blocking.rows == 1 {
+      switch b {
+      case .packed(let panels):
+        for strip in strips { computePackedRow(panels, strip, slot.edge, kernels.multiplyPackedRow) }
+        return
+      case .packedHalves(let panels):
+        for strip in strips { computePackedRow(panels, strip, slot.edge, kernels.multiplyHalfRow) }
+        return
+      case .view: break
+      }
     }
     var row = rows.lowerBound
     while row < rows.upperBound {
@@ -80,9 +89,12 @@ struct MatrixProduct {
   }
 
   /// The only row, across the panels of one strip.
-  private func computePackedRow(_ panels: UnsafePointer<Float>, _ strip: Int, _ edge: UnsafeMutablePointer<Float>) {
+  private func computePackedRow<Element: PanelElement>(
+    _ panels: UnsafePointer<Element>, _ strip: Int, _ edge: UnsafeMutablePointer<Float>,
+    _ multiply: (PackedRowProduct<Element>) -> Void
+  ) {
     let columns = blocking.columnRange(strip: strip)
-    kernels.multiplyPackedRow(
+    multiply(
       PackedRowProduct(
         columns: columns.count, depth: blocking.depth, depthBlock: MatrixBlocking.depthBlock, a: a.data,
         aStride: a.columnStride, b: panels + columns.lowerBound * blocking.depth, c: c + columns.lowerBound, edge: edge))
@@ -100,6 +112,11 @@ struct MatrixProduct {
     case .packed(let panels):
       // The panels before this one are whole: `columns.lowerBound` columns of full depth.
       part.b = panels + columns.lowerBound * blocking.depth + depths.lowerBound * width
+      part.bDepthStride = width
+      return
+    case .packedHalves(let panels):
+      kernels.widenHalves(
+        panels + columns.lowerBound * blocking.depth + depths.lowerBound * width, depths.count * width, panel)
       part.bDepthStride = width
       return
     case .view(let view): b = view

@@ -4,15 +4,38 @@ import MartletKernels
 /// Panels of a matrix `[depth, columns]`, each as wide as a register tile and of full depth, one after the other; made by
 /// ``Compute/pack(_:columns:depth:into:)``. The layout belongs to one instruction set.
 public struct PackedMatrix {
-  let panels: UnsafePointer<Float>
+  enum Panels {
+    case floats(UnsafePointer<Float>)
+    case halves(UnsafePointer<Half>)
+  }
+
+  let panels: Panels
   public let columns: Int
   public let depth: Int
 
   /// - Parameter panels: filled by `pack` for the same numbers.
   public init(panels: UnsafePointer<Float>, columns: Int, depth: Int) {
-    self.panels = panels
+    self.panels = .floats(panels)
     self.columns = columns
     self.depth = depth
+  }
+
+  /// - Parameter halves: those panels, rounded by ``Compute/roundToHalves(_:count:into:)``.
+  public init(halves: UnsafeRawPointer, columns: Int, depth: Int) {
+    panels = .halves(halves.assumingMemoryBound(to: Half.self))
+    self.columns = columns
+    self.depth = depth
+  }
+
+  fileprivate var operand: MatrixProduct.OperandB {
+    switch panels {
+    case .floats(let panels): .packed(panels)
+    case .halves(let panels): .packedHalves(panels)
+    }
+  }
+
+  fileprivate var isHalf: Bool {
+    if case .halves = panels { true } else { false }
   }
 }
 
@@ -23,7 +46,7 @@ extension Compute {
     return MatrixBlocking.quotientUp(columns, lanes) * lanes * depth * MemoryLayout<Float>.stride
   }
 
-  /// Copies `B[depth, columns]` for ``multiply(rows:_:_:into:rowStride:tail:workspace:)``.
+  /// Copies `B[depth, columns]` for ``multiply(rows:_:_:into:rowStride:tail:workspace:)``; padding lanes hold finite numbers if B does.
   public func pack(_ b: MatrixView, columns: Int, depth: Int, into panels: UnsafeMutablePointer<Float>) {
     let width = kernels.matrix.panelColumns
     run(
@@ -31,12 +54,26 @@ extension Compute {
       pieces: MatrixBlocking.quotientUp(columns, width))
   }
 
-  /// Scratch memory of ``multiply(rows:_:_:into:rowStride:tail:workspace:)`` for at most so many rows, and any thread count.
-  public func packedMultiplyWorkspaceByteCount(rows: Int, columns: Int, depth: Int) -> Int {
-    MatrixBlocking(rows: rows, columns: columns, depth: depth, isPacked: true, kernels.matrix).workspaceByteCount
+  /// Rounds each of `count` numbers to the nearest half-precision one, 2 bytes each.
+  ///
+  /// - Returns: false if one has no such neighbour (NaN, or a magnitude of 65520 or more); then `halves` means nothing.
+  public func roundToHalves(_ floats: UnsafePointer<Float>, count: Int, into halves: UnsafeMutableRawPointer) -> Bool {
+    let target = halves.assumingMemoryBound(to: Half.self)
+    for i in 0..<count {
+      guard let half = Half(rounding: floats[i]) else { return false }
+      target[i] = half
+    }
+    return true
   }
 
-  /// `C[rows, columns] = A[rows, depth] · B[depth, columns]`, then the tail, to the bit as with B unpacked.
+  /// Scratch memory of ``multiply(rows:_:_:into:rowStride:tail:workspace:)`` for at most so many rows, and any thread count.
+  public func packedMultiplyWorkspaceByteCount(rows: Int, columns: Int, depth: Int, areHalves: Bool = false) -> Int {
+    MatrixBlocking(rows: rows, columns: columns, depth: depth, b: areHalves ? .halves : .packed, kernels.matrix)
+      .workspaceByteCount
+  }
+
+  /// `C[rows, columns] = A[rows, depth] · B[depth, columns]`, then the tail, to the bit as with B unpacked (and rounded, if its
+  /// numbers were).
   ///
   /// Edge cases: as there. C must not overlap A or B.
   /// Cost: of one row: B is read once.
@@ -48,8 +85,9 @@ extension Compute {
     run(
       MatrixProduct(
         kernels: kernels.matrix,
-        blocking: MatrixBlocking(rows: rows, columns: b.columns, depth: b.depth, isPacked: true, kernels.matrix),
-        a: a, b: .packed(b.panels), c: c, cRowStride: rowStride, accumulate: false, tail: tail, workspace: workspace))
+        blocking: MatrixBlocking(
+          rows: rows, columns: b.columns, depth: b.depth, b: b.isHalf ? .halves : .packed, kernels.matrix),
+        a: a, b: b.operand, c: c, cRowStride: rowStride, accumulate: false, tail: tail, workspace: workspace))
   }
 }
 

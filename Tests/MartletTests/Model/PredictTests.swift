@@ -19,6 +19,41 @@ import Testing
     return model
   }
 
+  /// Half-precision weights: near the exact result by the stated bound, a row alone as in a batch, and switched off again.
+  @Test func halfPrecisionWeights() throws {
+    let model = try Model.sequential([Dense(300), Dense(7)], inputShape: [50], seed: 4)
+    let x = try randomTensor([40, 50], seed: 2)
+    let exact = try model.predict(x)
+    model.inferenceWeights = .float16
+    #expect(try model.clone().inferenceWeights == .float16)
+    let rounded = try model.predict(x)
+    #expect(rounded.bits != exact.bits)
+    // Each layer's weights err by 2⁻¹¹ at most; the sums of magnitudes bound what that makes of the result.
+    let magnitudes = try Model.sequential([Dense(300), Dense(7)], inputShape: [50])
+    for (target, source) in zip(magnitudes.variables, model.variables) {
+      let values = try Tensor(copying: source.readingView).mapped(.absolute)
+      try magnitudes.setVariables([(target.name, values.view())], strict: false)
+      withExtendedLifetime(values) {}
+    }
+    let bound = try magnitudes.predict(x.mapped(.absolute))
+    for (found, (want, most)) in zip(rounded.doubles, zip(exact.doubles, bound.doubles)) {
+      #expect(abs(found - want) <= most * (2 * 0x1p-11 + 1e-5))
+    }
+    for row in [0, 39] {
+      #expect(try model.predict(x.rows(row..<row + 1)).bits == rounded.rows(row..<row + 1).bits)
+    }
+    model.inferenceWeights = .float32
+    #expect(try model.predict(x).bits == exact.bits)
+  }
+
+  /// What half precision cannot hold stays as it is.
+  @Test func weightsBeyondHalfPrecision() throws {
+    let model = try Model.sequential([Dense(3, bias: false, weightInitializer: .constant(70000))], inputShape: [2])
+    let x = try Tensor([1, 2], shape: [1, 2])
+    model.inferenceWeights = .float16
+    #expect(try model.predict(x).values == [210000, 210000, 210000])
+  }
+
   /// A row's result does not depend on the rows beside it, on how many there are, or on the batch size: to the bit.
   @Test func rowsDoNotSeeEachOther() throws {
     let model = try network()

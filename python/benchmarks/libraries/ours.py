@@ -97,6 +97,7 @@ class Martlet(Library):
         parameters = case.data()
         x = parameters.pop("x")
         net = network(case.width, case.depth, case.activation, parameters)
+        net.inference_weights = "float16" if case.halves else "float32"
         out = np.empty((1, CLASSES), np.float32)
         return Contender(lambda: {"y": net.predict(x)}, lambda: net.predict(x, out=out))
 

@@ -134,8 +134,8 @@ class Model(Handle):
 
         In ``"float16"`` each is rounded to the nearest half-precision number: half the memory to read, which is all the time
         that a single row takes. ``|w' − w| ≤ 2⁻¹¹·|w|`` (2⁻²⁵ below 2⁻¹⁴), so an output before bias and activation differs
-        by at most ``2⁻¹¹·Σ|w·x|``. The model's own weights and all sums stay float32; a layer with a weight of 65520 or more keeps
-        float32. Files do not hold the choice.
+        by at most ``2⁻¹¹·Σ|w·x|``. The model's own weights and all sums stay float32; a layer with a weight of 65520 or more
+        keeps float32. Files do not hold the choice.
 
         Examples
         --------

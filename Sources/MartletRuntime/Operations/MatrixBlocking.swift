@@ -35,8 +35,8 @@ struct MatrixBlocking {
   static var depthGroup: Int { 2 * depthBlock }
   /// Rows that use one copy of a part of B: their part of A (516 KiB of a whole group) stays in the second-level cache.
   static var rowsPerBlock: Int { 516 }
-  /// Multiply-adds worth waking a thread for: 5 to 60 µs.
-  private static var workPerPiece: Int { 1 << 19 }
+  /// Multiply-adds worth a thread that watches for them: 1 to 15 µs.
+  private static var workPerPiece: Int { 1 << 17 }
   /// More pieces balance no better, and each needs its slot of the workspace.
   private static var maximumPieces: Int { 32 }
   /// A piece this wide reads A, and this tall copies B, often enough to make up for other pieces doing so too.

@@ -156,8 +156,9 @@ struct WorkerCrew: ~Copyable {
     pthread_mutex_unlock(mutex)
   }
 
-  /// Looks at a waiting loop's condition before it sleeps: 20 to 50 µs, a pause being 10 to 50 ns.
-  private static var spinLimit: Int { 1000 }
+  /// Looks at a waiting loop's condition before it sleeps: 60 to 200 µs, a pause being 15 to 50 ns. Longer than a script takes from one
+  /// call to the next.
+  private static var spinLimit: Int { 4000 }
 
   // MARK: Workers
 

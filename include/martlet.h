@@ -274,6 +274,24 @@ martlet_status martlet_graph_dropout(martlet_graph *graph, const char *name, mar
                                      martlet_node *out);
 /* [rows, a, b, ...] to [rows, a*b*...]. */
 martlet_status martlet_graph_flatten(martlet_graph *graph, const char *name, martlet_node input, martlet_node *out);
+/* The same values under another shape of one row; rank dimensions, one of which may be -1: what is left for it. */
+martlet_status martlet_graph_reshape(martlet_graph *graph, const char *name, martlet_node input, int32_t rank,
+                                     const int64_t *shape, martlet_node *out);
+/* [rows, C, ...] to [rows, ..., C]: behind an input whose data comes channels first. Nothing else takes channels first. */
+martlet_status martlet_graph_channels_last(martlet_graph *graph, const char *name, martlet_node input, martlet_node *out);
+/* [rows, ..., C] to [rows, C, ...]: before a flatten whose order must be that of a channels-first model. */
+martlet_status martlet_graph_channels_first(martlet_graph *graph, const char *name, martlet_node input, martlet_node *out);
+/* The sum of 2..4096 inputs of one shape, element by element. inputs is *caller's memory*; a node may come twice. */
+martlet_status martlet_graph_add(martlet_graph *graph, const char *name, const martlet_node *inputs, int32_t count,
+                                 martlet_node *out);
+/* The channels (last axis) of 2..4096 inputs side by side; the other axes are equal. */
+martlet_status martlet_graph_concatenate(martlet_graph *graph, const char *name, const martlet_node *inputs, int32_t count,
+                                         martlet_node *out);
+/* The layer that made the node `layer`, applied once more, to other inputs: one set of parameters and state in two places. The
+ * gradients of all places add up. MARTLET_INVALID_ARGUMENT if `layer` is an input, MARTLET_SHAPE_MISMATCH if these inputs would
+ * need tensors of other shapes. */
+martlet_status martlet_graph_apply(martlet_graph *graph, martlet_node layer, const martlet_node *inputs, int32_t count,
+                                   martlet_node *out);
 /* Brings raw features to mean 0 and deviation 1 with statistics fitted once by martlet_model_fit_input_normalization:
  * (x - mean) / sqrt(variance + epsilon); a feature that never varies becomes 0. Before fitting, the identity. epsilon >= 0. */
 martlet_status martlet_graph_input_normalization(martlet_graph *graph, const char *name, martlet_node input, double epsilon,
@@ -287,8 +305,8 @@ typedef struct martlet_model martlet_model;
  * destroyed. */
 martlet_status martlet_model_create(martlet_model **out, const martlet_graph *graph, const martlet_node *inputs,
                                     int32_t input_count, const martlet_node *outputs, int32_t output_count, uint64_t seed);
-/* Another model of the same layers, whose outputs are the outputs of the named layers: parameters and state are shared, both
- * ways. */
+/* Another model of the same layers, whose outputs are the outputs of the named layers ("dense_1/2" is the second place of
+ * "dense_1"): parameters and state are shared, both ways. */
 martlet_status martlet_model_create_submodel(martlet_model **out, const martlet_model *model, const char *const *layer_names,
                                              int32_t count);
 /* An independent copy, parameters, state and switches included. */

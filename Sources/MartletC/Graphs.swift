@@ -1,4 +1,4 @@
-// Header section: graphs.
+// Header section: graphs, their inputs, and what every layer's function shares.
 import CMartlet
 import Martlet
 
@@ -27,78 +27,45 @@ public func martlet_graph_input(
 }
 
 /// Adds a layer; the graph and `out` are unchanged if that fails.
-private func add(
-  _ graph: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ input: martlet_node, _ out: UnsafeMutablePointer<martlet_node>?,
-  _ layer: () throws -> any Layer
+func add(
+  _ graph: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ inputs: @autoclosure () throws -> [Graph.Node],
+  _ out: UnsafeMutablePointer<martlet_node>?, _ layer: () throws -> any Layer
 ) -> martlet_status {
   boundary {
     let holder = try object(graph, "graph", as: GraphHandle.self)
     let out = try require(out, "out")
-    let node = try holder.graph.add(
-      layer(), to: Graph.Node(index: Int(input)), name: name.map { try text($0, "name") })
+    let node = try holder.graph.add(layer(), to: inputs(), name: name.map { try text($0, "name") })
     out.pointee = Int32(node.index)
   }
 }
 
-@_cdecl("martlet_graph_dense") @implementation
-public func martlet_graph_dense(
-  _ graph: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ input: martlet_node, _ units: Int64,
-  _ options: UnsafePointer<martlet_dense_options>!, _ out: UnsafeMutablePointer<martlet_node>!
+/// Adds a layer of one input.
+func add(
+  _ graph: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ input: martlet_node, _ out: UnsafeMutablePointer<martlet_node>?,
+  _ layer: () throws -> any Layer
 ) -> martlet_status {
-  add(graph, name, input, out) { try Dense(Int(units), options) }
+  add(graph, name, [Graph.Node(index: Int(input))], out, layer)
 }
 
-@_cdecl("martlet_graph_batch_norm") @implementation
-public func martlet_graph_batch_norm(
-  _ graph: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ input: martlet_node,
-  _ options: UnsafePointer<martlet_batch_norm_options>!, _ out: UnsafeMutablePointer<martlet_node>!
-) -> martlet_status {
-  add(graph, name, input, out) { try BatchNorm(options) }
-}
-
-@_cdecl("martlet_graph_activation") @implementation
-public func martlet_graph_activation(
-  _ graph: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ input: martlet_node, _ activation: Int32,
-  _ out: UnsafeMutablePointer<martlet_node>!
-) -> martlet_status {
-  add(graph, name, input, out) {
-    switch Int(activation) {
-    case MARTLET_SIGMOID: return Sigmoid()
-    case MARTLET_TANH: return Tanh()
-    case MARTLET_RELU: return ReLU()
-    default:
-      throw MartletError(
-        .invalidArgument, "activation must be MARTLET_SIGMOID (1), MARTLET_TANH (2) or MARTLET_RELU (3); \(activation) came.")
-    }
+/// A list of nodes in the caller's memory.
+func nodes(_ pointer: UnsafePointer<martlet_node>?, _ count: Int32, _ argument: String) throws -> [Graph.Node] {
+  guard count >= 0, count <= 4096 else {
+    throw MartletError(.invalidArgument, "\(argument): the count must be in 0...4096; \(count) came.")
   }
+  guard count > 0 else { return [] }
+  let pointer = try require(pointer, argument)
+  return (0..<Int(count)).map { Graph.Node(index: Int(pointer[$0])) }
 }
 
-@_cdecl("martlet_graph_softmax") @implementation
-public func martlet_graph_softmax(
-  _ graph: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ input: martlet_node, _ out: UnsafeMutablePointer<martlet_node>!
-) -> martlet_status {
-  add(graph, name, input, out) { Softmax() }
-}
-
-@_cdecl("martlet_graph_dropout") @implementation
-public func martlet_graph_dropout(
-  _ graph: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ input: martlet_node, _ rate: Double,
+@_cdecl("martlet_graph_apply") @implementation
+public func martlet_graph_apply(
+  _ graph: OpaquePointer!, _ layer: martlet_node, _ inputs: UnsafePointer<martlet_node>!, _ count: Int32,
   _ out: UnsafeMutablePointer<martlet_node>!
 ) -> martlet_status {
-  add(graph, name, input, out) { Dropout(rate) }
-}
-
-@_cdecl("martlet_graph_flatten") @implementation
-public func martlet_graph_flatten(
-  _ graph: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ input: martlet_node, _ out: UnsafeMutablePointer<martlet_node>!
-) -> martlet_status {
-  add(graph, name, input, out) { Flatten() }
-}
-
-@_cdecl("martlet_graph_input_normalization") @implementation
-public func martlet_graph_input_normalization(
-  _ graph: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ input: martlet_node, _ epsilon: Double,
-  _ out: UnsafeMutablePointer<martlet_node>!
-) -> martlet_status {
-  add(graph, name, input, out) { InputNormalization(epsilon: epsilon) }
+  boundary {
+    let holder = try object(graph, "graph", as: GraphHandle.self)
+    let out = try require(out, "out")
+    let node = try holder.graph.apply(layerOf: Graph.Node(index: Int(layer)), to: nodes(inputs, count, "inputs"))
+    out.pointee = Int32(node.index)
+  }
 }

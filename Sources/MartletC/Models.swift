@@ -6,15 +6,6 @@ private func makeModel(_ out: Out?, _ body: () throws -> Model) -> martlet_statu
   boundary { try create(out) { ModelHandle(try body()) } }
 }
 
-private func nodes(_ pointer: UnsafePointer<martlet_node>?, _ count: Int32, _ argument: String) throws -> [Graph.Node] {
-  guard count >= 0, count <= 4096 else {
-    throw MartletError(.invalidArgument, "\(argument): the count must be in 0...4096; \(count) came.")
-  }
-  guard count > 0 else { return [] }
-  let pointer = try require(pointer, argument)
-  return (0..<Int(count)).map { Graph.Node(index: Int(pointer[$0])) }
-}
-
 private func names(_ pointer: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int32, _ argument: String) throws -> [String] {
   guard count >= 0, count <= 1_000_000 else {
     throw MartletError(.invalidArgument, "\(argument): the count must be in 0...1000000; \(count) came.")

@@ -45,7 +45,22 @@ from .functional import (
 )
 from .graph import Input, Node
 from .initializers import Initializer
-from .layers import Dense, Dropout, Flatten, InputNormalization, Layer, ReLU, Sigmoid, Softmax, Tanh
+from .layers import (
+    Add,
+    ChannelsFirst,
+    ChannelsLast,
+    Concatenate,
+    Dense,
+    Dropout,
+    Flatten,
+    InputNormalization,
+    Layer,
+    ReLU,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from .model import Model, Sequential, load
 from .normalization import BatchNorm
 from .optimizers import SGD, Adam, AdamW, Optimizer
@@ -56,9 +71,13 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Add",
     "BatchNorm",
     "BatchNormGradients",
     "CancelledError",
+    "ChannelsFirst",
+    "ChannelsLast",
+    "Concatenate",
     "CorruptFileError",
     "DTypeError",
     "Dense",
@@ -85,6 +104,7 @@ __all__ = [
     "OutOfMemoryError",
     "PopulationStatistics",
     "ReLU",
+    "Reshape",
     "Result",
     "Sequential",
     "ShapeError",

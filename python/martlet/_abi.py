@@ -309,6 +309,12 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_graph_softmax": _status(_graph, c_char_p, c_int32, _node),
     "martlet_graph_dropout": _status(_graph, c_char_p, c_int32, c_double, _node),
     "martlet_graph_flatten": _status(_graph, c_char_p, c_int32, _node),
+    "martlet_graph_reshape": _status(_graph, c_char_p, c_int32, c_int32, _shape, _node),
+    "martlet_graph_channels_last": _status(_graph, c_char_p, c_int32, _node),
+    "martlet_graph_channels_first": _status(_graph, c_char_p, c_int32, _node),
+    "martlet_graph_add": _status(_graph, c_char_p, _node, c_int32, _node),
+    "martlet_graph_concatenate": _status(_graph, c_char_p, _node, c_int32, _node),
+    "martlet_graph_apply": _status(_graph, c_int32, _node, c_int32, _node),
     "martlet_graph_input_normalization": _status(_graph, c_char_p, c_int32, c_double, _node),
     # Models
     "martlet_model_create": _status(POINTER(_model), _graph, _node, c_int32, _node, c_int32, c_uint64),

@@ -78,11 +78,11 @@ def one_of(value: Any, name: str, choices: dict[str, int]) -> int:
     return choices[value]
 
 
-def shape(value: Any, name: str = "shape") -> Any:
+def shape(value: Any, name: str = "shape", minimum: int = 0) -> Any:
     """A tuple of dimensions (or a single one) as a C array; its length is the rank."""
     try:
         dimensions = tuple(value)
     except TypeError:
         dimensions = (value,)
-    checked = [integer(dimension, f"{name}[{axis}]") for axis, dimension in enumerate(dimensions)]
+    checked = [integer(dimension, f"{name}[{axis}]", minimum) for axis, dimension in enumerate(dimensions)]
     return (ctypes.c_int64 * len(checked))(*checked)

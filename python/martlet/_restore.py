@@ -6,15 +6,18 @@ import ctypes
 from typing import Any
 
 from . import _abi
+from . import layers as _layers
 from ._errors import InternalError
 from ._handle import Owner
 from ._library import library
 from ._tensors import text_of
 from .initializers import Initializer
-from .layers import Dense, Dropout, Flatten, InputNormalization, Layer, ReLU, Sigmoid, Softmax, Tanh
+from .layers import Layer
 from .normalization import BatchNorm
 
-_PLAIN: dict[str, type[Layer]] = {cls.kind: cls for cls in (Sigmoid, Tanh, ReLU, Softmax, Flatten)}
+_KINDS: dict[str, type[Any]] = {
+    cls.kind: cls for cls in (*(getattr(_layers, name) for name in _layers.__all__), BatchNorm) if cls is not Layer
+}
 
 
 def infos(owner: Owner) -> list[dict[str, Any]]:
@@ -68,23 +71,12 @@ def layers(owner: Owner) -> list[tuple[str, Layer]]:
 
 
 def _layer(kind: str, options: dict[str, Any]) -> Layer:
-    if kind == Dense.kind:
-        return Dense(
-            options["units"],
-            options["bias"],
-            weight_initializer=_initializer(options["weight_initializer"]),
-            bias_initializer=_initializer(options["bias_initializer"]),
-        )
-    if kind == BatchNorm.kind:
-        return BatchNorm(**options)
-    if kind == Dropout.kind:
-        return Dropout(options["rate"])
-    if kind == InputNormalization.kind:
-        return InputNormalization(options["epsilon"])
-    known = _PLAIN.get(kind)
+    known = _KINDS.get(kind)
     if known is None:
         raise InternalError(f"the library has a layer of kind {kind!r}, which this package does not know")
-    return known()
+    restored = {key: _initializer(value) if key.endswith("_initializer") else value for key, value in options.items()}
+    layer: Layer = known(**restored)
+    return layer
 
 
 def _initializer(option: str | dict[str, float]) -> Initializer:

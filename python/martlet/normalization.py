@@ -98,7 +98,7 @@ class BatchNorm(Layer):
         defaults = {"momentum": 0.9, "epsilon": 1e-5, "scale": True, "shift": True}
         self._arguments = {key: value for key, value in given.items() if value != defaults.get(key, False)}
 
-    def _add(self, graph: Graph, name: str, node: int) -> int:
+    def _add(self, graph: Graph, name: str, *nodes: int) -> int:
         options = _abi.sized(
             _abi.martlet_batch_norm_options,
             epsilon=self.epsilon,
@@ -110,7 +110,7 @@ class BatchNorm(Layer):
             count_nonfinite_batches=int(self.count_nonfinite_batches),
             **self._switches,
         )
-        return graph.add("batch_norm", name, node, ctypes.byref(options))
+        return graph.add("batch_norm", name, *nodes, ctypes.byref(options))
 
     # -- switches --
 

@@ -65,7 +65,7 @@ def test_sequential_takes_an_input_instead_of_a_shape():
         (lambda: Model(3, 4), "inputs must be made by Input"),
         (lambda: Model(Input((2,)), Dense(2)(Input((2,)))), "not among inputs"),
         (lambda: Model([x := Input((2,)), x], Dense(2)(x)), "one Input twice"),
-        (lambda: Model(x := Input((2,)), Dense(1)(x).parent.layer), "outputs must be made"),
+        (lambda: Model(x := Input((2,)), Dense(1)(x).parents[0].layer), "outputs must be made"),
     ],
 )
 def test_what_makes_no_model(make, words):

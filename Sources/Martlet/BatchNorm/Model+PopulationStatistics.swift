@@ -5,7 +5,7 @@ extension Model {
   /// Replaces every batch norm's moving statistics by the exact ones of its inputs over a whole data set.
   ///
   /// Layer by layer, in the order they run: the layers before each are at inference, with the exact statistics they have just
-  /// been given. The result does not depend on `batchSize` (beyond Float32 rounding in the layers before). The variance is
+  /// been given. One that stands in several places gets the pooled statistics of all of them. The result does not depend on `batchSize` (beyond Float32 rounding in the layers before). The variance is
   /// unbiased unless the
   /// layer keeps it biased. `num_batches_tracked` becomes the number of batches read.
   ///
@@ -45,26 +45,30 @@ extension Model {
     let rows = try checkInputs(inputs)
     guard rows > 0 else { throw MartletError.invalidArgument("inputs: statistics of no rows are undefined; 0 rows came.") }
     let compute = try Compute.shared
-    let targets = network.nodes.filter { node in node.layer.map { isWanted($0.layer) } ?? false }
+    let targets = layers.filter { isWanted($0.layer) }
     // What stood before, should a later layer fail.
-    let saved = try targets.compactMap(\.layer).flatMap(\.variables).filter { $0.kind == .state }.map { variable in
+    let saved = try targets.flatMap(\.variables).filter { $0.kind == .state }.map { variable in
       let copy = try Storage(byteCount: variable.storage.byteCount, isZeroed: false)
       copy.base.copyMemory(from: variable.storage.base, byteCount: variable.storage.byteCount)
       return (variable, copy)
     }
     do {
-      for node in targets {
-        guard let layer = node.layer, let channels = node.shape.last else { continue }
-        let source = Model(network, inputs: inputNodes, outputs: [node.inputs[0]], seed: 0)
+      for layer in targets {
+        let places = network.nodes.filter { $0.layer === layer }
+        guard let channels = places.first?.shape.last else { continue }
+        let source = Model(network, inputs: inputNodes, outputs: places.map { $0.inputs[0] }, seed: 0)
+        let inner = source.outputLengths.map { $0 / channels }
         var statistics = try PopulationStatistics(channels: channels)
-        let inner = node.shape.reduce(1, *) / channels
         var workspace: Storage?
         var batches = 0
         try source.run(inputs, rows: rows, batchSize: batchSize) { executor, _, count in
-          let shape = ChannelShape(outer: count * inner, channels: channels)
-          let memory = try workspace ?? Storage(byteCount: compute.channelWorkspaceByteCount(shape), isZeroed: false)
+          let shapes = inner.map { ChannelShape(outer: count * $0, channels: channels) }
+          let bytes = shapes.map(compute.channelWorkspaceByteCount).max() ?? 0
+          let memory = try workspace ?? Storage(byteCount: bytes, isZeroed: false)
           workspace = memory
-          statistics.add(executor.outputFloats(0), shape, workspace: memory.base, compute)
+          for (place, shape) in shapes.enumerated() {
+            statistics.add(executor.outputFloats(place), shape, workspace: memory.base, compute)
+          }
           batches += 1
         }
         do { try store(layer, statistics, batches) } catch let error as MartletError {

@@ -12,7 +12,7 @@ public enum LayerKinds {
 
   static let all: [any BuildableLayer.Type] = [
     Dense.self, BatchNorm.self, Sigmoid.self, Tanh.self, ReLU.self, Softmax.self, Dropout.self, Flatten.self,
-    InputNormalization.self,
+    InputNormalization.self, Add.self, Concatenate.self, Reshape.self, ChannelsLast.self, ChannelsFirst.self,
   ]
 
   static func named(_ kind: String) -> (any BuildableLayer.Type)? { all.first { $0.kind == kind } }
@@ -45,6 +45,12 @@ struct ConfigurationReader {
   func int(_ key: String) throws -> Int { try read(key, "an integer", \.int) }
   func double(_ key: String) throws -> Double { try read(key, "a number", \.double) }
   func string(_ key: String) throws -> String { try read(key, "a string", \.string) }
+  func ints(_ key: String) throws -> [Int] {
+    try read(key, "a list of integers") { list in
+      let values = list.array?.compactMap(\.int)
+      return values?.count == list.array?.count ? values : nil
+    }
+  }
   func optionalDouble(_ key: String) throws -> Double? { try value(key).isNull ? nil : double(key) }
 }
 
@@ -110,7 +116,8 @@ struct ArchitectureDescription {
       }
       return (name, try type.init(configuration: options))
     }
-    var used: Set<Int> = []
+    /// The first node of each layer.
+    var used: [Int: Graph.Node] = [:]
     for (place, node) in nodeList.enumerated() {
       if let shape = node["input"]?.array {
         _ = try graph.input(Self.integers(shape), name: node["name"]?.string)
@@ -119,14 +126,16 @@ struct ArchitectureDescription {
       guard let number = node["layer"]?.int, layers.indices.contains(number), let from = node["from"]?.array else {
         throw MartletError.corruptFile("node \(place) is neither an input nor a layer of the list")
       }
-      guard used.insert(number).inserted else {
-        throw MartletError.corruptFile("layer \"\(layers[number].name)\" stands at two nodes, which this version does not read")
-      }
       let sources = try Self.integers(from)
       guard sources.allSatisfy({ (0..<place).contains($0) }) else {
         throw MartletError.corruptFile("node \(place) reads a node that is not before it")
       }
-      _ = try graph.add(layers[number].layer, to: sources.map(Graph.Node.init), name: layers[number].name)
+      let inputs = sources.map(Graph.Node.init)
+      if let first = used[number] {
+        _ = try graph.apply(layerOf: first, to: inputs)
+      } else {
+        used[number] = try graph.add(layers[number].layer, to: inputs, name: layers[number].name)
+      }
     }
     func nodes(_ key: String) throws -> [Graph.Node] {
       guard let list = json[key]?.array else { throw MartletError.corruptFile("the architecture has no \"\(key)\"") }

@@ -24,7 +24,7 @@ public struct Dense: Layer, Equatable {
   }
 }
 
-extension Dense: BuildableLayer {
+extension Dense: TailedLayer {
   func outputShape(_ inputs: [[Int]]) throws -> [Int] {
     let shape = try Self.single(inputs)
     guard shape.count == 1 else {

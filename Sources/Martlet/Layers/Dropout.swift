@@ -24,12 +24,12 @@ public struct Dropout: Layer, BuildableLayer, Equatable {
 
 final class DropoutStep: PlanStep {
   private let rate: Float
-  /// Tells this layer's mask from others' of the same run.
+  /// Tells this mask from others of the same run: of other layers, and of other places of this one.
   private let stream: UInt64
 
   init(_ site: StepSite, rate: Float) {
     self.rate = rate
-    stream = StableHash.of(site.layer.name)
+    stream = StableHash.of(site.name)
     super.init(site)
   }
 

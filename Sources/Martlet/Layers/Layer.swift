@@ -28,6 +28,9 @@ protocol BuildableLayer: Layer {
   init(configuration: JSON) throws
 }
 
+/// A layer whose step can apply a batch norm (at inference) and an activation to each value as it is stored.
+protocol TailedLayer: BuildableLayer {}
+
 extension BuildableLayer {
   func variables(_ inputs: [[Int]]) throws -> [VariableSpecification] { [] }
 
@@ -37,6 +40,14 @@ extension BuildableLayer {
       throw MartletError.shapeMismatch("\(kind) takes one input; \(inputs.count) came.")
     }
     return inputs[0]
+  }
+
+  /// The inputs of a layer that joins two or more.
+  static func several(_ inputs: [[Int]]) throws -> [[Int]] {
+    guard inputs.count >= 2 else {
+      throw MartletError.shapeMismatch("\(kind) takes two or more inputs; \(inputs.count) came.")
+    }
+    return inputs
   }
 
   /// The last axis: the channels.

@@ -15,6 +15,7 @@ enum Fusion {
   ///
   /// - Dense → activation: bias and activation in the product's tail.
   /// - BatchNorm → activation: one pass, forward and backward.
+  /// - Add → activation: the sum is not kept for the backward pass.
   /// - Dense → BatchNorm → activation at inference: the normalisation is a multiplier and an offset in the product's tail.
   ///
   /// A value can only vanish into a group if one node reads it and nobody outside the plan does.
@@ -33,12 +34,12 @@ enum Fusion {
       guard let head = layer(node) else { continue }
       var group = FusedGroup(nodes: [node])
       var last = node
-      if !training, head is Dense, let next = onlyReader(last), layer(next) is BatchNorm {
+      if !training, head is any TailedLayer, let next = onlyReader(last), layer(next) is BatchNorm {
         group.norm = next
         group.nodes.append(next)
         last = next
       }
-      if head is Dense || head is BatchNorm, let next = onlyReader(last), let activation = layer(next) as? ActivationLayer {
+      if head is any TailedLayer || head is BatchNorm || head is Add, let next = onlyReader(last), let activation = layer(next) as? ActivationLayer {
         group.activation = activation.activation
         group.nodes.append(next)
       }

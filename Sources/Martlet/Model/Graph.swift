@@ -19,7 +19,10 @@ public struct Graph: Sendable {
   struct LayerEntry {
     var name: String
     var layer: any BuildableLayer
+    /// Of its first place.
     var inputShapes: [[Int]]
+    /// Nodes it stands at.
+    var placeCount = 1
   }
 
   struct NodeEntry {
@@ -69,6 +72,7 @@ public struct Graph: Sendable {
     let shape: [Int]
     do {
       shape = try layer.outputShape(shapes)
+      _ = try Shape.elementCount(shape, argument: "a row of its output")
       _ = try layer.variables(shapes)
     } catch let error as MartletError {
       throw MartletError(error.kind, "Layer \"\(name)\": \(error.message)")
@@ -76,6 +80,41 @@ public struct Graph: Sendable {
     names.insert(name)
     layers.append(LayerEntry(name: name, layer: layer, inputShapes: shapes))
     nodes.append(NodeEntry(layer: layers.count - 1, inputs: inputs.map(\.index), shape: shape, name: name))
+    return Node(index: nodes.count - 1)
+  }
+
+  /// The layer that made an earlier node, applied once more: one set of parameters and state in two places.
+  ///
+  /// Gradients of all places add up. Dropout drops other elements in each place; a batch norm's moving statistics follow every
+  /// place's batch in turn.
+  ///
+  /// - Returns: a node named after the layer and the place: "dense_1/2".
+  /// - Throws: ``MartletError`` if `node` is an input, or these inputs would need tensors of other shapes.
+  public mutating func apply(layerOf node: Node, to inputs: [Node]) throws -> Node {
+    guard let number = try entry(node, "layer").layer else {
+      throw MartletError.invalidArgument("layer: node \(node.index) (\"\(nodes[node.index].name)\") is an input, not a layer's.")
+    }
+    let first = layers[number]
+    let shapes = try inputs.map { try entry($0, "input of \(type(of: first.layer).kind)").shape }
+    let shape: [Int]
+    do {
+      shape = try first.layer.outputShape(shapes)
+      _ = try Shape.elementCount(shape, argument: "a row of its output")
+      for (wanted, has) in try zip(first.layer.variables(shapes), first.layer.variables(first.inputShapes))
+      where wanted.shape != has.shape {
+        throw MartletError.shapeMismatch(
+          "its \(has.name) has the shape \(Shape.text(has.shape)) of its first place, where a row of the input has the shape "
+            + "\(first.inputShapes.map(Shape.text).joined(separator: ", ")); "
+            + "\(shapes.map(Shape.text).joined(separator: ", ")) needs \(Shape.text(wanted.shape)). Make a layer of its own for it.")
+      }
+    } catch let error as MartletError {
+      throw MartletError(error.kind, "Layer \"\(first.name)\": \(error.message)")
+    }
+    layers[number].placeCount += 1
+    nodes.append(
+      NodeEntry(
+        layer: number, inputs: inputs.map(\.index), shape: shape,
+        name: Network.nodeName(first.name, place: layers[number].placeCount)))
     return Node(index: nodes.count - 1)
   }
 

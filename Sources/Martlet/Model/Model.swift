@@ -58,23 +58,28 @@ public final class Model: @unchecked Sendable {
     let position = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
     var layers: [Int: ModelLayer] = [:]
     var layerOrder: [ModelLayer] = []
+    var placeCounts: [Int: Int] = [:]
     let nodes = try order.map { index -> Network.Node in
       let entry = graph.nodes[index]
       var layer: ModelLayer?
+      var name = entry.name
       if let number = entry.layer {
         if let known = layers[number] {
           layer = known
         } else {
           let description = graph.layers[number]
           let made = try ModelLayer(
-            name: description.name, layer: description.layer, inputShapes: description.inputShapes, outputShape: entry.shape)
+            name: description.name, layer: description.layer,
+            inputShapes: entry.inputs.map { graph.nodes[$0].shape }, outputShape: entry.shape)
           layers[number] = made
           layerOrder.append(made)
           layer = made
         }
+        placeCounts[number, default: 0] += 1
+        name = Network.nodeName(graph.layers[number].name, place: placeCounts[number, default: 1])
       }
       return Network.Node(
-        layer: layer, inputs: entry.inputs.compactMap { position[$0] }, shape: entry.shape, name: entry.name)
+        layer: layer, inputs: entry.inputs.compactMap { position[$0] }, shape: entry.shape, name: name)
     }
     let network = Network(nodes: nodes, layers: layerOrder)
     network.initialize(seed: seed)
@@ -93,8 +98,8 @@ public final class Model: @unchecked Sendable {
     handSeed = seed
   }
 
-  /// Another model of the same layers, whose outputs are those of the named layers. Parameters and state are shared, both
-  /// ways.
+  /// Another model of the same layers, whose outputs are those of the named layers ("dense_1/2": its second place). Parameters and
+  /// state are shared, both ways.
   public func submodel(outputs names: [String]) throws -> Model {
     guard !names.isEmpty else { throw MartletError.invalidArgument("layer_names: a model needs at least one output.") }
     let nodes = try names.map { name in

@@ -48,8 +48,12 @@ final class Network: @unchecked Sendable {
     let inputs: [Int]
     /// Of one row.
     let shape: [Int]
+    /// The layer's; in its second place "<layer>/2".
     let name: String
   }
+
+  /// What a layer's node is called in the layer's first, second, … place of a model.
+  static func nodeName(_ layer: String, place: Int) -> String { place == 1 ? layer : "\(layer)/\(place)" }
 
   let nodes: [Node]
   /// Each layer once, in the order they run.

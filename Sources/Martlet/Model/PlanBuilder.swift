@@ -60,7 +60,7 @@ struct PlanBuilder {
       guard let head = group.nodes.first, let last = group.nodes.last, let layer = network.nodes[head].layer else { continue }
       let sources = network.nodes[head].inputs.map { root[$0] ?? $0 }
       var site = StepSite(
-        layer: layer, inputShapes: network.nodes[head].inputs.map { network.nodes[$0].shape },
+        layer: layer, name: network.nodes[head].name, inputShapes: network.nodes[head].inputs.map { network.nodes[$0].shape },
         outputShape: network.nodes[last].shape, capacity: capacity, isTraining: isTraining, compute: compute)
       site.inferenceWeights = network.inferenceWeights
       site.norm = group.norm.flatMap { network.nodes[$0].layer }
@@ -111,8 +111,14 @@ struct PlanBuilder {
       guard let gradOutput = gradients[place.output] else { continue }
       planner.extend(gradOutput, through: now)
       step.gradOutput = gradOutput
+      let heir = step.handsGradientOn ? place.sources.first { isHeir($0, of: place, wanted) } : nil
       step.gradInputs = try place.sources.map { source in
         guard wanted.contains(source) else { return nil }
+        if source == heir {
+          if network.nodes[source].layer == nil { planner.extend(gradOutput, through: end) }
+          gradients[source] = gradOutput
+          return GradientTarget(buffer: gradOutput, accumulates: false)
+        }
         if let existing = gradients[source] {
           planner.extend(existing, through: now)
           return GradientTarget(buffer: existing, accumulates: true)
@@ -128,6 +134,12 @@ struct PlanBuilder {
       step.addsToGradients = !seenLayers.insert(ObjectIdentifier(step.site.layer)).inserted
       backwardSteps.append(step)
     }
+  }
+
+  /// Whether a source's gradient has no buffer yet and comes from this place alone as far as it is known: then the buffer of the
+  /// output's gradient, which nobody reads after this step, becomes the source's.
+  private func isHeir(_ source: Int, of place: Place, _ wanted: Set<Int>) -> Bool {
+    wanted.contains(source) && gradients[source] == nil && place.sources.count(where: { $0 == source }) == 1
   }
 
   /// Values that trainable variables, or wanted inputs, stand behind.

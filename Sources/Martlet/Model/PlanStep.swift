@@ -5,13 +5,15 @@ import MartletRuntime
 struct StepSite {
   /// The layer and its variables.
   let layer: ModelLayer
+  /// The node's name: the layer's, with a number where it stands in several places.
+  let name: String
   /// A batch norm folded into this step's tail (inference).
   var norm: ModelLayer?
   /// An activation applied in the same pass.
   var activation: Activation = .identity
   /// Shapes of one row.
-  let inputShapes: [[Int]]
-  let outputShape: [Int]
+  var inputShapes: [[Int]]
+  var outputShape: [Int]
   /// The most rows a batch will have.
   let capacity: Int
   let isTraining: Bool
@@ -51,6 +53,8 @@ class PlanStep {
   /// What must survive from the forward to the backward pass.
   var keepsInput: Bool { false }
   var keepsOutput: Bool { false }
+  /// The gradient of an input is that of the output, to the bit: one input may take over its buffer.
+  var handsGradientOn: Bool { false }
   var contextByteCount: Int { 0 }
   /// What is kept from run to run, zeros before the first.
   var keptByteCount: Int { 0 }

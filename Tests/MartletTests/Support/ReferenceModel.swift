@@ -22,13 +22,18 @@ struct ReferenceModel {
     var values: [Int: [Double]] = [:]
     for (place, node) in model.inputNodes.enumerated() { values[node] = inputs[place] }
     for (number, node) in model.network.nodes.enumerated() {
-      guard let layer = node.layer, let x = values[node.inputs[0]] else { continue }
-      values[number] = apply(layer, x, parameters)
+      guard let layer = node.layer else { continue }
+      let x = node.inputs.map { values[$0] ?? [] }
+      values[number] = apply(layer, node, x, parameters)
     }
     return model.outputNodes.map { values[$0] ?? [] }
   }
 
-  private func apply(_ layer: ModelLayer, _ x: [Double], _ parameters: [String: [Double]]) -> [Double] {
+  private func apply(
+    _ layer: ModelLayer, _ node: Network.Node, _ all: [[Double]], _ parameters: [String: [Double]]
+  ) -> [Double] {
+    let x = all[0]
+    let shape = model.network.nodes[node.inputs[0]].shape
     func parameter(_ name: String) -> [Double]? { parameters[layer.name + "." + name] }
     func state(_ name: String) -> [Double] { layer.variable(name)?.values.map(Double.init) ?? [] }
     switch layer.layer {
@@ -47,7 +52,7 @@ struct ReferenceModel {
     case is Softmax:
       return Reference.softmaxRows(x, columns: layer.outputShape.last ?? 1)
     case let dropout as Dropout:
-      return isTraining ? Reference.dropout(x, rate: dropout.rate, key: randomKey ^ StableHash.of(layer.name)) : x
+      return isTraining ? Reference.dropout(x, rate: dropout.rate, key: randomKey ^ StableHash.of(node.name)) : x
     case let normalization as InputNormalization:
       guard let mean = layer.variable("mean"), let variance = layer.variable("variance"), layer.variable("count")?.integer != 0
       else { return x }
@@ -58,6 +63,16 @@ struct ReferenceModel {
           let spread = variance.storage.doubles[$0] + normalization.epsilon
           return spread > 0 ? spread : 1
         }, epsilon: 0, scale: nil, shift: nil)
+    case is Add:
+      return x.indices.map { i in all.reduce(0) { $0 + $1[i] } }
+    case is Concatenate:
+      let widths = node.inputs.map { model.network.nodes[$0].shape.last ?? 0 }
+      let rows = all[0].count / max(widths[0], 1)
+      return (0..<rows).flatMap { row in zip(all, widths).flatMap { part, width in part[row * width..<(row + 1) * width] } }
+    case is ChannelsLast:
+      return Reference.transposed(x, height: shape[0], width: shape.dropFirst().reduce(1, *))
+    case is ChannelsFirst:
+      return Reference.transposed(x, height: shape.dropLast().reduce(1, *), width: shape.last ?? 1)
     default:
       return x
     }

@@ -1,0 +1,29 @@
+"""The layers: what each is, in words and options. The library computes.
+
+A layer is a description until a model is made of it; then it stands for its place in that model.
+"""
+
+from .activations import ReLU, Sigmoid, Softmax, Tanh
+from .base import Layer
+from .dense import Dense
+from .dropout import Dropout
+from .input_normalization import InputNormalization
+from .joins import Add, Concatenate
+from .shapes import ChannelsFirst, ChannelsLast, Flatten, Reshape
+
+__all__ = [
+    "Add",
+    "ChannelsFirst",
+    "ChannelsLast",
+    "Concatenate",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "InputNormalization",
+    "Layer",
+    "ReLU",
+    "Reshape",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+]

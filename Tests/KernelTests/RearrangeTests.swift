@@ -17,7 +17,8 @@ import Testing
           let (source, target) = (GuardedBuffer(x), GuardedBuffer(before))
           compute.transpose(
             source.input, matrices: matrices, height: height, width: width, into: target.pointer, accumulate: accumulate)
-          #expect(target.values == (accumulate ? zip(before, want).map { $0 + $1 } : want), "accumulate \(accumulate) on \(set)")
+          #expect(
+            target.values == (accumulate ? zip(before, want).map { $0 + $1 } : want), "accumulate \(accumulate) on \(set)")
         }
       }
     }

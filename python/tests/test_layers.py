@@ -182,11 +182,10 @@ def test_a_layer_is_applied_to_nodes_not_arrays():
         Dense(3)(np.zeros((2, 3)))
 
 
-def test_one_layer_has_one_place():
+def test_one_layer_has_one_model():
     layer = Dense(4)
-    with pytest.raises(InvalidArgumentError, match="applied twice"):
-        Sequential([layer, layer], input_shape=(4,))
-    Sequential([layer], input_shape=(4,))
+    first = Sequential([layer], input_shape=(4,))
+    assert layer.model is first
     with pytest.raises(InvalidArgumentError, match="another model"):
         Sequential([layer], input_shape=(4,))
 

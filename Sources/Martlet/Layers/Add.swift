@@ -12,7 +12,8 @@ public struct Add: Layer, BuildableLayer {
     let shapes = try Self.several(inputs)
     for (place, shape) in shapes.enumerated() where shape != shapes[0] {
       throw MartletError.shapeMismatch(
-        "add takes inputs of one shape; a row of the first has \(Shape.text(shapes[0])), of input \(place) \(Shape.text(shape)).")
+        "add takes inputs of one shape; a row of the first has \(Shape.text(shapes[0])), of input \(place) \(Shape.text(shape))."
+      )
     }
     return shapes[0]
   }
@@ -46,7 +47,8 @@ final class AddStep: PlanStep {
     }
     for case let target? in gradInputs where target.buffer != buffer {
       run.compute.activationGradient(
-        .identity, gradOutput: grad, output: grad, count: count, into: run.floats(target.buffer), accumulate: target.accumulates)
+        .identity, gradOutput: grad, output: grad, count: count, into: run.floats(target.buffer), accumulate: target.accumulates
+      )
     }
   }
 }

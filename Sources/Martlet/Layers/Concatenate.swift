@@ -21,7 +21,9 @@ public struct Concatenate: Layer, BuildableLayer {
             + "of input \(place) \(Shape.text(shape)).")
       }
       let (sum, overflows) = result[result.count - 1].addingReportingOverflow(shape[shape.count - 1])
-      guard !overflows else { throw MartletError.shapeMismatch("concatenate: the channels of all inputs are too many to count.") }
+      guard !overflows else {
+        throw MartletError.shapeMismatch("concatenate: the channels of all inputs are too many to count.")
+      }
       result[result.count - 1] = sum
     }
     return result

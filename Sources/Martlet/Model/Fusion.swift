@@ -39,7 +39,9 @@ enum Fusion {
         group.nodes.append(next)
         last = next
       }
-      if head is any TailedLayer || head is BatchNorm || head is Add, let next = onlyReader(last), let activation = layer(next) as? ActivationLayer {
+      if head is any TailedLayer || head is BatchNorm || head is Add, let next = onlyReader(last),
+        let activation = layer(next) as? ActivationLayer
+      {
         group.activation = activation.activation
         group.nodes.append(next)
       }

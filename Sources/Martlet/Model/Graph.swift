@@ -92,7 +92,8 @@ public struct Graph: Sendable {
   /// - Throws: ``MartletError`` if `node` is an input, or these inputs would need tensors of other shapes.
   public mutating func apply(layerOf node: Node, to inputs: [Node]) throws -> Node {
     guard let number = try entry(node, "layer").layer else {
-      throw MartletError.invalidArgument("layer: node \(node.index) (\"\(nodes[node.index].name)\") is an input, not a layer's.")
+      throw MartletError.invalidArgument(
+        "layer: node \(node.index) (\"\(nodes[node.index].name)\") is an input, not a layer's.")
     }
     let first = layers[number]
     let shapes = try inputs.map { try entry($0, "input of \(type(of: first.layer).kind)").shape }
@@ -105,7 +106,8 @@ public struct Graph: Sendable {
         throw MartletError.shapeMismatch(
           "its \(has.name) has the shape \(Shape.text(has.shape)) of its first place, where a row of the input has the shape "
             + "\(first.inputShapes.map(Shape.text).joined(separator: ", ")); "
-            + "\(shapes.map(Shape.text).joined(separator: ", ")) needs \(Shape.text(wanted.shape)). Make a layer of its own for it.")
+            + "\(shapes.map(Shape.text).joined(separator: ", ")) needs \(Shape.text(wanted.shape)). Make a layer of its own for it."
+        )
       }
     } catch let error as MartletError {
       throw MartletError(error.kind, "Layer \"\(first.name)\": \(error.message)")

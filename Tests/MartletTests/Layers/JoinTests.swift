@@ -47,7 +47,9 @@ import Testing
     let inputs = [try graph.input([2, 3]), try graph.input([2, 1]), try graph.input([2, 17])]
     let wide = try graph.add(Concatenate(), to: inputs)
     let again = try graph.add(Concatenate(), to: [wide, inputs[0], wide])
-    let x = [try randomTensor([3, 2, 3], seed: 1), try randomTensor([3, 2, 1], seed: 2), try randomTensor([3, 2, 17], seed: 3)]
+    let x = [
+      try randomTensor([3, 2, 3], seed: 1), try randomTensor([3, 2, 1], seed: 2), try randomTensor([3, 2, 17], seed: 3),
+    ]
     let model = try Model(graph, inputs: inputs, outputs: [wide])
     #expect(model.outputShapes == [[2, 21]])
     try checkGradients(model, x, terms: 2, seed: 4)

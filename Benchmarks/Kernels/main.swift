@@ -97,5 +97,6 @@ for set in KernelSet.available {
     let rate = benchmark(shape, compute)
     print("  \(padded(shape.name, 24)) \(padded(decimal(rate * 1e-9), 8)) \(decimal(100 * rate / peak)) %")
   }
+  benchmarkConvolution(compute, filter: filter, peak: peak)
   benchmarkBatchNorm(compute, filter: filter)
 }

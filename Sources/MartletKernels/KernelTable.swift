@@ -7,6 +7,7 @@ public struct KernelTable: Sendable {
   /// Float32 lanes of one vector.
   public let lanes: Int
   public let matrix: MatrixKernels
+  public let convolution: ConvolutionKernels
   public let batchNorm: BatchNormKernels
   public let elementwise: ElementwiseKernels
   public let reduction: ReductionKernels
@@ -18,6 +19,7 @@ public struct KernelTable: Sendable {
     self.name = name
     lanes = I.lanes
     matrix = MatrixKernels(set)
+    convolution = ConvolutionKernels(set)
     batchNorm = BatchNormKernels(set)
     elementwise = ElementwiseKernels(set)
     reduction = ReductionKernels(set)

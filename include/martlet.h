@@ -297,6 +297,40 @@ martlet_status martlet_graph_apply(martlet_graph *graph, martlet_node layer, con
 martlet_status martlet_graph_input_normalization(martlet_graph *graph, const char *name, martlet_node input, double epsilon,
                                                  martlet_node *out);
 
+/* -- images [height, width, channels] and sequences [length, channels] --
+ * A window slides over the image: out = floor((length + before + after - dilation * (size - 1) - 1) / stride) + 1 on each axis.
+ * Where it does not fit: MARTLET_SHAPE_MISMATCH, naming the axis. All sizes fit 32 bits. */
+enum {
+  MARTLET_PADDING_VALID = 0,   /* none */
+  MARTLET_PADDING_SAME = 1,    /* out = ceil(length / stride); an odd one more at the bottom and the right */
+  MARTLET_PADDING_EXPLICIT = 2 /* `pads` */
+};
+typedef struct martlet_convolution_options {
+  size_t struct_size;
+  int64_t strides[2];                     /* vertical, horizontal; >= 1; default 1, 1 */
+  int64_t dilation[2];                    /* steps between the kernel's values; >= 1; default 1, 1 */
+  int64_t pads[4];                        /* top, bottom, left, right, of zeros; >= 0; with MARTLET_PADDING_EXPLICIT */
+  int64_t groups;                         /* divides the input's channels and filters; default 1 */
+  int32_t padding;                        /* default MARTLET_PADDING_VALID */
+  int32_t bias;                           /* default 1 */
+  martlet_initializer weight_initializer; /* default MARTLET_GLOROT_UNIFORM */
+  martlet_initializer bias_initializer;   /* default MARTLET_ZEROS */
+} martlet_convolution_options;
+/* clang-format off */
+#define MARTLET_CONVOLUTION_OPTIONS_INIT \
+  { sizeof(martlet_convolution_options), {1, 1}, {1, 1}, {0, 0, 0, 0}, 1, MARTLET_PADDING_VALID, 1, \
+    {MARTLET_GLOROT_UNIFORM, 0, 0.0}, {MARTLET_ZEROS, 0, 0.0} }
+/* clang-format on */
+/* y[h, w, o] = sum x[h * stride + i * dilation - pad, ..., c] * W[o, c, i, j] + b[o]; W is "weight" [filters, in / groups,
+ * kernel_height, kernel_width], b is "bias" [filters]. groups = in = filters: depthwise. */
+martlet_status martlet_graph_conv2d(martlet_graph *graph, const char *name, martlet_node input, int64_t filters,
+                                    int64_t kernel_height, int64_t kernel_width, const martlet_convolution_options *options,
+                                    martlet_node *out);
+/* The same on sequences: W is [filters, in / groups, kernel_size]; of the options the horizontal ones count, the vertical ones
+ * keep their defaults. */
+martlet_status martlet_graph_conv1d(martlet_graph *graph, const char *name, martlet_node input, int64_t filters,
+                                    int64_t kernel_size, const martlet_convolution_options *options, martlet_node *out);
+
 /* ---- Models -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct martlet_model martlet_model;

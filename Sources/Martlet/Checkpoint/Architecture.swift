@@ -13,6 +13,7 @@ public enum LayerKinds {
   static let all: [any BuildableLayer.Type] = [
     Dense.self, BatchNorm.self, Sigmoid.self, Tanh.self, ReLU.self, Softmax.self, Dropout.self, Flatten.self,
     InputNormalization.self, Add.self, Concatenate.self, Reshape.self, ChannelsLast.self, ChannelsFirst.self,
+    Conv2D.self, Conv1D.self,
   ]
 
   static func named(_ kind: String) -> (any BuildableLayer.Type)? { all.first { $0.kind == kind } }

@@ -6,30 +6,23 @@ import MartletRuntime
 final class DenseStep: PlanStep {
   private let weight: Variable?
   private let bias: Variable?
-  private let normOptions: BatchNorm?
-  private let moving: MovingStatistics?
-  /// What the folded tail is made from.
-  private let tailSources: [Variable]
+  private let tail: FoldedTail
   private let inCount: Int
   private let outCount: Int
 
   override init(_ site: StepSite) {
     weight = site.layer.variable("weight")
     bias = site.layer.variable("bias")
-    normOptions = site.norm?.layer as? BatchNorm
-    moving = site.norm.flatMap(MovingStatistics.init)
     inCount = site.inputLength
     outCount = site.outputLength
-    tailSources = (bias.map { [$0] } ?? []) + (site.norm?.variables ?? [])
+    tail = FoldedTail(site, channels: outCount)
     super.init(site)
   }
 
   override var keepsInput: Bool { true }
   override var keepsOutput: Bool { site.activation != .identity }
 
-  /// The tail's per-column numbers when a batch norm stands in it: bias less mean, multiplier, shift; before them, in a cache line
-  /// of their own, the version of what they were made from, plus one.
-  override var keptByteCount: Int { moving == nil ? 0 : Storage.alignment + 3 * outCount * 4 }
+  override var keptByteCount: Int { tail.keptByteCount }
 
   override var forwardWorkspaceByteCount: Int {
     let compute = site.compute
@@ -54,51 +47,43 @@ final class DenseStep: PlanStep {
   override func forward(_ run: Executor) {
     guard let weight, let workspace = forwardWorkspace.map(run.pointer) else { return }
     let input = MatrixView(run.floats(inputs[0]), rowStride: inCount, columnStride: 1)
-    if !site.isTraining,
-      let packed = site.layer.packed(
-        weight, as: site.inferenceWeights, outCount: outCount, inCount: inCount, run.compute)
-    {
+    let tail = tail.current(kept.map(run.pointer))
+    if !site.isTraining, let packed = packed(weight, run.compute) {
       return run.compute.multiply(
-        rows: run.rows, input, packed, into: run.floats(output), rowStride: outCount, tail: tail(run), workspace: workspace)
+        rows: run.rows, input, packed, into: run.floats(output), rowStride: outCount, tail: tail, workspace: workspace)
     }
     run.compute.multiply(
       rows: run.rows, columns: outCount, depth: inCount, input,
       MatrixView(weight.floats, rowStride: 1, columnStride: inCount),
-      into: run.floats(output), rowStride: outCount, tail: tail(run), workspace: workspace)
+      into: run.floats(output), rowStride: outCount, tail: tail, workspace: workspace)
   }
 
-  private func tail(_ run: Executor) -> MatrixTail {
-    guard let moving, let normOptions, let norm = site.norm, let memory = kept.map(run.pointer) else {
-      return MatrixTail(bias: bias?.floats, activation: site.activation)
+  /// The packed copy of the weights `[out, in]` as the matrix `[in, out]`, in the wanted format, or in Float32 if they do not fit it; nil
+  /// as in ``PackedWeights``.
+  private func packed(_ weight: Variable, _ compute: Compute) -> PackedMatrix? {
+    let byteCount = compute.packedByteCount(columns: outCount, depth: inCount)
+    func pack(_ target: UnsafeMutablePointer<Float>) {
+      compute.pack(
+        MatrixView(weight.floats, rowStride: 1, columnStride: inCount), columns: outCount, depth: inCount, into: target)
     }
-    let numbers = (memory + Storage.alignment).assumingMemoryBound(to: Float.self)
-    let tail = MatrixTail(
-      bias: numbers, multiplier: numbers + outCount, offset: numbers + 2 * outCount, activation: site.activation)
-    var (version, isExposed) = (1, false)
-    for source in tailSources {
-      version &+= source.version
-      isExposed = isExposed || source.isExposed
+    if site.inferenceWeights == .float16,
+      let halves = site.packed.halves.current(
+        weight, byteCount: byteCount / 2,
+        { target in
+          guard let floats = try? Storage(byteCount: byteCount, isZeroed: false) else { return false }
+          pack(floats.floats)
+          return compute.roundToHalves(floats.floats, count: byteCount / 4, into: target)
+        })
+    {
+      return PackedMatrix(halves: halves, columns: outCount, depth: inCount)
     }
-    let made = memory.assumingMemoryBound(to: Int.self)
-    if made.pointee != version || isExposed {
-      fold(norm, normOptions, moving, into: numbers)
-      made.pointee = version
-    }
-    return tail
-  }
-
-  private func fold(
-    _ norm: ModelLayer, _ options: BatchNorm, _ moving: MovingStatistics, into numbers: UnsafeMutablePointer<Float>
-  ) {
-    // (x + bias − mean)·multiplier + shift: subtracting the mean before multiplying keeps precision where the mean is large.
-    let (less, multiplier, offset) = (numbers, numbers + outCount, numbers + 2 * outCount)
-    let (scale, shift) = (norm.variable("weight")?.floats, norm.variable("bias")?.floats)
-    for c in 0..<outCount {
-      let deviation = (Double(moving.variance[c]) + options.epsilon).squareRoot()
-      less[c] = Float(Double(bias?.floats[c] ?? 0) - Double(moving.mean[c]))
-      multiplier[c] = Float(Double(scale?[c] ?? 1) / deviation)
-      offset[c] = shift?[c] ?? 0
-    }
+    return site.packed.floats.current(
+      weight, byteCount: byteCount,
+      { target in
+        pack(target.assumingMemoryBound(to: Float.self))
+        return true
+      }
+    ).map { PackedMatrix(panels: $0.assumingMemoryBound(to: Float.self), columns: outCount, depth: inCount) }
   }
 
   override func backward(_ run: Executor) {

@@ -1,4 +1,4 @@
-// A Dense layer's weights in the order in which the kernels read them.
+// A layer's weights in the order in which the kernels read them.
 import MartletRuntime
 import Synchronization
 
@@ -20,7 +20,6 @@ public enum InferenceWeights: Int32, CaseIterable, Sendable {
 /// Inference may run on many threads while nothing writes the weights: so those that find the copy stale make it once, under a
 /// lock, and all others read without one.
 final class PackedWeights: @unchecked Sendable {
-  private let format: InferenceWeights
   /// The memory, as long as this object; taken at the first use.
   private let storage = Mutex<Storage?>(nil)
   /// Nil where the weights do not fit the format.
@@ -28,34 +27,32 @@ final class PackedWeights: @unchecked Sendable {
   /// The weights' version in the copy.
   private let version = Atomic<Int>(-1)
 
-  init(_ format: InferenceWeights) { self.format = format }
-
-  /// The copy of `weight` `[out, in]` as the matrix `[in, out]`; nil where a caller may write to the weights at any time, they do not
-  /// fit the format, or no memory is to be had.
-  func current(_ weight: Variable, outCount: Int, inCount: Int, _ compute: Compute) -> PackedMatrix? {
+  /// The copy of `weight`; nil where a caller may write to the weights at any time, they do not fit the format, or no memory is to be
+  /// had.
+  ///
+  /// - Parameters:
+  ///   - byteCount: of the copy; always the same.
+  ///   - pack: writes the copy; false if the weights do not fit the format.
+  func current(
+    _ weight: Variable, byteCount: Int, _ pack: (UnsafeMutableRawPointer) -> Bool
+  ) -> UnsafeRawPointer? {
     guard !weight.isExposed else { return nil }
     if version.load(ordering: .acquiring) != weight.version {
-      storage.withLock { pack(weight, outCount, inCount, compute, into: &$0) }
+      storage.withLock { memory in
+        guard version.load(ordering: .relaxed) != weight.version,
+          let block = memory ?? (try? Storage(byteCount: byteCount, isZeroed: false))
+        else { return }
+        memory = block
+        panels.store(pack(block.base) ? block.base : nil, ordering: .releasing)
+        version.store(weight.version, ordering: .releasing)
+      }
     }
-    guard let panels = panels.load(ordering: .acquiring) else { return nil }
-    return format == .float32
-      ? PackedMatrix(panels: panels.assumingMemoryBound(to: Float.self), columns: outCount, depth: inCount)
-      : PackedMatrix(halves: panels, columns: outCount, depth: inCount)
+    return panels.load(ordering: .acquiring).map(UnsafeRawPointer.init)
   }
+}
 
-  private func pack(
-    _ weight: Variable, _ outCount: Int, _ inCount: Int, _ compute: Compute, into memory: inout Storage?
-  ) {
-    let byteCount = compute.packedByteCount(columns: outCount, depth: inCount)
-    guard version.load(ordering: .relaxed) != weight.version,
-      let block = memory ?? (try? Storage(byteCount: format == .float32 ? byteCount : byteCount / 2)),
-      let floats = format == .float32 ? block : try? Storage(byteCount: byteCount, isZeroed: false)
-    else { return }
-    memory = block
-    compute.pack(
-      MatrixView(weight.floats, rowStride: 1, columnStride: inCount), columns: outCount, depth: inCount, into: floats.floats)
-    let fits = format == .float32 || compute.roundToHalves(floats.floats, count: byteCount / 4, into: block.base)
-    panels.store(fits ? block.base : nil, ordering: .releasing)
-    version.store(weight.version, ordering: .releasing)
-  }
+/// The copies of one layer's weights in one of its places, in either format.
+final class PackedCopies: Sendable {
+  let floats = PackedWeights()
+  let halves = PackedWeights()
 }

@@ -10,9 +10,6 @@ public final class ModelLayer: @unchecked Sendable {
   /// Shapes of one row.
   public let inputShapes: [[Int]]
   public let outputShape: [Int]
-  /// Of a Dense: its weights in the kernels' order, in either format.
-  private let packedFloats = PackedWeights(.float32)
-  private let packedHalves = PackedWeights(.float16)
 
   init(name: String, layer: any BuildableLayer, inputShapes: [[Int]], outputShape: [Int]) throws {
     self.name = name
@@ -24,18 +21,6 @@ public final class ModelLayer: @unchecked Sendable {
 
   public var options: any Layer { layer }
   public var kind: String { type(of: layer).kind }
-
-  /// The packed copy of `weight` in the wanted format, or in Float32 if it does not fit; nil as in ``PackedWeights``.
-  func packed(
-    _ weight: Variable, as format: InferenceWeights, outCount: Int, inCount: Int, _ compute: Compute
-  ) -> PackedMatrix? {
-    if format == .float16,
-      let halves = packedHalves.current(weight, outCount: outCount, inCount: inCount, compute)
-    {
-      return halves
-    }
-    return packedFloats.current(weight, outCount: outCount, inCount: inCount, compute)
-  }
 
   func variable(_ localName: String) -> Variable? { variables.first { $0.localName == localName } }
 }
@@ -50,6 +35,8 @@ final class Network: @unchecked Sendable {
     let shape: [Int]
     /// The layer's; in its second place "<layer>/2".
     let name: String
+    /// Of a layer whose weights inference packs.
+    let packed = PackedCopies()
   }
 
   /// What a layer's node is called in the layer's first, second, … place of a model.
@@ -72,7 +59,7 @@ final class Network: @unchecked Sendable {
 
   func didChange() { version += 1 }
 
-  /// How inference keeps the weights of Dense layers.
+  /// How inference keeps the weights of Dense layers; convolutions keep Float32.
   var inferenceWeights = InferenceWeights.float32 {
     didSet { if inferenceWeights != oldValue { didChange() } }
   }

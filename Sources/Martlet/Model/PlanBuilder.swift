@@ -60,7 +60,8 @@ struct PlanBuilder {
       guard let head = group.nodes.first, let last = group.nodes.last, let layer = network.nodes[head].layer else { continue }
       let sources = network.nodes[head].inputs.map { root[$0] ?? $0 }
       var site = StepSite(
-        layer: layer, name: network.nodes[head].name, inputShapes: network.nodes[head].inputs.map { network.nodes[$0].shape },
+        layer: layer, name: network.nodes[head].name, packed: network.nodes[head].packed,
+        inputShapes: network.nodes[head].inputs.map { network.nodes[$0].shape },
         outputShape: network.nodes[last].shape, capacity: capacity, isTraining: isTraining, compute: compute)
       site.inferenceWeights = network.inferenceWeights
       site.norm = group.norm.flatMap { network.nodes[$0].layer }

@@ -40,6 +40,11 @@ struct ReferenceModel {
     case let dense as Dense:
       return Reference.dense(
         x, inputs: layer.inputShapes[0][0], units: dense.units, weight: parameter("weight") ?? [], bias: parameter("bias"))
+    case let convolution as Conv2D:
+      guard let window = try? convolution.window(shape) else { return [] }
+      return NaiveImages.convolution(
+        x, window, filters: convolution.filters, groups: convolution.groups, weight: parameter("weight") ?? [],
+        bias: parameter("bias"))
     case let norm as BatchNorm:
       let usesBatch = isTraining && norm.normalizer == .batch
       let (mean, variance) =

@@ -1,0 +1,95 @@
+// A convolution in a plan.
+import MartletRuntime
+
+/// Forward: the convolution with bias and activation in its tail; at inference a batch norm behind it too, and filters that were packed
+/// once. While training filters are packed in every step, for they change in every step.
+final class ConvolutionStep: PlanStep {
+  private let weight: Variable?
+  private let bias: Variable?
+  private let tail: FoldedTail
+  /// Of the largest batch.
+  private let shape: ConvolutionShape
+
+  init(_ site: StepSite, _ shape: ConvolutionShape) {
+    weight = site.layer.variable("weight")
+    bias = site.layer.variable("bias")
+    tail = FoldedTail(site, channels: shape.outChannels)
+    self.shape = shape
+    super.init(site)
+  }
+
+  private func shape(_ run: Executor) -> ConvolutionShape {
+    var shape = shape
+    shape.samples = run.rows
+    return shape
+  }
+
+  override var keepsInput: Bool { true }
+  override var keepsOutput: Bool { site.activation != .identity }
+  override var keptByteCount: Int { tail.keptByteCount }
+
+  /// Room for the packed filters, up to a cache line.
+  private var packedByteCount: Int {
+    (site.compute.convolutionPackedByteCount(shape) + Storage.alignment - 1) & ~(Storage.alignment - 1)
+  }
+  override var forwardWorkspaceByteCount: Int {
+    packedByteCount + site.compute.convolutionWorkspaceByteCount(shape)
+  }
+  override var backwardWorkspaceByteCount: Int {
+    let compute = site.compute
+    return max(
+      compute.convolutionGradInputWorkspaceByteCount(shape), compute.convolutionGradWeightWorkspaceByteCount(shape),
+      compute.reductionWorkspaceByteCount(outer: 1, axis: positions(shape), inner: shape.outChannels))
+  }
+
+  private func positions(_ shape: ConvolutionShape) -> Int { shape.samples * shape.outHeight * shape.outWidth }
+
+  override func forward(_ run: Executor) {
+    guard let weight, let workspace = forwardWorkspace.map(run.pointer) else { return }
+    run.compute.convolve(
+      run.floats(inputs[0]), packed: packed(weight, workspace, run.compute), shape(run),
+      tail: tail.current(kept.map(run.pointer)), into: run.floats(output), workspace: workspace + packedByteCount)
+  }
+
+  /// The copy that all inference shares, or one made here and now.
+  private func packed(
+    _ weight: Variable, _ workspace: UnsafeMutableRawPointer, _ compute: Compute
+  ) -> UnsafeRawPointer {
+    func pack(_ target: UnsafeMutableRawPointer) -> Bool {
+      compute.packConvolution(weight.floats, shape, into: target)
+      return true
+    }
+    if !site.isTraining,
+      let copy = site.packed.floats.current(weight, byteCount: compute.convolutionPackedByteCount(shape), pack)
+    {
+      return copy
+    }
+    _ = pack(workspace)
+    return UnsafeRawPointer(workspace)
+  }
+
+  override func backward(_ run: Executor) {
+    guard let weight, let workspace = backwardWorkspace.map(run.pointer), let grad = gradOutput.map(run.floats) else { return }
+    let (compute, shape) = (run.compute, shape(run))
+    let accumulates = run.accumulatesGradients || addsToGradients
+    if site.activation != .identity {
+      // In place: nobody else reads this gradient.
+      compute.activationGradient(
+        site.activation, gradOutput: grad, output: run.floats(output), count: run.rows * site.outputLength, into: grad,
+        accumulate: false)
+    }
+    if weight.isTrainable, let target = weight.gradient {
+      compute.convolutionGradWeight(
+        run.floats(inputs[0]), gradOutput: grad, shape, into: target, accumulate: accumulates, workspace: workspace)
+    }
+    if let bias, bias.isTrainable, let target = bias.gradient {
+      compute.columnSums(
+        grad, rows: positions(shape), columns: shape.outChannels, into: target, accumulate: accumulates, workspace: workspace)
+    }
+    if let target = gradInputs[0] {
+      compute.convolutionGradInput(
+        grad, weights: weight.floats, shape, into: run.floats(target.buffer), accumulate: target.accumulates,
+        workspace: workspace)
+    }
+  }
+}

@@ -1,0 +1,65 @@
+// What happens to each value of a product before it is stored, a batch norm at inference included.
+import MartletRuntime
+
+/// The tail of a layer with weights: its bias, the batch norm folded in at inference, the activation.
+///
+///     y = activation((x + bias − mean)·multiplier + shift)      multiplier = scale / √(variance + epsilon)
+///
+/// Subtracting the mean before multiplying keeps precision where the mean is large.
+struct FoldedTail {
+  private let bias: Variable?
+  private let norm: ModelLayer?
+  private let options: BatchNorm?
+  private let moving: MovingStatistics?
+  private let activation: Activation
+  private let channels: Int
+  /// What the numbers are made from.
+  private let sources: [Variable]
+
+  init(_ site: StepSite, channels: Int) {
+    bias = site.layer.variable("bias")
+    norm = site.norm
+    options = site.norm?.layer as? BatchNorm
+    moving = site.norm.flatMap(MovingStatistics.init)
+    activation = site.activation
+    self.channels = channels
+    sources = (bias.map { [$0] } ?? []) + (site.norm?.variables ?? [])
+  }
+
+  /// Memory that keeps the numbers from run to run: bias less mean, multiplier, shift; before them, in a cache line of their own, the
+  /// version of what they were made from, plus one. None without a batch norm.
+  var keptByteCount: Int { moving == nil ? 0 : Storage.alignment + 3 * channels * 4 }
+
+  /// - Parameter kept: of ``keptByteCount`` bytes, zeros before the first call.
+  func current(_ kept: UnsafeMutableRawPointer?) -> MatrixTail {
+    guard let moving, let options, let norm, let kept else {
+      return MatrixTail(bias: bias?.floats, activation: activation)
+    }
+    let numbers = (kept + Storage.alignment).assumingMemoryBound(to: Float.self)
+    var (version, isExposed) = (1, false)
+    for source in sources {
+      version &+= source.version
+      isExposed = isExposed || source.isExposed
+    }
+    let made = kept.assumingMemoryBound(to: Int.self)
+    if made.pointee != version || isExposed {
+      fold(norm, options, moving, into: numbers)
+      made.pointee = version
+    }
+    return MatrixTail(
+      bias: numbers, multiplier: numbers + channels, offset: numbers + 2 * channels, activation: activation)
+  }
+
+  private func fold(
+    _ norm: ModelLayer, _ options: BatchNorm, _ moving: MovingStatistics, into numbers: UnsafeMutablePointer<Float>
+  ) {
+    let (less, multiplier, offset) = (numbers, numbers + channels, numbers + 2 * channels)
+    let (scale, shift) = (norm.variable("weight")?.floats, norm.variable("bias")?.floats)
+    for c in 0..<channels {
+      let deviation = (Double(moving.variance[c]) + options.epsilon).squareRoot()
+      less[c] = Float(Double(bias?.floats[c] ?? 0) - Double(moving.mean[c]))
+      multiplier[c] = Float(Double(scale?[c] ?? 1) / deviation)
+      offset[c] = shift?[c] ?? 0
+    }
+  }
+}

@@ -38,6 +38,7 @@ ALL_AXES = 2**31 - 1
 
 GLOROT_UNIFORM, GLOROT_NORMAL, HE_UNIFORM, HE_NORMAL, NORMAL, ZEROS, CONSTANT = range(7)
 NORMALIZE_WITH_BATCH, NORMALIZE_WITH_MOVING = range(2)
+PADDING_VALID, PADDING_SAME, PADDING_EXPLICIT = range(3)
 PARAMETER, STATE = range(2)
 INFERENCE_FLOAT32, INFERENCE_FLOAT16 = range(2)
 
@@ -95,6 +96,20 @@ class martlet_batch_norm_options(ctypes.Structure):
         ("normalize_with", c_int32),
         ("updates_moving", c_int32),
         ("trains_scale_shift", c_int32),
+    ]
+
+
+class martlet_convolution_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("strides", c_int64 * 2),
+        ("dilation", c_int64 * 2),
+        ("pads", c_int64 * 4),
+        ("groups", c_int64),
+        ("padding", c_int32),
+        ("bias", c_int32),
+        ("weight_initializer", martlet_initializer),
+        ("bias_initializer", martlet_initializer),
     ]
 
 
@@ -190,6 +205,7 @@ STRUCTS: tuple[type[ctypes.Structure], ...] = (
     martlet_initializer,
     martlet_dense_options,
     martlet_batch_norm_options,
+    martlet_convolution_options,
     martlet_layer_info,
     martlet_tensor_info,
     martlet_batch_norm_switches,
@@ -316,6 +332,10 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_graph_concatenate": _status(_graph, c_char_p, _node, c_int32, _node),
     "martlet_graph_apply": _status(_graph, c_int32, _node, c_int32, _node),
     "martlet_graph_input_normalization": _status(_graph, c_char_p, c_int32, c_double, _node),
+    "martlet_graph_conv2d": _status(
+        _graph, c_char_p, c_int32, c_int64, c_int64, c_int64, POINTER(martlet_convolution_options), _node
+    ),
+    "martlet_graph_conv1d": _status(_graph, c_char_p, c_int32, c_int64, c_int64, POINTER(martlet_convolution_options), _node),
     # Models
     "martlet_model_create": _status(POINTER(_model), _graph, _node, c_int32, _node, c_int32, c_uint64),
     "martlet_model_create_submodel": _status(POINTER(_model), _model, _names, c_int32),

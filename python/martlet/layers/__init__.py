@@ -5,6 +5,7 @@ A layer is a description until a model is made of it; then it stands for its pla
 
 from .activations import ReLU, Sigmoid, Softmax, Tanh
 from .base import Layer
+from .convolution import Conv1D, Conv2D
 from .dense import Dense
 from .dropout import Dropout
 from .input_normalization import InputNormalization
@@ -16,6 +17,8 @@ __all__ = [
     "ChannelsFirst",
     "ChannelsLast",
     "Concatenate",
+    "Conv1D",
+    "Conv2D",
     "Dense",
     "Dropout",
     "Flatten",

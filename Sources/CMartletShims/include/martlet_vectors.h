@@ -88,6 +88,11 @@
     __builtin_nontemporal_store(v, (martlet_f32x##n *)at);                                                                 \
   }
 
+/* Brings a line near for reading and writing, or does nothing. */
+MARTLET_VECTOR void martlet_prefetch(const void *at) { __builtin_prefetch(at, 0, 3); }
+/* Brings a line nearer, but not into the first-level cache. */
+MARTLET_VECTOR void martlet_prefetch_far(const void *at) { __builtin_prefetch(at, 0, 2); }
+
 /* After the last streaming store of a piece of work: another thread may be told of it now. */
 MARTLET_VECTOR void martlet_stream_fence(void) {
 #if defined(__SSE__)

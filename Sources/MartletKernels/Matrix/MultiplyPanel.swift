@@ -22,13 +22,15 @@ public struct PanelProduct {
   public var accumulate: Bool
   /// Room for the largest tile, `MatrixKernels.tileRows · panelColumns`: there it lands whole where C is not a whole number of vectors wide.
   public var edge: UnsafeMutablePointer<Float>
+  /// Brought nearer while this panel is multiplied: what the next one will be copied from.
+  public var ahead: Lookahead?
 
   @inlinable
   public init(
     rows: Int, columns: Int, depth: Int, a: UnsafePointer<Float>, aRowStride: Int, aDepthStride: Int,
     aTileStride: Int, b: UnsafePointer<Float>, bDepthStride: Int, c: UnsafeMutablePointer<Float>, cRowStride: Int,
     accumulate: Bool,
-    edge: UnsafeMutablePointer<Float>
+    edge: UnsafeMutablePointer<Float>, ahead: Lookahead? = nil
   ) {
     self.rows = rows
     self.columns = columns
@@ -43,6 +45,34 @@ public struct PanelProduct {
     self.cRowStride = cRowStride
     self.accumulate = accumulate
     self.edge = edge
+    self.ahead = ahead
+  }
+}
+
+/// Memory that will be read soon: `runs` stretches of `lines` cache lines, `stride` floats apart.
+@frozen
+public struct Lookahead {
+  public var start: UnsafePointer<Float>
+  public var stride: Int
+  public var runs: Int
+  public var lines: Int
+
+  @inlinable
+  public init(_ start: UnsafePointer<Float>, stride: Int, runs: Int, lines: Int) {
+    self.start = start
+    self.stride = stride
+    self.runs = runs
+    self.lines = lines
+  }
+
+  /// Asks for up to `runs` of the stretches that are left.
+  @inlinable @inline(__always)
+  mutating func prefetch<I: InstructionSet>(_: I.Type, runs count: Int) {
+    for _ in 0..<min(count, runs) {
+      for line in 0..<lines { I.prefetchFar(start + 16 * line) }
+      start += stride
+    }
+    runs -= min(count, runs)
   }
 }
 
@@ -96,6 +126,8 @@ func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int,
   typealias Four = Stacked<Two, Two>
   typealias Six = Stacked<Four, Two>
   var i = 0
+  var ahead = p.ahead ?? Lookahead(p.a, stride: 0, runs: 0, lines: 0)
+  let runsEachTile = ahead.runs == 0 ? 0 : (6 * ahead.runs + p.rows - 1) / p.rows
   if Row.vectors == 1, p.aTileStride == p.aRowStride {
     // A narrow tile of six rows has too few independent sums to hide the latency of the additions (packed rows come in sixes).
     while i + 12 <= p.rows {
@@ -104,6 +136,7 @@ func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int,
     }
   }
   while i + 6 <= p.rows {
+    ahead.prefetch(Row.I.self, runs: runsEachTile)
     multiplyTile(Six.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
     i += 6
   }
@@ -121,16 +154,29 @@ func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int,
 @inlinable @inline(__always)
 func multiplyTile<Rows: TileRows>(_: Rows.Type, _ p: PanelProduct, _ row: Int, aRowStride: Int, aDepthStride: Int) {
   var tile = Rows.zero
+  // C is wanted when the depth is summed: from a far cache it takes as long to come.
+  let target = p.c + row * p.cRowStride
+  for i in 0..<Rows.count {
+    for v in 0..<Rows.Row.vectors { Rows.Row.I.prefetch(target + i * p.cRowStride + v * Rows.Row.I.lanes) }
+  }
   var a = p.a + row * p.aTileStride
   var b = p.b
-  if p.depth > 0 {
-    // B's pointer counts, so that its stride must not be 0.
-    let end = b + p.depth * p.bDepthStride
-    repeat {
-      tile.addOuterProduct(a, rowStride: aRowStride, Rows.Row.load(b))
-      a += aDepthStride
-      b += p.bDepthStride
-    } while b != end
+  // Four steps a turn: addresses and the count are a fifth of a step's instructions, and a processor that shares its core with a
+  // neighbour has none to spare. B's pointer counts, so that its stride must not be 0.
+  let fours = b + (p.depth & ~3) * p.bDepthStride
+  while b != fours {
+    tile.addOuterProduct(a, rowStride: aRowStride, Rows.Row.load(b))
+    tile.addOuterProduct(a + aDepthStride, rowStride: aRowStride, Rows.Row.load(b + p.bDepthStride))
+    tile.addOuterProduct(a + 2 * aDepthStride, rowStride: aRowStride, Rows.Row.load(b + 2 * p.bDepthStride))
+    tile.addOuterProduct(a + 3 * aDepthStride, rowStride: aRowStride, Rows.Row.load(b + 3 * p.bDepthStride))
+    a += 4 * aDepthStride
+    b += 4 * p.bDepthStride
+  }
+  let end = p.b + p.depth * p.bDepthStride
+  while b != end {
+    tile.addOuterProduct(a, rowStride: aRowStride, Rows.Row.load(b))
+    a += aDepthStride
+    b += p.bDepthStride
   }
   let c = p.c + row * p.cRowStride
   let width = Rows.Row.vectors * Rows.Row.I.lanes

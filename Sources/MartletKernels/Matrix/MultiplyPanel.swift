@@ -22,15 +22,13 @@ public struct PanelProduct {
   public var accumulate: Bool
   /// Room for the largest tile, `MatrixKernels.tileRows · panelColumns`: there it lands whole where C is not a whole number of vectors wide.
   public var edge: UnsafeMutablePointer<Float>
-  /// Brought nearer while this panel is multiplied: what the next one will be copied from.
-  public var ahead: Lookahead?
 
   @inlinable
   public init(
     rows: Int, columns: Int, depth: Int, a: UnsafePointer<Float>, aRowStride: Int, aDepthStride: Int,
     aTileStride: Int, b: UnsafePointer<Float>, bDepthStride: Int, c: UnsafeMutablePointer<Float>, cRowStride: Int,
     accumulate: Bool,
-    edge: UnsafeMutablePointer<Float>, ahead: Lookahead? = nil
+    edge: UnsafeMutablePointer<Float>
   ) {
     self.rows = rows
     self.columns = columns
@@ -45,34 +43,6 @@ public struct PanelProduct {
     self.cRowStride = cRowStride
     self.accumulate = accumulate
     self.edge = edge
-    self.ahead = ahead
-  }
-}
-
-/// Memory that will be read soon: `runs` stretches of `lines` cache lines, `stride` floats apart.
-@frozen
-public struct Lookahead {
-  public var start: UnsafePointer<Float>
-  public var stride: Int
-  public var runs: Int
-  public var lines: Int
-
-  @inlinable
-  public init(_ start: UnsafePointer<Float>, stride: Int, runs: Int, lines: Int) {
-    self.start = start
-    self.stride = stride
-    self.runs = runs
-    self.lines = lines
-  }
-
-  /// Asks for up to `runs` of the stretches that are left.
-  @inlinable @inline(__always)
-  mutating func prefetch<I: InstructionSet>(_: I.Type, runs count: Int) {
-    for _ in 0..<min(count, runs) {
-      for line in 0..<lines { I.prefetchFar(start + 16 * line) }
-      start += stride
-    }
-    runs -= min(count, runs)
   }
 }
 
@@ -126,8 +96,6 @@ func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int,
   typealias Four = Stacked<Two, Two>
   typealias Six = Stacked<Four, Two>
   var i = 0
-  var ahead = p.ahead ?? Lookahead(p.a, stride: 0, runs: 0, lines: 0)
-  let runsEachTile = ahead.runs == 0 ? 0 : (6 * ahead.runs + p.rows - 1) / p.rows
   if Row.vectors == 1, p.aTileStride == p.aRowStride {
     // A narrow tile of six rows has too few independent sums to hide the latency of the additions (packed rows come in sixes).
     while i + 12 <= p.rows {
@@ -136,7 +104,6 @@ func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int,
     }
   }
   while i + 6 <= p.rows {
-    ahead.prefetch(Row.I.self, runs: runsEachTile)
     multiplyTile(Six.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
     i += 6
   }
@@ -155,9 +122,9 @@ func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int,
 func multiplyTile<Rows: TileRows>(_: Rows.Type, _ p: PanelProduct, _ row: Int, aRowStride: Int, aDepthStride: Int) {
   var tile = Rows.zero
   // C is wanted when the depth is summed: from a far cache it takes as long to come.
-  let target = p.c + row * p.cRowStride
+  let c = p.c + row * p.cRowStride
   for i in 0..<Rows.count {
-    for v in 0..<Rows.Row.vectors { Rows.Row.I.prefetch(target + i * p.cRowStride + v * Rows.Row.I.lanes) }
+    for v in 0..<Rows.Row.vectors { Rows.Row.I.prefetch(c + i * p.cRowStride + v * Rows.Row.I.lanes) }
   }
   var a = p.a + row * p.aTileStride
   var b = p.b
@@ -178,7 +145,6 @@ func multiplyTile<Rows: TileRows>(_: Rows.Type, _ p: PanelProduct, _ row: Int, a
     a += aDepthStride
     b += p.bDepthStride
   }
-  let c = p.c + row * p.cRowStride
   let width = Rows.Row.vectors * Rows.Row.I.lanes
   if p.columns < width {
     tile.store(p.edge, rowStride: width)

@@ -28,6 +28,9 @@ struct MatrixProduct {
   /// share a set of the cache.
   private static var farApart: Int { 512 }
 
+  /// Floats between rows of A from which two of them lie in one page of memory no more, and all share a few sets of the cache.
+  private static var pageApart: Int { 2048 }
+
   /// Strips that read one copy of rows so far apart.
   private static var stripsWorthCopying: Int { 4 }
 
@@ -61,7 +64,7 @@ struct MatrixProduct {
     _ packedRows: UnsafeMutablePointer<Float>
   ) {
     let packsA = a.columnStride != 1 && (a.rowStride != 1 || (a.columnStride >= Self.farApart && strips.count > 1))
-    let copiesA = a.columnStride == 1 && a.rowStride >= Self.farApart && strips.count >= Self.stripsWorthCopying
+    let copiesA = a.columnStride == 1 && a.rowStride >= Self.pageApart && strips.count >= Self.stripsWorthCopying
     var group = 0
     repeat {
       let end = min(group + MatrixBlocking.depthGroup, blocking.depth)
@@ -93,12 +96,6 @@ struct MatrixProduct {
             part.aTileStride = end - group
           }
           placeB(&part, rows: rows.count, block, columns, panel)
-          if block.upperBound < end {
-            part.ahead = lookahead(block.upperBound..<min(block.upperBound + MatrixBlocking.depthBlock, end), columns, rows.count)
-          } else if strip + 1 < strips.upperBound {
-            part.ahead = lookahead(
-              group..<min(group + MatrixBlocking.depthBlock, end), blocking.columnRange(strip: strip + 1), rows.count)
-          }
           if packsA { multiplyPacked(&part, packedRows + (depth - group) * rows.count) } else { kernels.multiplyPanel(part) }
         }
         if end == blocking.depth { applyTail(rows, columns) }
@@ -147,17 +144,6 @@ struct MatrixProduct {
       kernels.packPanel(source, b.rowStride, b.columnStride, depths.count, columns.count, panel)
       part.bDepthStride = width
     }
-  }
-
-  /// Where the panel of these depths and columns will be copied from; nil if it is read in place.
-  private func lookahead(_ depths: Range<Int>, _ columns: Range<Int>, _ rows: Int) -> Lookahead? {
-    guard case .view(let b) = self.b, !readsInPlace(b, columns, rows) else { return nil }
-    let start = b.data + depths.lowerBound * b.rowStride + columns.lowerBound * b.columnStride
-    if b.columnStride == 1 {
-      return Lookahead(start, stride: b.rowStride, runs: depths.count, lines: MatrixBlocking.quotientUp(columns.count, 16))
-    }
-    return b.rowStride == 1
-      ? Lookahead(start, stride: b.columnStride, runs: columns.count, lines: MatrixBlocking.quotientUp(depths.count, 16)) : nil
   }
 
   /// Whether a panel's rows are contiguous, whole vectors wide and used few times.

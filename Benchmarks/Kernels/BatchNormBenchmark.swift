@@ -19,7 +19,9 @@ private let cases = [
 
 /// Each pass counts the bytes it must touch: moments 1 tensor, map 2, gradient sums 2, gradient input 3 (with relu 2, 2, 3, 4).
 func benchmarkBatchNorm(_ compute: Compute, filter: String) {
-  let words = ["copy", "moments", "map", "map relu", "map sigm", "sums", "sums relu", "input", "input relu", "forward", "backward"]
+  let words = [
+    "copy", "moments", "map", "map relu", "map sigm", "sums", "sums relu", "input", "input relu", "forward", "backward",
+  ]
   print("  batch norm, GB/s".padding(26) + words.map { $0.padding(11) }.joined())
   for item in cases where filter.isEmpty || item.name.contains(filter) || "batch norm".contains(filter) {
     print("  " + item.name.padding(24) + rates(compute, item).map { decimal($0).padding(11) }.joined())

@@ -77,7 +77,8 @@ struct MatrixProduct {
         }
       } else if copiesA {
         for row in 0..<rows.count {
-          (packedRows + row * (end - group)).update(from: a.data + (rows.lowerBound + row) * a.rowStride + group, count: end - group)
+          (packedRows + row * (end - group)).update(
+            from: a.data + (rows.lowerBound + row) * a.rowStride + group, count: end - group)
         }
       }
       for strip in strips {

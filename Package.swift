@@ -61,7 +61,8 @@ let package = Package(
     .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
     // MartletKernels is named although MartletRuntime brings it: without, a change of the tables' layout rebuilds neither of these.
     .executableTarget(
-      name: "MartletBenchmarks", dependencies: ["MartletKernels", "MartletRuntime", "BenchmarkPeak"], path: "Benchmarks/Kernels"
+      name: "MartletBenchmarks", dependencies: ["CMartletShims", "MartletKernels", "MartletRuntime", "BenchmarkPeak"],
+      path: "Benchmarks/Kernels"
     ),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
     .executableTarget(

@@ -19,7 +19,9 @@ private let cases = [
 
 /// Each pass counts the bytes it must touch: moments 1 tensor, map 2, gradient sums 2, gradient input 3 (with relu 2, 2, 3, 4).
 func benchmarkBatchNorm(_ compute: Compute, filter: String) {
-  let words = ["copy", "moments", "map", "map relu", "map sigm", "sums", "sums relu", "input", "input relu"]
+  let words = [
+    "copy", "moments", "map", "map relu", "map sigm", "sums", "sums relu", "input", "input relu", "forward", "backward",
+  ]
   print("  batch norm, GB/s".padding(26) + words.map { $0.padding(11) }.joined())
   for item in cases where filter.isEmpty || item.name.contains(filter) || "batch norm".contains(filter) {
     print("  " + item.name.padding(24) + rates(compute, item).map { decimal($0).padding(11) }.joined())
@@ -67,6 +69,19 @@ private func rates(_ compute: Compute, _ item: Case) -> [Double] {
   for i in 0..<count { sum += Double(y[i]) }
   if !(abs(sum) <= 1e-6 * Double(count)) { print("WRONG: \(item.name): mean \(sum / Double(count)), not 0") }
 
+  let context = BatchNormContext(
+    UnsafeMutableRawPointer.allocate(byteCount: BatchNormContext.byteCount(channels: shape.channels), alignment: 64),
+    channels: shape.channels)
+  defer { UnsafeMutableRawPointer(context.mean).deallocate() }
+  func batchForward() {
+    compute.normalizeBatch(x, shape, context, epsilon: 1e-5, ScaleShift(), activation: .relu, into: y, workspace: workspace)
+  }
+  func batchBackward() {
+    compute.batchNormGradients(
+      BatchNormGradientOperands(gradOutput: g, output: nil, input: x, gradInput: y), shape, context, activation: .relu,
+      statisticsAreConstant: false, ScaleShiftGradients(scale: nil, shift: nil), workspace: workspace)
+  }
+
   let bytes = Double(count) * 4e-9
   return [
     2 * bytes / fastest { y.update(from: x, count: count) },
@@ -79,6 +94,9 @@ private func rates(_ compute: Compute, _ item: Case) -> [Double] {
     3 * bytes / fastest { input(.identity) },
     // Here y is x, so that one tensor less is read.
     3 * bytes / fastest { input(.relu) },
+    // What must cross the memory: one read and one write; two reads and one write.
+    2 * bytes / fastest { batchForward() },
+    3 * bytes / fastest { batchBackward() },
   ]
 }
 

@@ -1,8 +1,9 @@
 // Kernel benchmarks: GFLOP/s of the matrix product on the shapes that training meets, beside the machine's own peak; GB/s of
 // batch norm's passes.
 //
-//     swift run -c release MartletBenchmarks [threads] [filter]
+//     swift run -c release MartletBenchmarks [threads] [filter] [instruction set]
 import BenchmarkPeak
+import CMartletShims
 import MartletRuntime
 
 /// A product's shape; the strides say which operand is transposed.
@@ -52,7 +53,11 @@ func fastest(_ work: () -> Void) -> Double {
 
 func filled(_ count: Int) -> UnsafeMutablePointer<Float> {
   let random = CounterRandom(seed: 1, stream: 0)
-  let p = UnsafeMutableRawPointer.allocate(byteCount: count * 4, alignment: 64).bindMemory(to: Float.self, capacity: count)
+  // On large pages from 4 MB on, as the library's own blocks and NumPy's.
+  let bytes = count * 4
+  let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: bytes >= 4 << 20 ? 2 << 20 : 64)
+  if bytes >= 4 << 20 { martlet_shims_prefer_large_pages(memory, bytes) }
+  let p = memory.bindMemory(to: Float.self, capacity: count)
   for i in 0..<count { p[i] = Float(random.uniform(UInt64(i)) - 0.5) }
   return p
 }
@@ -87,7 +92,8 @@ func benchmark(_ shape: Shape, _ compute: Compute) -> Double {
 
 let threads = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 1
 let filter = CommandLine.arguments.dropFirst(2).first ?? ""
-for set in KernelSet.available {
+let onlySet = CommandLine.arguments.dropFirst(3).first
+for set in KernelSet.available where onlySet == nil || onlySet == set.rawValue {
   let compute = Compute(kernels: set.makeTable(), pool: ThreadPool(threadCount: threads))
   let lanes = Int32(compute.kernels.lanes)
   let rounds = 1_000_000

@@ -1,8 +1,9 @@
-/* The only C in the library: cpuid with xgetbv, a thread-local message buffer, and two system calls Swift cannot name. */
+/* The only C in the library: cpuid with xgetbv, a thread-local message buffer, and system calls that Swift cannot name. */
 #define _GNU_SOURCE
 #include "martlet_shims.h"
 
 #include <sched.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -71,6 +72,15 @@ char *martlet_shims_message_buffer(void) {
 }
 size_t martlet_shims_message_capacity(void) {
   return sizeof message;
+}
+
+void martlet_shims_prefer_large_pages(void *memory, size_t byte_count) {
+#if defined(__linux__)
+  madvise(memory, byte_count, MADV_HUGEPAGE);
+#else
+  (void)memory;
+  (void)byte_count;
+#endif
 }
 
 int32_t martlet_shims_usable_processors(void) {

@@ -54,6 +54,9 @@ public protocol InstructionSet: SendableMetatype {
   static func stream(_ v: Vector, _ p: UnsafeMutablePointer<Float>)
   static func streamFence()
 
+  /// Asks for the line at `p`, which need not be readable.
+  static func prefetch(_ p: UnsafeRawPointer)
+
   /// The first `count` (less than `lanes`) values at `p`, zeros after them; memory past them is not touched.
   static func load(first count: Int, _ p: UnsafePointer<Float>) -> Vector
   /// Writes the first `count` (less than `lanes`) lanes; memory past them is not touched.

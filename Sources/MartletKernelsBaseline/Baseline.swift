@@ -53,6 +53,8 @@ enum Baseline: InstructionSet {
   static func stream(_ v: Vector, _ p: UnsafeMutablePointer<Float>) { martlet_f32x4_stream(v, p) }
   @inline(__always)
   static func streamFence() { martlet_stream_fence() }
+  @inline(__always)
+  static func prefetch(_ p: UnsafeRawPointer) { martlet_prefetch(p) }
 
   @inline(__always)
   static func transpose(

@@ -23,6 +23,9 @@ size_t martlet_shims_message_capacity(void);
 /* The CPUs this process may run on, at least 1. */
 int32_t martlet_shims_usable_processors(void);
 
+/* Asks for large pages under memory that has not been touched yet: fewer translations of addresses to look up. A wish. */
+void martlet_shims_prefer_large_pages(void *memory, size_t byte_count);
+
 /* Tells the CPU that this is a waiting loop. */
 void martlet_shims_pause(void);
 

@@ -69,10 +69,10 @@ extension ChannelOperands {
   /// lines. What is written first would have left the cache before anyone reads it.
   func streaming(_ shape: ChannelShape, on compute: Compute) -> ChannelOperands {
     let layout = ChannelLayout(shape)
-    // A row that begins inside a cache line shares it with the row before: writing one half past the caches and the other into them
-    // costs five times what either way does alone.
+    // A row (or run) that begins inside a cache line shares it with the one before: writing one half past the caches and the other into
+    // them costs five to ten times what either way does alone.
     let beginsLine = UInt(bitPattern: result) % 64 == 0
-    let isWhole = layout.isRuns || (layout.columns % 16 == 0 && layout.leftover == 0 && beginsLine)
+    let isWhole = beginsLine && (layout.isRuns ? shape.inner % 16 == 0 : layout.columns % 16 == 0 && layout.leftover == 0)
     let target = UnsafePointer(result)
     var changed = self
     changed.streams =

@@ -28,6 +28,12 @@ struct MatrixProduct {
   /// share a set of the cache.
   private static var farApart: Int { 512 }
 
+  /// Floats between rows of A from which two of them lie in one page of memory no more, and all share a few sets of the cache.
+  private static var pageApart: Int { 2048 }
+
+  /// Strips that read one copy of rows so far apart.
+  private static var stripsWorthCopying: Int { 4 }
+
   func computePiece(_ piece: Int) {
     let strips = blocking.stripRange(piece)
     let rows = blocking.rowRange(piece)
@@ -58,6 +64,7 @@ struct MatrixProduct {
     _ packedRows: UnsafeMutablePointer<Float>
   ) {
     let packsA = a.columnStride != 1 && (a.rowStride != 1 || (a.columnStride >= Self.farApart && strips.count > 1))
+    let copiesA = a.columnStride == 1 && a.rowStride >= Self.pageApart && strips.count >= Self.stripsWorthCopying
     var group = 0
     repeat {
       let end = min(group + MatrixBlocking.depthGroup, blocking.depth)
@@ -67,6 +74,11 @@ struct MatrixProduct {
           kernels.packRows(
             a.data + rows.lowerBound * a.rowStride + depth * a.columnStride, a.rowStride, a.columnStride, rows.count,
             min(MatrixBlocking.depthBlock, end - depth), packedRows + (depth - group) * rows.count)
+        }
+      } else if copiesA {
+        for row in 0..<rows.count {
+          (packedRows + row * (end - group)).update(
+            from: a.data + (rows.lowerBound + row) * a.rowStride + group, count: end - group)
         }
       }
       for strip in strips {
@@ -79,6 +91,11 @@ struct MatrixProduct {
             aDepthStride: a.columnStride, aTileStride: a.rowStride, b: panel, bDepthStride: 0,
             c: c + rows.lowerBound * cRowStride + columns.lowerBound, cRowStride: cRowStride,
             accumulate: accumulate || depth > 0, edge: edge)
+          if copiesA {
+            part.a = UnsafePointer(packedRows + (depth - group))
+            part.aRowStride = end - group
+            part.aTileStride = end - group
+          }
           placeB(&part, rows: rows.count, block, columns, panel)
           if packsA { multiplyPacked(&part, packedRows + (depth - group) * rows.count) } else { kernels.multiplyPanel(part) }
         }
@@ -101,8 +118,7 @@ struct MatrixProduct {
     applyTail(0..<1, columns)
   }
 
-  /// Reads B in place where it was packed, or where its rows are contiguous, whole vectors wide and used few times; else copies
-  /// the panel.
+  /// Reads B where it was packed, or in place; else copies the panel.
   private func placeB(
     _ part: inout PanelProduct, rows: Int, _ depths: Range<Int>, _ columns: Range<Int>, _ panel: UnsafeMutablePointer<Float>
   ) {
@@ -122,13 +138,18 @@ struct MatrixProduct {
     case .view(let view): b = view
     }
     let source = b.data + depths.lowerBound * b.rowStride + columns.lowerBound * b.columnStride
-    if b.columnStride == 1, b.rowStride != 0, columns.count % kernels.lanes == 0, rows < Self.rowsWorthPacking {
+    if readsInPlace(b, columns, rows) {
       part.b = source
       part.bDepthStride = b.rowStride
     } else {
       kernels.packPanel(source, b.rowStride, b.columnStride, depths.count, columns.count, panel)
       part.bDepthStride = width
     }
+  }
+
+  /// Whether a panel's rows are contiguous, whole vectors wide and used few times.
+  private func readsInPlace(_ b: MatrixView, _ columns: Range<Int>, _ rows: Int) -> Bool {
+    b.columnStride == 1 && b.rowStride != 0 && columns.count % kernels.lanes == 0 && rows < Self.rowsWorthPacking
   }
 
   /// The whole tiles, then the last, lower one: their columns are of different lengths.

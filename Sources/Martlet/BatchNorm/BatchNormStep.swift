@@ -29,6 +29,8 @@ final class BatchNormStep: PlanStep {
   }
 
   override var keepsInput: Bool { true }
+  override var readsBackwardInputs: Bool { true }
+  override var recomputesOutput: Bool { true }
   /// ReLU's derivative follows from the input, which is kept anyway.
   override var keepsOutput: Bool { site.activation != .identity && site.activation != .relu }
   override var contextByteCount: Int { BatchNormContext.byteCount(channels: channels) }
@@ -78,6 +80,13 @@ final class BatchNormStep: PlanStep {
     for c in 0..<channels { context.mean[c] = Double(context.map.center[c]) }
   }
 
+  override func recompute(_ run: Executor, from inputs: [BufferID], into output: BufferID) {
+    guard let memory = context.map(run.pointer) else { return }
+    run.compute.applyChannelMap(
+      BatchNormContext(memory, channels: channels).map, run.floats(inputs[0]), shape(rows: run.rows), activation: site.activation,
+      into: run.floats(output))
+  }
+
   override func backward(_ run: Executor) {
     guard let memory = context.map(run.pointer), let gradOutput = gradOutput.map(run.floats),
       let workspace = backwardWorkspace.map(run.pointer)
@@ -90,7 +99,7 @@ final class BatchNormStep: PlanStep {
     let target = gradInputs[0]
     run.compute.batchNormGradients(
       BatchNormGradientOperands(
-        gradOutput: gradOutput, output: keepsOutput ? run.floats(output) : nil, input: run.floats(inputs[0]),
+        gradOutput: gradOutput, output: keepsOutput ? run.floats(output) : nil, input: run.floats(backwardInputs[0]),
         gradInput: target.map { run.floats($0.buffer) }, accumulates: target?.accumulates ?? false),
       shape, BatchNormContext(memory, channels: channels), activation: site.activation, statisticsAreConstant: !usesBatch,
       ScaleShiftGradients(

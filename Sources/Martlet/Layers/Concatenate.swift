@@ -51,7 +51,11 @@ final class ConcatenateStep: PlanStep {
     super.init(site)
   }
 
-  override func forward(_ run: Executor) {
+  override var recomputesOutput: Bool { true }
+
+  override func forward(_ run: Executor) { recompute(run, from: inputs, into: output) }
+
+  override func recompute(_ run: Executor, from inputs: [BufferID], into output: BufferID) {
     for (input, part) in zip(inputs, parts) {
       run.compute.copyColumns(
         run.floats(input), rowStride: part.count, rows: run.rows * inner, columns: part.count,

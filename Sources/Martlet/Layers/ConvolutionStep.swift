@@ -25,6 +25,7 @@ final class ConvolutionStep: PlanStep {
   }
 
   override var keepsInput: Bool { true }
+  override var readsBackwardInputs: Bool { true }
   override var keepsOutput: Bool { site.activation != .identity }
   override var keptByteCount: Int { tail.keptByteCount }
 
@@ -80,7 +81,7 @@ final class ConvolutionStep: PlanStep {
     }
     if weight.isTrainable, let target = weight.gradient {
       compute.convolutionGradWeight(
-        run.floats(inputs[0]), gradOutput: grad, shape, into: target, accumulate: accumulates, workspace: workspace)
+        run.floats(backwardInputs[0]), gradOutput: grad, shape, into: target, accumulate: accumulates, workspace: workspace)
     }
     if let bias, bias.isTrainable, let target = bias.gradient {
       compute.columnSums(

@@ -20,6 +20,7 @@ final class DenseStep: PlanStep {
   }
 
   override var keepsInput: Bool { true }
+  override var readsBackwardInputs: Bool { true }
   override var keepsOutput: Bool { site.activation != .identity }
 
   override var keptByteCount: Int { tail.keptByteCount }
@@ -100,7 +101,7 @@ final class DenseStep: PlanStep {
     if weight.isTrainable, let target = weight.gradient {
       compute.multiply(
         rows: outCount, columns: inCount, depth: rows, MatrixView(grad, rowStride: 1, columnStride: outCount),
-        MatrixView(run.floats(inputs[0]), rowStride: inCount, columnStride: 1),
+        MatrixView(run.floats(backwardInputs[0]), rowStride: inCount, columnStride: 1),
         into: target, rowStride: inCount, accumulate: accumulates, workspace: workspace)
     }
     if let bias, bias.isTrainable, let target = bias.gradient {

@@ -19,12 +19,16 @@ final class Plan {
   /// The network's version it was made for.
   let version: Int
 
-  /// - Parameter wantsInputGradient: whether backward reaches the inputs (loops by hand), or only the variables (trainers).
+  /// - Parameters:
+  ///   - wantsInputGradient: whether backward reaches the inputs (loops by hand), or only the variables (trainers).
+  ///   - leastRecomputedByteCount: see ``Recomputation``.
   init(
     _ network: Network, inputs inputNodes: [Int], outputs outputNodes: [Int], capacity: Int, training: Bool,
-    wantsInputGradient: Bool, compute: Compute
+    wantsInputGradient: Bool, leastRecomputedByteCount: Int = Recomputation.leastByteCount, compute: Compute
   ) throws {
-    var builder = PlanBuilder(network, inputs: inputNodes, outputs: outputNodes, capacity: capacity, training: training)
+    var builder = PlanBuilder(
+      network, inputs: inputNodes, outputs: outputNodes, capacity: capacity, training: training,
+      leastRecomputedByteCount: leastRecomputedByteCount)
     builder.makeSteps(compute)
     try builder.placeValues()
     if training { try builder.placeGradients(wantsInputGradient: wantsInputGradient) }

@@ -24,8 +24,17 @@ struct PlanBuilder {
   private var root: [Int: Int] = [:]
   private var values: [Int: BufferID] = [:]
   private var gradients: [Int: BufferID] = [:]
+  /// Outputs of at least so many bytes are made again where that can be done.
+  private let leastRecomputedByteCount: Int
+  /// The places whose output is made again in the backward pass, by node; and where it then lies.
+  private var recomputed: [Int: Int] = [:]
+  private var remade: [Int: BufferID] = [:]
 
-  init(_ network: Network, inputs: [Int], outputs: [Int], capacity: Int, training: Bool) {
+  init(
+    _ network: Network, inputs: [Int], outputs: [Int], capacity: Int, training: Bool,
+    leastRecomputedByteCount: Int = Recomputation.leastByteCount
+  ) {
+    self.leastRecomputedByteCount = leastRecomputedByteCount
     self.network = network
     inputNodes = inputs
     outputNodes = outputs
@@ -78,12 +87,16 @@ struct PlanBuilder {
 
   /// A buffer for each value, from the step that writes it to the last that reads it, forward or backward.
   mutating func placeValues() throws {
+    if isTraining { chooseRecomputed() }
     for node in inputNodes { values[node] = try planner.request(floats: floatCount(node), from: -1, through: -1) }
     for (time, place) in places.enumerated() {
       let step = place.step
       func last(_ isKept: Bool) -> Int { isTraining && isKept ? backwardTime(time) : time }
       step.inputs = try place.sources.map(value)
-      for input in step.inputs { planner.extend(input, through: last(step.keepsInput)) }
+      step.backwardInputs = step.inputs
+      for (input, source) in zip(step.inputs, place.sources) {
+        planner.extend(input, through: last(step.keepsInput && recomputed[source] == nil))
+      }
       step.output = try planner.request(floats: floatCount(place.output), from: time, through: last(step.keepsOutput))
       values[place.output] = step.output
       if step.forwardWorkspaceByteCount > 0 {
@@ -98,6 +111,39 @@ struct PlanBuilder {
     }
     // Outputs stay readable after the whole run.
     for node in outputNodes { planner.extend(try value(node), through: end) }
+  }
+
+  /// Outputs that nobody outside the plan sees, that can be made again, and that no step behind them needs where forward put them.
+  private mutating func chooseRecomputed() {
+    var readers: [Int: [PlanStep]] = [:]
+    for place in places { for source in place.sources { readers[source, default: []].append(place.step) } }
+    let visible = Set(outputNodes.map { root[$0] ?? $0 })
+    for (number, place) in places.enumerated() where place.step.recomputesOutput && !place.step.keepsOutput {
+      // A size that overflows is refused by the planner.
+      guard floatCount(place.output) >= leastRecomputedByteCount / 4, !visible.contains(place.output),
+        (readers[place.output] ?? []).allSatisfy({ !$0.keepsInput || $0.readsBackwardInputs })
+      else { continue }
+      recomputed[place.output] = number
+    }
+  }
+
+  /// Where the value of a node is found at a time of the backward pass; made again first, if it is one of those.
+  private mutating func backwardValue(_ node: Int, _ time: Int) throws -> BufferID {
+    guard let number = recomputed[node] else {
+      let buffer = try value(node)
+      planner.extend(buffer, through: time)
+      return buffer
+    }
+    if let buffer = remade[node] {
+      planner.extend(buffer, through: time)
+      return buffer
+    }
+    let place = places[number]
+    let sources = try place.sources.map { try backwardValue($0, time) }
+    let buffer = try planner.request(floats: floatCount(node), from: time, through: time)
+    backwardSteps.append(Recomputation(place.step, from: sources, into: buffer))
+    remade[node] = buffer
+    return buffer
   }
 
   /// A buffer for each gradient that is wanted, from the step that first writes it to the one that uses it up.
@@ -132,6 +178,7 @@ struct PlanBuilder {
       if step.backwardWorkspaceByteCount > 0 {
         step.backwardWorkspace = try planner.request(byteCount: step.backwardWorkspaceByteCount, from: now, through: now)
       }
+      if step.keepsInput { step.backwardInputs = try place.sources.map { try backwardValue($0, now) } }
       step.addsToGradients = !seenLayers.insert(ObjectIdentifier(step.site.layer)).inserted
       backwardSteps.append(step)
     }

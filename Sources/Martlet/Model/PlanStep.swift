@@ -37,6 +37,8 @@ class PlanStep {
   /// Layer names and kinds, joined by + where several became one: "0 dense + 1 batch_norm + 2 relu".
   var title = ""
   var inputs: [BufferID] = []
+  /// Where the backward pass finds the inputs: `inputs`, or what ``Recomputation`` made of them again.
+  var backwardInputs: [BufferID] = []
   var output = BufferID(index: 0)
   var context: BufferID?
   var kept: BufferID?
@@ -54,6 +56,10 @@ class PlanStep {
   /// What must survive from the forward to the backward pass.
   var keepsInput: Bool { false }
   var keepsOutput: Bool { false }
+  /// Whether backward reads its inputs from `backwardInputs`, so that they need not lie where forward found them.
+  var readsBackwardInputs: Bool { false }
+  /// Whether ``recompute(_:from:into:)`` can make the output again from the inputs and the context alone.
+  var recomputesOutput: Bool { false }
   /// The gradient of an input is that of the output, to the bit: one input may take over its buffer.
   var handsGradientOn: Bool { false }
   var contextByteCount: Int { 0 }
@@ -70,6 +76,8 @@ class PlanStep {
 
   func forward(_ run: Executor) {}
   func backward(_ run: Executor) {}
+  /// The output again, with the bits that forward gave it; moves nothing else.
+  func recompute(_ run: Executor, from inputs: [BufferID], into output: BufferID) {}
 
   /// The gradients of a batch without values.
   func clearGradients() {

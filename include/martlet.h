@@ -495,6 +495,59 @@ martlet_status martlet_model_input_gradient(const martlet_model *model, int32_t 
 martlet_status martlet_model_plan(const martlet_model *model, int64_t batch_size, int32_t training, char *buffer,
                                   size_t capacity, size_t *out_length);
 
+/* -- folding: an inference model whose batch norms are part of the weights beside them, for good -- */
+/* What became of a layer: as it was; weights changed, for it took batch norms in; a batch norm that went into another layer; a
+ * batch norm that could not (detail says why); a dropout, which does nothing at inference. */
+enum {
+  MARTLET_LAYER_UNCHANGED = 0,
+  MARTLET_LAYER_CHANGED = 1,
+  MARTLET_LAYER_FOLDED = 2,
+  MARTLET_LAYER_KEPT = 3,
+  MARTLET_LAYER_REMOVED = 4
+};
+/* What folding did, and how far the outputs are from those of the unfolded model. */
+typedef struct martlet_folding martlet_folding;
+/* A difference between both models on the data. */
+typedef struct martlet_folding_difference {
+  size_t struct_size;
+  double absolute; /* largest |folded - unfolded| */
+  double relative; /* absolute over the largest |unfolded| */
+  double bound;    /* what rounding alone can make of the differences in the values just before; may be infinite */
+  int32_t is_measured;     /* 0: there was no data, or the value is not in memory in both models; the numbers are 0 then */
+  int32_t is_within_bound; /* no channel's difference is above that channel's bound; 1 if not measured */
+} martlet_folding_difference;
+typedef struct martlet_folding_layer {
+  size_t struct_size;
+  const char *name;   /* borrowed until the martlet_folding is destroyed, as the next two */
+  const char *kind;   /* "batch_norm" */
+  const char *detail; /* for people: "folded into \"conv_1\" (conv2d)" */
+  int32_t outcome;    /* MARTLET_LAYER_UNCHANGED ... */
+  int32_t reserved;
+  martlet_folding_difference difference; /* of its output */
+} martlet_folding_layer;
+
+/* A model with the same outputs at inference and fewer layers: every batch norm that can goes into the dense layer or convolution
+ * before it (w * m, (b - mean) * m + shift; m = scale / sqrt(variance + epsilon)), else into the one behind it (w * m, b + sum
+ * w * (shift - mean * m)), across flatten and reshape where they keep channels apart; a missing bias is made; dropouts vanish.
+ * Norms stay where neither neighbour has weights, where somebody else reads the value or the layer before, where it is an output,
+ * and before a convolution that pads. Computed in float64, each weight rounded once.
+ * *out is owned and independent of model, which is unchanged. *out_folding (owned) may be NULL if it is not wanted.
+ * data: as the inputs of martlet_model_predict, on which both models are compared layer by layer; NULL with data_count 0: they
+ * are not compared.
+ * MARTLET_SHAPE_MISMATCH for data that does not fit, MARTLET_INVALID_ARGUMENT for no rows or values that are not finite. May run
+ * while other threads predict. Since ABI 2. */
+martlet_status martlet_model_fold(martlet_model **out, martlet_folding **out_folding, const martlet_model *model,
+                                  const martlet_array *data, int32_t data_count);
+void martlet_folding_destroy(martlet_folding *folding);
+/* The layers of the unfolded model in the order they run, and its outputs. info->struct_size and out->struct_size must be set.
+ */
+int32_t martlet_folding_layer_count(const martlet_folding *folding);
+martlet_status martlet_folding_layer_at(const martlet_folding *folding, int32_t index, martlet_folding_layer *info);
+int32_t martlet_folding_output_count(const martlet_folding *folding);
+martlet_status martlet_folding_output_at(const martlet_folding *folding, int32_t index, martlet_folding_difference *out);
+/* All of it as text for people. buffer as in martlet_model_architecture. */
+martlet_status martlet_folding_text(const martlet_folding *folding, char *buffer, size_t capacity, size_t *out_length);
+
 /* -- files: safetensors, the architecture as JSON in its metadata -- */
 /* Written beside path, synced, renamed: path holds the old file or the new one, never a part. */
 martlet_status martlet_model_save(const martlet_model *model, const char *path);

@@ -67,16 +67,33 @@ import Testing
   }
 
   @Test func planDescription() throws {
-    let model = try Model.sequential([Dense(5), BatchNorm(), Sigmoid(), Dense(3)], inputShape: [4])
-    let text = try model.planDescription(batchSize: 60, training: true)
-    for part in [
-      "training, 60 rows", "3 steps forward, 3 backward", "1 batch_norm + 2 sigmoid", "[60, 5]", "[60, 3]",
-      "bytes in one arena",
-      "53 parameters",
-    ] {
-      #expect(text.contains(part), "\(text)")
-    }
-    #expect(try model.planDescription(batchSize: 1, training: false).contains("inference, 1 rows"))
+    let model = try Model.sequential([Dense(5), BatchNorm(), Sigmoid(), Dropout(0.5), Dense(3)], inputShape: [4])
+    let lines = try model.planDescription(batchSize: 60, training: true).split(separator: "\n").map(String.init)
+    func words(_ line: String) -> [String] { line.split(separator: " ").map(String.init) }
+    #expect(lines[0].hasPrefix("training, 60 rows, ") && lines[0].hasSuffix(": 4 steps forward, 4 backward"))
+    #expect(words(lines[1]) == ["step", "output", "bytes", "scratch", "gradients", "stays", "for", "backward"])
+    // Of Dense the input stays; of the norm, the input, the output for the sigmoid, the statistics; of dropout nothing.
+    #expect(words(lines[2]).prefix(5) == ["0", "dense", "[60,", "5]", "1,200"])
+    #expect(lines[2].hasSuffix("  0  input 960"), "nothing asks for the gradient of the input")
+    #expect(words(lines[3]).prefix(8) == ["1", "batch_norm", "+", "2", "sigmoid", "[60,", "5]", "1,200"])
+    #expect(lines[3].contains("  1,200  input 1,200, output 1,200, context "))
+    #expect(lines[4].hasSuffix("  1,200  nothing"))
+    #expect(lines[5].hasSuffix("  1,200  input 1,200"))
+    #expect(lines[6].contains(" bytes in one arena (") && lines[6].hasSuffix("inputs of 960 bytes among them; 53 parameters"))
+    #expect(lines.count == 7)
+
+    let inference = try model.planDescription(batchSize: 1, training: false).split(separator: "\n").map(String.init)
+    #expect(inference[0].hasPrefix("inference, 1 rows, ") && inference[0].hasSuffix(": 2 steps"))
+    #expect(words(inference[2]).prefix(7) == ["0", "dense", "+", "1", "batch_norm", "+", "2"])
     expectError(.invalidArgument, "batch_size", "0 came") { _ = try model.planDescription(batchSize: 0, training: true) }
+  }
+
+  /// A large plan's bytes in groups of three; a frozen front has no gradients.
+  @Test func planOfAFrozenFront() throws {
+    let model = try Model.sequential([Dense(1000), Dense(7)], inputShape: [30])
+    for name in ["0.weight", "0.bias"] { try model.setTrainable(name, false) }
+    let text = try model.planDescription(batchSize: 1234, training: true)
+    #expect(text.contains("[1234, 1000]  4,936,000 "), "\(text)")
+    #expect(text.contains("-  nothing: no gradient is wanted") && text.contains("; 38,007 parameters"), "\(text)")
   }
 }

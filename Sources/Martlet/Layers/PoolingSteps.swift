@@ -25,6 +25,7 @@ class WindowPoolStep: PlanStep {
 /// The gradient's places are found again from input and output.
 final class MaxPoolStep: WindowPoolStep {
   override var keepsInput: Bool { true }
+  override var readsBackwardInputs: Bool { true }
   override var keepsOutput: Bool { true }
 
   override func forward(_ run: Executor) {
@@ -34,7 +35,7 @@ final class MaxPoolStep: WindowPoolStep {
   override func backward(_ run: Executor) {
     guard let grad = gradOutput.map(run.floats), let target = gradInputs[0] else { return }
     run.compute.maxPoolGradInput(
-      grad, x: run.floats(inputs[0]), y: run.floats(output), shape(run), into: run.floats(target.buffer),
+      grad, x: run.floats(backwardInputs[0]), y: run.floats(output), shape(run), into: run.floats(target.buffer),
       accumulate: target.accumulates)
   }
 }

@@ -14,7 +14,7 @@ import Testing
       let z = try graph.add(Conv2D(filters, kernelSize: 3, padding: .same, bias: false), to: input)
       return try graph.add(activation, to: graph.add(BatchNorm(), to: z))
     }
-    let stem = try block(x, 8, ReLU())
+    let stem = try graph.add(MaxPool2D(2, strides: 1), to: block(x, 8, ReLU()))
     let left = try block(stem, 4, ReLU())
     let right = try block(block(stem, 5, Tanh()), 4, ReLU())
     let both = try graph.add(Concatenate(), to: [left, right])

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..cases.convolution import Convolution
 from ..cases.matrix_product import MatrixProduct
 from ..cases.normalization import Normalization, channels_first, channels_last
 from ..cases.single_row import SingleRow
@@ -106,6 +107,34 @@ class Jax(Library):
             return {"loss": float(loss), **_names(parameters, statistics, case.depth)}
 
         return Contender(answer, run)
+
+    def convolution(self, case: Convolution) -> Makers:
+        return {"jit": lambda: self._convolution(case)}
+
+    def _convolution(self, case: Convolution) -> Contender:
+        data = case.data()
+        x, weight = jnp.array(data["x"]), jnp.array(data["weight"].transpose(2, 3, 1, 0))
+
+        def forward(x: Any, weight: Any) -> Any:
+            sides = [(case.padding, case.padding)] * 2
+            return jax.lax.conv_general_dilated(
+                x, weight, (case.stride, case.stride), sides, dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+
+        if not case.training:
+            infer = jax.jit(forward)
+            return Contender(lambda: {"y": np.array(infer(x, weight))}, lambda: infer(x, weight).block_until_ready())
+        dy = jnp.array(data["dy"])
+
+        @jax.jit
+        def train(x: Any, weight: Any, dy: Any) -> Any:
+            return jax.vjp(forward, x, weight)[1](dy)
+
+        def answer() -> dict[str, Any]:
+            dx, dweight = train(x, weight, dy)
+            return {"dx": np.array(dx), "dweight": np.array(dweight).transpose(3, 2, 0, 1)}
+
+        return Contender(answer, lambda: jax.block_until_ready(train(x, weight, dy)))
 
     def normalization(self, case: Normalization) -> Makers:
         if not case.is_image:

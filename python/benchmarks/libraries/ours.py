@@ -8,6 +8,7 @@ import numpy as np
 
 import martlet
 
+from ..cases.convolution import Convolution
 from ..cases.matrix_product import MatrixProduct
 from ..cases.normalization import Normalization, channels_first, channels_last
 from ..cases.single_row import SingleRow
@@ -89,6 +90,27 @@ class Martlet(Library):
             return {"y": back(y), "dx": back(dx), "dscale": dscale, "dshift": dshift}
 
         return Contender(answer, train)
+
+    def convolution(self, case: Convolution) -> Makers:
+        return {"": lambda: self._convolution(case)}
+
+    def _convolution(self, case: Convolution) -> Contender:
+        """A model of one layer: the batch is copied to its place within the timed call."""
+        data = case.data()
+        layer = martlet.Conv2D(case.filters, case.kernel, strides=case.stride, padding=case.padding, bias=False)
+        net = martlet.Sequential([layer], input_shape=(case.size, case.size, case.channels))
+        net.load_state_dict({next(iter(net.state_dict())): data["weight"]})
+
+        name = next(iter(net.state_dict()))
+        if not case.training:
+            out = np.empty((case.batch, case.out_size, case.out_size, case.filters), np.float32)
+            return Contender(lambda: {"y": net.predict(data["x"])}, lambda: net.predict(data["x"], out=out))
+
+        def train() -> Any:
+            net.forward(data["x"], training=True)
+            return net.backward(data["dy"])
+
+        return Contender(lambda: {"dx": train(), "dweight": np.array(net.gradients()[name])}, train)
 
     def single_row(self, case: SingleRow) -> Makers:
         return {"": lambda: self._single_row(case)}

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as functional
 
+from ..cases.convolution import Convolution
 from ..cases.matrix_product import MatrixProduct
 from ..cases.normalization import Normalization, channels_first, channels_last
 from ..cases.single_row import SingleRow
@@ -120,6 +121,38 @@ class Torch(Library):
         def answer() -> dict[str, Any]:
             y, dx, dscale, dshift = train()
             return {"y": back(y), "dx": back(dx), "dscale": dscale.numpy(), "dshift": dshift.numpy()}
+
+        return Contender(answer, train)
+
+    def convolution(self, case: Convolution) -> Makers:
+        return {layout: lambda layout=layout: self._convolution(case, layout) for layout in ("channels first", "channels last")}  # type: ignore[misc]
+
+    def _convolution(self, case: Convolution, layout: str) -> Contender:
+        data = case.data()
+        memory = torch.channels_last if layout == "channels last" else torch.contiguous_format
+        x = torch.tensor(channels_first(data["x"])).contiguous(memory_format=memory)
+        weight = torch.tensor(data["weight"]).contiguous(memory_format=memory)
+
+        def forward() -> Any:
+            return functional.conv2d(x, weight, None, case.stride, case.padding)
+
+        if not case.training:
+
+            def infer() -> Any:
+                with torch.inference_mode():
+                    return forward()
+
+            return Contender(lambda: {"y": channels_last(infer().numpy())}, infer)
+        x.requires_grad_()
+        weight.requires_grad_()
+        dy = torch.tensor(channels_first(data["dy"])).contiguous(memory_format=memory)
+
+        def train() -> Any:
+            return torch.autograd.grad(forward(), [x, weight], dy)
+
+        def answer() -> dict[str, Any]:
+            dx, dweight = train()
+            return {"dx": channels_last(dx.numpy()), "dweight": dweight.numpy()}
 
         return Contender(answer, train)
 

@@ -77,7 +77,7 @@ class Convolution(Case):
 
     def tolerance(self, output: str) -> float:
         # Room for transformed convolutions (Winograd); the weights' gradient sums up to 130,000 products.
-        return {"y": 1e-4, "dx": 1e-4, "dweight": 5e-4}[output]
+        return {"y": 1e-5, "dx": 1e-5, "dweight": 2e-5}[output]
 
     def limit_seconds(self, limits: Limits, threads: int) -> float:
         """The multiply-adds of the direct form, twice as many again for the gradients, at the peak."""

@@ -9,6 +9,7 @@ import numpy as np
 import martlet
 
 from ..cases.convolution import Convolution
+from ..cases.image_network import LEARNING_RATE, ImageNetwork
 from ..cases.matrix_product import MatrixProduct
 from ..cases.normalization import Normalization, channels_first, channels_last
 from ..cases.single_row import SingleRow
@@ -111,6 +112,20 @@ class Martlet(Library):
             return net.backward(data["dy"])
 
         return Contender(lambda: {"dx": train(), "dweight": np.array(net.gradients()[name])}, train)
+
+    def image_network(self, case: ImageNetwork) -> Makers:
+        return {"": lambda: self._image_network(case)}
+
+    def _image_network(self, case: ImageNetwork) -> Contender:
+        parameters = case.data()
+        x, labels = parameters.pop("x"), parameters.pop("labels")
+        net = martlet.models.build(case.model, case.shape)
+        net.load_state_dict(parameters)
+        if not case.training:
+            out = np.empty((case.batch, 10), np.float32)
+            return Contender(lambda: {"y": net.predict(x)}, lambda: net.predict(x, out=out))
+        trainer = martlet.Trainer(net, loss="cross_entropy", optimizer=martlet.SGD(learning_rate=LEARNING_RATE))
+        return Contender(lambda: {"loss": trainer.step(x, labels).loss}, lambda: trainer.step(x, labels))
 
     def single_row(self, case: SingleRow) -> Makers:
         return {"": lambda: self._single_row(case)}

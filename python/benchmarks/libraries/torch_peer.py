@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as functional
 
 from ..cases.convolution import Convolution
+from ..cases.image_network import LEARNING_RATE, ImageNetwork
 from ..cases.matrix_product import MatrixProduct
 from ..cases.normalization import Normalization, channels_first, channels_last
 from ..cases.single_row import SingleRow
 from ..cases.training_step import CLASSES, INPUTS, TrainingStep
 from .library import Contender, Library, Makers
+from .torch_images import image_network
 
 _ACTIVATIONS = {"relu": torch.nn.ReLU, "sigmoid": torch.nn.Sigmoid}
 
@@ -155,6 +157,42 @@ class Torch(Library):
             return {"dx": channels_last(dx.numpy()), "dweight": dweight.numpy()}
 
         return Contender(answer, train)
+
+    def image_network(self, case: ImageNetwork) -> Makers:
+        makers: Makers = {}
+        for layout in ("channels first", "channels last"):
+            for compiled in (False, True):
+                name = f"{'compile' if compiled else 'eager'} {layout}"
+                makers[name] = lambda layout=layout, compiled=compiled: self._image_network(case, layout, compiled)  # type: ignore[misc]
+        return makers
+
+    def _image_network(self, case: ImageNetwork, layout: str, compiled: bool) -> Contender:
+        data = case.data()
+        memory = torch.channels_last if layout == "channels last" else torch.contiguous_format
+        x = torch.tensor(channels_first(data["x"])).contiguous(memory_format=memory)
+        labels = torch.tensor(data["labels"])
+        net: Any = image_network(case, data).to(memory_format=memory).train(case.training)
+        if not case.training:
+            ready = torch.compile(net, dynamic=False) if compiled else net
+
+            def infer() -> Any:
+                with torch.inference_mode():
+                    return ready(x)
+
+            return Contender(lambda: {"y": infer().numpy()}, infer)
+        optimizer = torch.optim.SGD(net.parameters(), lr=LEARNING_RATE, fused=True)
+        loss_of: Callable[[Any, Any], Any] = lambda x, labels: functional.cross_entropy(net(x), labels)  # noqa: E731
+        if compiled:
+            loss_of = torch.compile(loss_of, dynamic=False)
+
+        def step() -> Any:
+            optimizer.zero_grad()
+            loss = loss_of(x, labels)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return Contender(lambda: {"loss": step().item()}, step)
 
     def single_row(self, case: SingleRow) -> Makers:
         return {way: lambda way=way: self._single_row(case, way) for way in ("eager", "jit", "compile")}  # type: ignore[misc]

@@ -47,6 +47,8 @@ from .graph import Input, Node
 from .initializers import Initializer
 from .layers import (
     Add,
+    AvgPool1D,
+    AvgPool2D,
     ChannelsFirst,
     ChannelsLast,
     Concatenate,
@@ -55,13 +57,19 @@ from .layers import (
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
     InputNormalization,
     Layer,
+    MaxPool1D,
+    MaxPool2D,
     ReLU,
     Reshape,
     Sigmoid,
     Softmax,
     Tanh,
+    Upsample2D,
+    ZeroPad2D,
 )
 from .model import Model, Sequential, load
 from .normalization import BatchNorm
@@ -74,6 +82,8 @@ __all__ = [
     "Adam",
     "AdamW",
     "Add",
+    "AvgPool1D",
+    "AvgPool2D",
     "BatchNorm",
     "BatchNormGradients",
     "CancelledError",
@@ -89,6 +99,8 @@ __all__ = [
     "Event",
     "FileError",
     "Flatten",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
     "History",
     "Initializer",
     "Input",
@@ -101,6 +113,8 @@ __all__ = [
     "LoadResult",
     "Loss",
     "MartletError",
+    "MaxPool1D",
+    "MaxPool2D",
     "Model",
     "Node",
     "Normalized",
@@ -118,6 +132,8 @@ __all__ = [
     "Tensor",
     "Trainer",
     "UnsupportedError",
+    "Upsample2D",
+    "ZeroPad2D",
     "__version__",
     "available_isas",
     "batch_norm",
@@ -131,7 +147,7 @@ __all__ = [
     "set_num_threads",
 ]
 
-_ON_DEMAND = ("compare", "data", "progress")
+_ON_DEMAND = ("compare", "data", "models", "progress", "train")
 
 
 def __getattr__(name: str) -> Any:

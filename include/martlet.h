@@ -378,6 +378,37 @@ martlet_status martlet_model_create_submodel(martlet_model **out, const martlet_
 martlet_status martlet_model_clone(martlet_model **out, const martlet_model *model);
 void martlet_model_destroy(martlet_model *model);
 
+/* -- well-known networks, by name --
+ * Names, in the order of index (NULL outside 0..count-1): "mlp", "cnn", "lenet_bn", "resnet20", "resnet32", "resnet56" (CIFAR's
+ * form), "resnet18" (ImageNet's), "vgg_bn" (VGG-16), "bn_inception", "mobilenet_v1". Never fail. */
+int32_t martlet_known_model_count(void);
+const char *martlet_known_model_name(int32_t index);
+enum {
+  MARTLET_SHORTCUT_DEFAULT = 0,        /* the papers' own: parameter-free for CIFAR's networks, a projection for resnet18 */
+  MARTLET_SHORTCUT_PARAMETER_FREE = 1, /* option A: every other pixel, and zeros for the new channels */
+  MARTLET_SHORTCUT_PROJECTION = 2      /* option B: a 1x1 convolution and a batch norm */
+};
+typedef struct martlet_known_model_options {
+  size_t struct_size;
+  double width;            /* multiplies every layer's channels; above 0, at most 64; default 1. Of all but mlp */
+  double dropout;          /* 0 <= dropout < 1 before the last layer (vgg_bn: the last two); negative (default): the network's
+                           * own, 0.5 for vgg_bn, 0 elsewhere. Of mlp, cnn, vgg_bn, bn_inception, mobilenet_v1 */
+  const int64_t *hidden;   /* units of mlp's hidden layers, *caller's memory*; NULL (default): 100, 100, 100 */
+  int32_t hidden_count;    /* 0..4096; 0 with NULL */
+  int32_t shortcut;        /* of the residual networks; default MARTLET_SHORTCUT_DEFAULT */
+  int32_t zero_last_scale; /* 1: every residual block's last batch norm starts with gamma 0; default 0 */
+  int32_t reserved;        /* 0 */
+} martlet_known_model_options;
+#define MARTLET_KNOWN_MODEL_OPTIONS_INIT \
+  { sizeof(martlet_known_model_options), 1.0, -1.0, NULL, 0, MARTLET_SHORTCUT_DEFAULT, 0, 0 }
+/* The network of that name for rows of the given shape, [height, width, channels] for all but mlp (which takes any), with
+ * `classes` (>= 1) logits as output; its layer names are those of martlet_model_layer_at. An option that means nothing to the
+ * network must keep its default.
+ * MARTLET_INVALID_ARGUMENT for an unknown name or an option, MARTLET_SHAPE_MISMATCH for a shape that does not fit or images that
+ * are too small, MARTLET_OUT_OF_MEMORY. *out is owned. Since ABI 2. */
+martlet_status martlet_model_build(martlet_model **out, const char *name, int32_t rank, const int64_t *input_shape,
+                                   int64_t classes, const martlet_known_model_options *options, uint64_t seed);
+
 /* Inputs and outputs: how many, and the shape of one row of each (*borrowed* until the model is destroyed; dtype float32, data
  * NULL). */
 int32_t martlet_model_input_count(const martlet_model *model);

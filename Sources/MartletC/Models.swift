@@ -2,7 +2,8 @@
 import CMartlet
 import Martlet
 
-private func makeModel(_ out: Out?, _ body: () throws -> Model) -> martlet_status {
+/// Makes a model and hands it out, owned; `out` is unchanged if that fails.
+func makeModel(_ out: Out?, _ body: () throws -> Model) -> martlet_status {
   boundary { try create(out) { ModelHandle(try body()) } }
 }
 

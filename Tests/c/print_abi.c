@@ -41,6 +41,13 @@ static void print_options(void) {
   FIELD(martlet_batch_norm_options, normalize_with);
   FIELD(martlet_batch_norm_options, updates_moving);
   FIELD(martlet_batch_norm_options, trains_scale_shift);
+  SIZE(martlet_known_model_options);
+  FIELD(martlet_known_model_options, width);
+  FIELD(martlet_known_model_options, dropout);
+  FIELD(martlet_known_model_options, hidden);
+  FIELD(martlet_known_model_options, hidden_count);
+  FIELD(martlet_known_model_options, shortcut);
+  FIELD(martlet_known_model_options, zero_last_scale);
   SIZE(martlet_batch_norm_switches);
   FIELD(martlet_batch_norm_switches, normalize_with);
   FIELD(martlet_batch_norm_switches, updates_moving);
@@ -121,6 +128,7 @@ static void print_constants(void) {
   VALUE(MARTLET_REDUCE_MINIMUM);
   VALUE(MARTLET_CONSTANT);
   VALUE(MARTLET_NORMALIZE_WITH_MOVING);
+  VALUE(MARTLET_SHORTCUT_PROJECTION);
   VALUE(MARTLET_STATE);
   VALUE(MARTLET_INFERENCE_FLOAT16);
   VALUE(MARTLET_LOSS_BINARY_CROSS_ENTROPY);

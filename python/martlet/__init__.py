@@ -147,7 +147,7 @@ __all__ = [
     "set_num_threads",
 ]
 
-_ON_DEMAND = ("compare", "data", "progress")
+_ON_DEMAND = ("compare", "data", "models", "progress", "train")
 
 
 def __getattr__(name: str) -> Any:

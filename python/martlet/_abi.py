@@ -39,6 +39,7 @@ ALL_AXES = 2**31 - 1
 GLOROT_UNIFORM, GLOROT_NORMAL, HE_UNIFORM, HE_NORMAL, NORMAL, ZEROS, CONSTANT = range(7)
 NORMALIZE_WITH_BATCH, NORMALIZE_WITH_MOVING = range(2)
 PADDING_VALID, PADDING_SAME, PADDING_EXPLICIT = range(3)
+SHORTCUT_DEFAULT, SHORTCUT_PARAMETER_FREE, SHORTCUT_PROJECTION = range(3)
 PARAMETER, STATE = range(2)
 INFERENCE_FLOAT32, INFERENCE_FLOAT16 = range(2)
 
@@ -120,6 +121,19 @@ class martlet_pooling_options(ctypes.Structure):
         ("pads", c_int64 * 4),
         ("padding", c_int32),
         ("count_includes_pad", c_int32),
+    ]
+
+
+class martlet_known_model_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("width", c_double),
+        ("dropout", c_double),
+        ("hidden", POINTER(c_int64)),
+        ("hidden_count", c_int32),
+        ("shortcut", c_int32),
+        ("zero_last_scale", c_int32),
+        ("reserved", c_int32),
     ]
 
 
@@ -217,6 +231,7 @@ STRUCTS: tuple[type[ctypes.Structure], ...] = (
     martlet_batch_norm_options,
     martlet_convolution_options,
     martlet_pooling_options,
+    martlet_known_model_options,
     martlet_layer_info,
     martlet_tensor_info,
     martlet_batch_norm_switches,
@@ -360,6 +375,11 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_model_create_submodel": _status(POINTER(_model), _model, _names, c_int32),
     "martlet_model_clone": _status(POINTER(_model), _model),
     "martlet_model_destroy": _plain(None, _model),
+    "martlet_known_model_count": _plain(c_int32),
+    "martlet_known_model_name": _plain(c_char_p, c_int32),
+    "martlet_model_build": _status(
+        POINTER(_model), c_char_p, c_int32, _shape, c_int64, POINTER(martlet_known_model_options), c_uint64
+    ),
     "martlet_model_input_count": _plain(c_int32, _model),
     "martlet_model_output_count": _plain(c_int32, _model),
     "martlet_model_input_shape": _status(_model, c_int32, _view),

@@ -1,6 +1,6 @@
 import Martlet
 
-/// A small convolutional network for images of 28 × 28 pixels: two convolutions, a residual block, the mean of each channel.
+/// A small convolutional network for images of 28 × 28 pixels: two convolutions, a residual block.
 func convolutionalNetwork(seed: UInt64) throws -> Model {
   var graph = Graph()
   let pixels = try graph.input([784])
@@ -14,6 +14,6 @@ func convolutionalNetwork(seed: UInt64) throws -> Model {
   let stem = try relu(convolution(16, strides: 2, relu(convolution(8, strides: 2, image))))
   let branch = try convolution(16, relu(convolution(16, stem)))
   let block = try relu(graph.add(Add(), to: [branch, stem]))
-  let logits = try graph.add(Dense(10), to: graph.add(GlobalAvgPool2D(), to: block))
+  let logits = try graph.add(Dense(10), to: graph.add(Flatten(), to: block))
   return try Model(graph, inputs: [pixels], outputs: [logits], seed: seed)
 }

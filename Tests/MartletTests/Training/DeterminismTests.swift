@@ -16,13 +16,23 @@ import Testing
       ], inputShape: [230], seed: seed)
   }
 
+  /// Layers on images, of the same rows.
+  private func imageNetwork() throws -> Model {
+    try Model.sequential(
+      [
+        InputNormalization(), Reshape([23, 10, 1]), Conv2D(20, kernelSize: 3, padding: .same), BatchNorm(), ReLU(),
+        MaxPool2D(3, strides: Extent2D(1, 2), padding: .same), Conv2D(20, kernelSize: 3, padding: .all(1), groups: 20),
+        Conv2D(40, kernelSize: 1), Upsample2D(2), Tanh(), Conv2D(24, kernelSize: 3, strides: 2, dilation: 2), BatchNorm(),
+        ZeroPad2D(1), AvgPool2D(2), ChannelsFirst(), Flatten(), Dropout(0.3), Dense(10),
+      ], inputShape: [230], seed: 8)
+  }
+
   private func data(rows: Int) throws -> (Tensor, [Int32]) {
     (try randomTensor([rows, 230], seed: 5, -1...2), (0..<rows).map { Int32($0 * 3 % 10) })
   }
 
   /// Five steps on a compute of our own; what is left of them: losses, parameters, moving statistics.
-  private func train(_ compute: Compute) throws -> (losses: [Double], bytes: [[UInt8]]) {
-    let model = try network()
+  private func train(_ compute: Compute, _ model: Model) throws -> (losses: [Double], bytes: [[UInt8]]) {
     let trainer = try Trainer(model, loss: .crossEntropy, optimizer: .adam(learningRate: 0.01), seed: 4)
     let memory = try StepMemory(trainer.lossModel, capacity: 300, compute)
     var (x, labels) = try data(rows: 300)
@@ -41,14 +51,16 @@ import Testing
 
   @Test(arguments: EveryCompute.ofAllThreads.indices) func trainingRuns(_ set: Int) throws {
     let (name, computes) = EveryCompute.ofAllThreads[set]
-    let runs = try computes.map(train)
-    #expect(runs[0].losses.allSatisfy { $0.isFinite })
-    for run in runs {
-      #expect(run.losses.map(\.bitPattern) == runs[0].losses.map(\.bitPattern), "\(name)")
-      #expect(run.bytes == runs[0].bytes, "\(name)")
+    for makeModel in [{ try network() }, imageNetwork] {
+      let runs = try computes.map { try train($0, makeModel()) }
+      #expect(runs[0].losses.allSatisfy { $0.isFinite })
+      for run in runs {
+        #expect(run.losses.map(\.bitPattern) == runs[0].losses.map(\.bitPattern), "\(name)")
+        #expect(run.bytes == runs[0].bytes, "\(name)")
+      }
+      // Again, on the same threads.
+      #expect(try train(computes[2], makeModel()).bytes == runs[0].bytes)
     }
-    // Again, on the same threads.
-    #expect(try train(computes[2]).bytes == runs[0].bytes)
   }
 
   /// The same through the public API: fit, evaluate, predict and population statistics with 1, 2 and 5 threads.

@@ -478,10 +478,9 @@ enum {
 typedef struct martlet_folding martlet_folding;
 /* A difference between both models on the data. */
 typedef struct martlet_folding_difference {
-  size_t struct_size;
-  double absolute; /* largest |folded - unfolded| */
-  double relative; /* absolute over the largest |unfolded| */
-  double bound;    /* what rounding alone can make of the differences in the values just before; may be infinite */
+  double absolute;         /* largest |folded - unfolded| */
+  double relative;         /* absolute over the largest |unfolded| */
+  double bound;            /* what rounding alone can make of the differences in the values just before; may be infinite */
   int32_t is_measured;     /* 0: there was no data, or the value is not in memory in both models; the numbers are 0 then */
   int32_t is_within_bound; /* no channel's difference is above that channel's bound; 1 if not measured */
 } martlet_folding_difference;
@@ -508,8 +507,7 @@ typedef struct martlet_folding_layer {
 martlet_status martlet_model_fold(martlet_model **out, martlet_folding **out_folding, const martlet_model *model,
                                   const martlet_array *data, int32_t data_count);
 void martlet_folding_destroy(martlet_folding *folding);
-/* The layers of the unfolded model in the order they run, and its outputs. info->struct_size and out->struct_size must be set.
- */
+/* The layers of the unfolded model in the order they run (info->struct_size must be set), and its outputs. */
 int32_t martlet_folding_layer_count(const martlet_folding *folding);
 martlet_status martlet_folding_layer_at(const martlet_folding *folding, int32_t index, martlet_folding_layer *info);
 int32_t martlet_folding_output_count(const martlet_folding *folding);

@@ -331,6 +331,37 @@ martlet_status martlet_graph_conv2d(martlet_graph *graph, const char *name, mart
 martlet_status martlet_graph_conv1d(martlet_graph *graph, const char *name, martlet_node input, int64_t filters,
                                     int64_t kernel_size, const martlet_convolution_options *options, martlet_node *out);
 
+typedef struct martlet_pooling_options {
+  size_t struct_size;
+  int64_t strides[2];         /* vertical, horizontal; default 0, 0: the window's size */
+  int64_t pads[4];            /* top, bottom, left, right, less than the window; with MARTLET_PADDING_EXPLICIT */
+  int32_t padding;            /* default MARTLET_PADDING_VALID */
+  int32_t count_includes_pad; /* an average divides by the whole window, not by the values in the image; default 0 */
+} martlet_pooling_options;
+#define MARTLET_POOLING_OPTIONS_INIT \
+  { sizeof(martlet_pooling_options), {0, 0}, {0, 0, 0, 0}, MARTLET_PADDING_VALID, 0 }
+/* Each window's largest value, channel by channel; padding does not count, a NaN stays one. */
+martlet_status martlet_graph_max_pool2d(martlet_graph *graph, const char *name, martlet_node input, int64_t height,
+                                        int64_t width, const martlet_pooling_options *options, martlet_node *out);
+/* Each window's mean. */
+martlet_status martlet_graph_avg_pool2d(martlet_graph *graph, const char *name, martlet_node input, int64_t height,
+                                        int64_t width, const martlet_pooling_options *options, martlet_node *out);
+/* The same on sequences; of the options the horizontal ones count, the vertical ones keep their defaults. */
+martlet_status martlet_graph_max_pool1d(martlet_graph *graph, const char *name, martlet_node input, int64_t size,
+                                        const martlet_pooling_options *options, martlet_node *out);
+martlet_status martlet_graph_avg_pool1d(martlet_graph *graph, const char *name, martlet_node input, int64_t size,
+                                        const martlet_pooling_options *options, martlet_node *out);
+/* The mean of each channel over the whole image, [rows, H, W, C] to [rows, C], or the whole sequence, [rows, L, C] to
+ * [rows, C]. */
+martlet_status martlet_graph_global_avg_pool2d(martlet_graph *graph, const char *name, martlet_node input, martlet_node *out);
+martlet_status martlet_graph_global_avg_pool1d(martlet_graph *graph, const char *name, martlet_node input, martlet_node *out);
+/* Zeros around each image: pads are top, bottom, left, right, each >= 0. */
+martlet_status martlet_graph_zero_pad2d(martlet_graph *graph, const char *name, martlet_node input, const int64_t *pads,
+                                        martlet_node *out);
+/* Each pixel becomes a rectangle of its value; factors >= 1. */
+martlet_status martlet_graph_upsample2d(martlet_graph *graph, const char *name, martlet_node input, int64_t factor_height,
+                                        int64_t factor_width, martlet_node *out);
+
 /* ---- Models -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct martlet_model martlet_model;

@@ -3,6 +3,7 @@ import CMartlet
 import Martlet
 
 extension martlet_convolution_options: SizedOptions {}
+extension martlet_pooling_options: SizedOptions {}
 
 extension Extent2D {
   init(_ pair: (Int64, Int64)) { self.init(Int(pair.0), Int(pair.1)) }
@@ -62,5 +63,29 @@ extension Conv1D {
     bias = try flag(given.bias, "options.bias")
     weightInitializer = try Initializer(given.weight_initializer, "options.weight_initializer")
     biasInitializer = try Initializer(given.bias_initializer, "options.bias_initializer")
+  }
+}
+
+/// What the poolings share.
+struct PoolingOptions {
+  var padding = Padding.valid
+  var countIncludesPad = false
+  private var given: (Int64, Int64) = (0, 0)
+
+  init(_ pointer: UnsafePointer<martlet_pooling_options>?) throws {
+    guard let options = try options(pointer, "options") else { return }
+    given = options.strides
+    padding = try Padding(options.padding, options.pads)
+    countIncludesPad = try flag(options.count_includes_pad, "options.count_includes_pad")
+  }
+
+  /// 0 stands for the window's size.
+  func strides(or size: Extent2D) -> Extent2D {
+    Extent2D(given.0 == 0 ? size.height : Int(given.0), given.1 == 0 ? size.width : Int(given.1))
+  }
+
+  func sequenceStrides(or size: Int) throws -> Int {
+    let stride = try horizontal(given, default: 0, "options.strides")
+    return stride == 0 ? size : stride
   }
 }

@@ -46,6 +46,52 @@ import Martlet
       ], inputShape: [10, 20], seed: 1)
   }
 
+  /// Layers on images, branches that join, one layer in two places.
+  static func imageNetwork() throws -> Model {
+    var graph = Graph()
+    let x = try graph.input([3, 16, 16])
+    func chain(_ layers: [any Layer], _ start: Graph.Node) throws -> Graph.Node {
+      try layers.reduce(start) { try graph.add($1, to: $0) }
+    }
+    let stem = try chain(
+      [ChannelsLast(), Conv2D(16, kernelSize: 3, padding: .same, bias: false), BatchNorm(), ReLU()], x)
+    let branch = try chain([Conv2D(16, kernelSize: 3, padding: .same, groups: 16), Conv2D(16, kernelSize: 1)], stem)
+    let again = try graph.apply(layerOf: branch, to: [stem])
+    let sum = try chain([ReLU()], graph.add(Add(), to: [branch, stem, again]))
+    let small = try graph.add(
+      Concatenate(),
+      to: [chain([MaxPool2D(3, strides: 2, padding: .all(1))], sum), chain([AvgPool2D(2), ZeroPad2D(0)], sum)])
+    let large = try chain([ZeroPad2D(1), Upsample2D(2), Conv2D(8, kernelSize: 3, strides: 2), Tanh()], small)
+    let sequence = try chain(
+      [Reshape([-1, 8]), Conv1D(12, kernelSize: 3), MaxPool1D(2), AvgPool1D(2), GlobalAvgPool1D()], large)
+    let joined = try graph.add(Concatenate(), to: [sequence, chain([GlobalAvgPool2D()], small)])
+    let logits = try chain([Dense(10)], joined)
+    return try Model(graph, inputs: [x], outputs: [logits], seed: 1)
+  }
+
+  static func checkImages() throws {
+    let inputs = [try array(.uint8, [40, 3, 16, 16])]
+    let labels = [try array(.int32, [40])]
+    let trainer = try Trainer(imageNetwork(), loss: .crossEntropy, optimizer: .adam())
+    try trainer.step(inputs, labels)
+    let steps = try count { for _ in 0..<3 { try trainer.step(inputs, labels) } }
+    expect(steps == 0, "\(steps) allocations in three steps on images")
+    let (x, y) = (try array(.float32, [40, 3, 16, 16]), try array(.float32, [40, 10]))
+    guard let input = x.data?.assumingMemoryBound(to: Float.self), let output = y.data?.assumingMemoryBound(to: Float.self)
+    else {
+      return expect(false, "arrays have memory")
+    }
+    for rows in [1, 40] {
+      func predict() throws { try trainer.model.predict(rows: rows, input, into: output) }
+      try predict()
+      let again = try count { for _ in 0..<3 { try predict() } }
+      expect(again == 0, "\(again) allocations in three predictions of \(rows) images")
+      try trainer.step(inputs, labels)
+      let changed = try count(predict)
+      expect(changed == 0, "\(changed) allocations in a prediction of \(rows) images after a step")
+    }
+  }
+
   /// The counter must count, or nothing else here means anything.
   static func checkCounter() throws {
     var kept: [UnsafeMutableRawPointer] = []
@@ -156,7 +202,7 @@ import Martlet
     }
     for threads in [1, 3] {
       try Machine.setThreadCount(threads)
-      for check in [checkCounter, checkSteps, checkConversions, checkFit, checkLoopsByHand, checkPredictions] {
+      for check in [checkCounter, checkSteps, checkConversions, checkFit, checkLoopsByHand, checkPredictions, checkImages] {
         try check()
       }
     }

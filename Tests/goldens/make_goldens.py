@@ -9,6 +9,7 @@ import pathlib
 import sys
 
 import batch_norm_cases
+import image_cases
 import layer_cases
 import training_cases
 
@@ -16,7 +17,7 @@ import training_cases
 def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
     folder.mkdir(parents=True, exist_ok=True)
-    for cases in (batch_norm_cases, layer_cases, training_cases):
+    for cases in (batch_norm_cases, image_cases, layer_cases, training_cases):
         cases.write_all(folder)
 
 

@@ -58,3 +58,9 @@ print("test accuracy \(try trainer.evaluate(testX, labels: testLabels).accuracy)
 // Serving: weights rounded to half precision are half the memory to read for each row.
 net.inferenceWeights = .float16
 print("with weights in 16 bits \(try trainer.evaluate(testX, labels: testLabels).accuracy)")
+
+// The same images for a network of convolutions.
+let images28 = try convolutionalNetwork(seed: 1)
+let imageTrainer = try Trainer(images28, loss: .crossEntropy, optimizer: .adam(learningRate: 0.003))
+try imageTrainer.fit(x, labels: labels, FitOptions(epochs: 1, batchSize: 60, dropsLast: true))
+print("convolutional network: test accuracy \(try imageTrainer.evaluate(testX, labels: testLabels).accuracy)")

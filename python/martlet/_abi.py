@@ -114,6 +114,16 @@ class martlet_convolution_options(ctypes.Structure):
     ]
 
 
+class martlet_pooling_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("strides", c_int64 * 2),
+        ("pads", c_int64 * 4),
+        ("padding", c_int32),
+        ("count_includes_pad", c_int32),
+    ]
+
+
 class martlet_layer_info(ctypes.Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -229,6 +239,7 @@ STRUCTS: tuple[type[ctypes.Structure], ...] = (
     martlet_dense_options,
     martlet_batch_norm_options,
     martlet_convolution_options,
+    martlet_pooling_options,
     martlet_layer_info,
     martlet_tensor_info,
     martlet_batch_norm_switches,
@@ -367,6 +378,14 @@ FUNCTIONS: dict[str, Signature] = {
         _graph, c_char_p, c_int32, c_int64, c_int64, c_int64, POINTER(martlet_convolution_options), _node
     ),
     "martlet_graph_conv1d": _status(_graph, c_char_p, c_int32, c_int64, c_int64, POINTER(martlet_convolution_options), _node),
+    "martlet_graph_max_pool2d": _status(_graph, c_char_p, c_int32, c_int64, c_int64, POINTER(martlet_pooling_options), _node),
+    "martlet_graph_avg_pool2d": _status(_graph, c_char_p, c_int32, c_int64, c_int64, POINTER(martlet_pooling_options), _node),
+    "martlet_graph_max_pool1d": _status(_graph, c_char_p, c_int32, c_int64, POINTER(martlet_pooling_options), _node),
+    "martlet_graph_avg_pool1d": _status(_graph, c_char_p, c_int32, c_int64, POINTER(martlet_pooling_options), _node),
+    "martlet_graph_global_avg_pool2d": _status(_graph, c_char_p, c_int32, _node),
+    "martlet_graph_global_avg_pool1d": _status(_graph, c_char_p, c_int32, _node),
+    "martlet_graph_zero_pad2d": _status(_graph, c_char_p, c_int32, _shape, _node),
+    "martlet_graph_upsample2d": _status(_graph, c_char_p, c_int32, c_int64, c_int64, _node),
     # Models
     "martlet_model_create": _status(POINTER(_model), _graph, _node, c_int32, _node, c_int32, c_uint64),
     "martlet_model_create_submodel": _status(POINTER(_model), _model, _names, c_int32),

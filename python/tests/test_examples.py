@@ -50,5 +50,13 @@ def test_fold():
     assert after < before
 
 
+def test_residual_digits(tmp_path):
+    printed = run("residual_digits.py", str(tmp_path / "model.safetensors"))
+    assert float(re.search(r"accuracy ([\d.]+)", printed)[1]) > 0.9
+    assert "conv2d_1 conv2d + batch_norm_1 batch_norm + relu_1 relu" in printed
+    assert "saved to" in printed
+
+
 def test_every_example_has_a_test():
-    assert {path.name for path in FOLDER.glob("*.py")} == {"train_digits.py", "loop_by_hand.py", "fine_tune.py", "fold.py"}
+    examples = {"train_digits.py", "loop_by_hand.py", "fine_tune.py", "fold.py", "residual_digits.py"}
+    assert {path.name for path in FOLDER.glob("*.py")} == examples

@@ -10,7 +10,23 @@ import pytest
 from conftest import REPOSITORY
 
 import martlet
-from martlet import SGD, Adam, AdamW, BatchNorm, Dense, Sequential, Sigmoid, Tanh, Trainer
+from martlet import (
+    SGD,
+    Adam,
+    AdamW,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    GlobalAvgPool2D,
+    MaxPool2D,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    Trainer,
+    Upsample2D,
+    ZeroPad2D,
+)
 
 FOLDER = REPOSITORY / "Tests" / "goldens"
 #: A float32 rounding of a value near 1 is 6e-8; a result passes through a few, a sum of n through about √n.
@@ -106,6 +122,55 @@ def test_dense(common, own):
     found.update({f"grad_{name[2:]}": value for name, value in net.gradients().items()})
     for name, value in found.items():
         close(value, own[name], UNIT * bounds[name], name)
+
+
+def sides(pads):
+    top, bottom, left, right = pads.tolist()
+    return (top, bottom), (left, right)
+
+
+@pytest.mark.parametrize(("common", "own"), of("convolution"))
+def test_convolution(common, own):
+    x, weight, r = own["x"], own["weight"], own["grad_output"]
+    layer = Conv2D(
+        len(weight),
+        own["kernel"].tolist(),
+        own["strides"].tolist(),
+        sides(own["pads"]),
+        own["dilation"].tolist(),
+        int(own["groups"]),
+        "bias" in own,
+    )
+    net = Sequential([layer], input_shape=x.shape[1:])
+    net.load_state_dict({f"0.{name}": own[name] for name in ("weight", "bias") if name in own})
+    kernel = weight[0, 0].size
+    bounds = {
+        "y": kernel * weight.shape[1] * np.abs(x).max() * np.abs(weight).max(),
+        "grad_input": kernel * len(weight) * np.abs(r).max() * np.abs(weight).max(),
+        "grad_weight": r[..., 0].size * np.abs(r).max() * np.abs(x).max(),
+        "grad_bias": r[..., 0].size * np.abs(r).max(),
+    }
+    close(net(x), own["y"], UNIT * bounds["y"], "y at inference")
+    found = {"y": net.forward(x, training=True), "grad_input": net.backward(r)}
+    found.update({f"grad_{name[2:]}": value for name, value in net.gradients().items()})
+    for name, value in found.items():
+        close(value, own[name], UNIT * bounds[name], name)
+
+
+@pytest.mark.parametrize(("common", "own"), of("pooling"))
+def test_pooling(common, own):
+    x, size, strides, padding = own["x"], own["size"].tolist(), own["strides"].tolist(), sides(own["pads"])
+    layer = (
+        lambda: MaxPool2D(size, strides, padding),
+        lambda: AvgPool2D(size, strides, padding),
+        lambda: AvgPool2D(size, strides, padding, count_includes_pad=True),
+        GlobalAvgPool2D,
+        lambda: Upsample2D(size),
+        lambda: ZeroPad2D(padding),
+    )[int(own["kind"])]()
+    net = Sequential([layer], input_shape=x.shape[1:])
+    for name, value in (("y", net.forward(x, training=True)), ("grad_input", net.backward(own["grad_output"]))):
+        close(value, own[name], UNIT * size[0] * size[1] * np.abs(own["x" if name == "y" else "grad_output"]).max(), name)
 
 
 @pytest.mark.parametrize(("common", "own"), of("losses"))

@@ -13,7 +13,8 @@ public enum LayerKinds {
   static let all: [any BuildableLayer.Type] = [
     Dense.self, BatchNorm.self, Sigmoid.self, Tanh.self, ReLU.self, Softmax.self, Dropout.self, Flatten.self,
     InputNormalization.self, Add.self, Concatenate.self, Reshape.self, ChannelsLast.self, ChannelsFirst.self,
-    Conv2D.self, Conv1D.self,
+    Conv2D.self, Conv1D.self, MaxPool2D.self, MaxPool1D.self, AvgPool2D.self,
+    AvgPool1D.self, GlobalAvgPool2D.self, GlobalAvgPool1D.self, ZeroPad2D.self, Upsample2D.self,
   ]
 
   static func named(_ kind: String) -> (any BuildableLayer.Type)? { all.first { $0.kind == kind } }

@@ -45,6 +45,23 @@ struct ReferenceModel {
       return NaiveImages.convolution(
         x, window, filters: convolution.filters, groups: convolution.groups, weight: parameter("weight") ?? [],
         bias: parameter("bias"))
+    case let convolution as Conv1D:
+      guard let window = try? convolution.image.window([1] + shape) else { return [] }
+      return NaiveImages.convolution(
+        x, window, filters: convolution.filters, groups: convolution.groups, weight: parameter("weight") ?? [],
+        bias: parameter("bias"))
+    case let pool as MaxPool2D: return NaiveImages.maximum(x, try? pool.window(shape))
+    case let pool as MaxPool1D: return NaiveImages.maximum(x, try? pool.image.window([1] + shape))
+    case let pool as AvgPool2D:
+      return NaiveImages.average(x, try? pool.window(shape), countIncludesPad: pool.countIncludesPad)
+    case let pool as AvgPool1D:
+      return NaiveImages.average(x, try? pool.image.window([1] + shape), countIncludesPad: pool.countIncludesPad)
+    case is GlobalAvgPool2D, is GlobalAvgPool1D:
+      return NaiveImages.means(x, positions: shape.dropLast().reduce(1, *), channels: shape.last ?? 1)
+    case let pad as ZeroPad2D:
+      return NaiveImages.surrounded(x, shape, node.shape, top: pad.top, left: pad.left)
+    case let upsample as Upsample2D:
+      return NaiveImages.enlarged(x, shape, by: upsample.factor)
     case let norm as BatchNorm:
       let usesBatch = isTraining && norm.normalizer == .batch
       let (mean, variance) =

@@ -10,10 +10,14 @@ from .dense import Dense
 from .dropout import Dropout
 from .input_normalization import InputNormalization
 from .joins import Add, Concatenate
+from .pooling import AvgPool1D, AvgPool2D, GlobalAvgPool1D, GlobalAvgPool2D, MaxPool1D, MaxPool2D
+from .resizing import Upsample2D, ZeroPad2D
 from .shapes import ChannelsFirst, ChannelsLast, Flatten, Reshape
 
 __all__ = [
     "Add",
+    "AvgPool1D",
+    "AvgPool2D",
     "ChannelsFirst",
     "ChannelsLast",
     "Concatenate",
@@ -22,11 +26,17 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
     "InputNormalization",
     "Layer",
+    "MaxPool1D",
+    "MaxPool2D",
     "ReLU",
     "Reshape",
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "Upsample2D",
+    "ZeroPad2D",
 ]

@@ -198,6 +198,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "only %ld networks of %ld could be made: the test tests little\n", made_networks, networks);
     return 1;
   }
-  printf("1 passed, 0 failed (%ld networks, %ld layers refused, %ld norms folded)\n", made_networks, refused_layers, folded_norms);
+  printf("1 passed, 0 failed (%ld networks, %ld layers refused, %ld norms folded)\n", made_networks, refused_layers,
+         folded_norms);
   return 0;
 }

@@ -522,7 +522,9 @@ martlet_status martlet_model_backward(martlet_model *model, const martlet_array 
                                       int32_t accumulate);
 /* dL/d(input) after backward. *Borrowed* as martlet_model_output. */
 martlet_status martlet_model_input_gradient(const martlet_model *model, int32_t index, martlet_view *out);
-/* What one batch runs: the steps, what was fused, and bytes, as text for people. buffer as in martlet_model_architecture. */
+/* What one batch runs, as text for people: a line for each step with the layers that became one, the shape of the output, the bytes
+ * of its buffers and, in training, what stays for the backward pass; then the arena that holds them all, and what they would take
+ * without sharing memory. buffer as in martlet_model_architecture. */
 martlet_status martlet_model_plan(const martlet_model *model, int64_t batch_size, int32_t training, char *buffer,
                                   size_t capacity, size_t *out_length);
 
@@ -540,10 +542,9 @@ enum {
 typedef struct martlet_folding martlet_folding;
 /* A difference between both models on the data. */
 typedef struct martlet_folding_difference {
-  size_t struct_size;
-  double absolute; /* largest |folded - unfolded| */
-  double relative; /* absolute over the largest |unfolded| */
-  double bound;    /* what rounding alone can make of the differences in the values just before; may be infinite */
+  double absolute;         /* largest |folded - unfolded| */
+  double relative;         /* absolute over the largest |unfolded| */
+  double bound;            /* what rounding alone can make of the differences in the values just before; may be infinite */
   int32_t is_measured;     /* 0: there was no data, or the value is not in memory in both models; the numbers are 0 then */
   int32_t is_within_bound; /* no channel's difference is above that channel's bound; 1 if not measured */
 } martlet_folding_difference;
@@ -570,8 +571,7 @@ typedef struct martlet_folding_layer {
 martlet_status martlet_model_fold(martlet_model **out, martlet_folding **out_folding, const martlet_model *model,
                                   const martlet_array *data, int32_t data_count);
 void martlet_folding_destroy(martlet_folding *folding);
-/* The layers of the unfolded model in the order they run, and its outputs. info->struct_size and out->struct_size must be set.
- */
+/* The layers of the unfolded model in the order they run (info->struct_size must be set), and its outputs. */
 int32_t martlet_folding_layer_count(const martlet_folding *folding);
 martlet_status martlet_folding_layer_at(const martlet_folding *folding, int32_t index, martlet_folding_layer *info);
 int32_t martlet_folding_output_count(const martlet_folding *folding);

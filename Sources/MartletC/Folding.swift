@@ -2,7 +2,6 @@
 import CMartlet
 import Martlet
 
-extension martlet_folding_difference: SizedOptions {}
 extension martlet_folding_layer: SizedOptions {}
 
 /// A certificate with its texts as C strings.
@@ -52,9 +51,8 @@ public func martlet_folding_output_count(_ folding: OpaquePointer!) -> Int32 {
 }
 
 extension martlet_folding_difference {
-  fileprivate init(_ difference: FoldingCertificate.Difference?, size: Int) {
+  fileprivate init(_ difference: FoldingCertificate.Difference?) {
     self.init()
-    struct_size = size
     is_within_bound = 1
     guard let difference else { return }
     (absolute, relative, bound) = (difference.absolute, difference.relative, difference.bound)
@@ -82,7 +80,7 @@ public func martlet_folding_layer_at(
     filled.kind = holder.kinds[Int(index)]
     filled.detail = holder.details[Int(index)]
     filled.outcome = layer.outcome.rawValue
-    filled.difference = martlet_folding_difference(layer.difference, size: MemoryLayout<martlet_folding_difference>.size)
+    filled.difference = martlet_folding_difference(layer.difference)
     info.pointee = filled
   }
 }
@@ -94,11 +92,10 @@ public func martlet_folding_output_at(
   boundary {
     let holder = try object(folding, "folding", as: FoldingHandle.self)
     let out = try require(out, "out")
-    try checkSize(out.pointee.struct_size, of: martlet_folding_difference.self, "out")
     guard (0..<holder.outputCount).contains(Int(index)) else {
       throw MartletError(.invalidArgument, "index must be in 0..<\(holder.outputCount); \(index) came.")
     }
-    out.pointee = martlet_folding_difference(holder.certificate.outputs?[Int(index)], size: out.pointee.struct_size)
+    out.pointee = martlet_folding_difference(holder.certificate.outputs?[Int(index)])
   }
 }
 

@@ -100,6 +100,18 @@ static void print_records(void) {
   FIELD(martlet_tensor_info, trainable);
   FIELD(martlet_tensor_info, value);
   FIELD(martlet_tensor_info, gradient);
+  SIZE(martlet_folding_difference);
+  FIELD(martlet_folding_difference, absolute);
+  FIELD(martlet_folding_difference, relative);
+  FIELD(martlet_folding_difference, bound);
+  FIELD(martlet_folding_difference, is_measured);
+  FIELD(martlet_folding_difference, is_within_bound);
+  SIZE(martlet_folding_layer);
+  FIELD(martlet_folding_layer, name);
+  FIELD(martlet_folding_layer, kind);
+  FIELD(martlet_folding_layer, detail);
+  FIELD(martlet_folding_layer, outcome);
+  FIELD(martlet_folding_layer, difference);
   SIZE(martlet_result);
   FIELD(martlet_result, loss);
   FIELD(martlet_result, correct);
@@ -131,6 +143,7 @@ static void print_constants(void) {
   VALUE(MARTLET_SHORTCUT_PROJECTION);
   VALUE(MARTLET_STATE);
   VALUE(MARTLET_INFERENCE_FLOAT16);
+  VALUE(MARTLET_LAYER_REMOVED);
   VALUE(MARTLET_LOSS_BINARY_CROSS_ENTROPY);
   VALUE(MARTLET_ADAMW);
   VALUE(MARTLET_EVENT_EPOCH);

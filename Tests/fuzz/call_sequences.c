@@ -172,18 +172,37 @@ static void call_graph(void) {
   if (node >= 0) last_node[slot] = node > MAX_NODES ? 0 : node;
 }
 
+/* Folds a model, compared on data or not, and reads the certificate. */
+static void call_fold(martlet_model **made) {
+  lying_array a;
+  martlet_folding *folding = NULL;
+  martlet_folding_layer layer;
+  martlet_folding_difference difference;
+  char text[200];
+  size_t length;
+  const int has_data = below(2);
+  layer.struct_size = one_in(20) ? (size_t)below(64) : sizeof layer;
+  count_status(martlet_model_fold(made, one_in(20) ? NULL : &folding, any_model(),
+                                  has_data ? any_array(&a, buffer, 2, below(5), 4) : NULL, any_int(has_data)));
+  count_status(martlet_folding_layer_at(folding, any_int(below(4)), one_in(20) ? NULL : &layer));
+  count_status(martlet_folding_output_at(folding, any_int(0), one_in(20) ? NULL : &difference));
+  count_status(martlet_folding_text(folding, text, one_in(2) ? 0 : sizeof text, one_in(20) ? NULL : &length));
+  martlet_folding_destroy(folding);
+}
+
 static void call_make_model(void) {
   const int slot = below(SLOTS), from = below(SLOTS);
   const martlet_node input = any_int(0), output = any_int(last_node[from]);
   const char *const names[2] = {any_name("dense_1"), any_name("batch_norm_1")};
   martlet_model *made = NULL;
-  switch (below(5)) {
+  switch (below(6)) {
     case 0:
     case 1:
       count_status(martlet_model_create(&made, graphs[from], &input, 1, &output, one_in(20) ? 0 : 1, next_random()));
       break;
     case 2: count_status(martlet_model_create_submodel(&made, any_model(), names, 1 + below(2))); break;
     case 3: count_status(martlet_model_clone(&made, any_model())); break;
+    case 4: call_fold(&made); break;
     default: count_status(martlet_model_load(&made, any_name(saved_path))); break;
   }
   if (made != NULL) {

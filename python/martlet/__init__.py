@@ -32,6 +32,7 @@ from ._errors import (
 from ._machine import available_isas, isa, num_threads, set_num_threads
 from ._tensors import LoadResult
 from ._version import __version__
+from .folding import Difference, FoldedLayer, FoldingCertificate
 from .functional import (
     BatchNormGradients,
     Loss,
@@ -95,10 +96,13 @@ __all__ = [
     "CorruptFileError",
     "DTypeError",
     "Dense",
+    "Difference",
     "Dropout",
     "Event",
     "FileError",
     "Flatten",
+    "FoldedLayer",
+    "FoldingCertificate",
     "GlobalAvgPool1D",
     "GlobalAvgPool2D",
     "History",

@@ -42,6 +42,7 @@ PADDING_VALID, PADDING_SAME, PADDING_EXPLICIT = range(3)
 SHORTCUT_DEFAULT, SHORTCUT_PARAMETER_FREE, SHORTCUT_PROJECTION = range(3)
 PARAMETER, STATE = range(2)
 INFERENCE_FLOAT32, INFERENCE_FLOAT16 = range(2)
+LAYER_UNCHANGED, LAYER_CHANGED, LAYER_FOLDED, LAYER_KEPT, LAYER_REMOVED = range(5)
 
 LOSS_CROSS_ENTROPY, LOSS_MEAN_SQUARED_ERROR, LOSS_BINARY_CROSS_ENTROPY = range(3)
 SGD, ADAM, ADAMW = range(3)
@@ -171,6 +172,28 @@ class martlet_batch_norm_switches(ctypes.Structure):
     ]
 
 
+class martlet_folding_difference(ctypes.Structure):
+    _fields_ = [
+        ("absolute", c_double),
+        ("relative", c_double),
+        ("bound", c_double),
+        ("is_measured", c_int32),
+        ("is_within_bound", c_int32),
+    ]
+
+
+class martlet_folding_layer(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("name", c_char_p),
+        ("kind", c_char_p),
+        ("detail", c_char_p),
+        ("outcome", c_int32),
+        ("reserved", c_int32),
+        ("difference", martlet_folding_difference),
+    ]
+
+
 class martlet_optimizer_options(ctypes.Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -235,6 +258,8 @@ STRUCTS: tuple[type[ctypes.Structure], ...] = (
     martlet_layer_info,
     martlet_tensor_info,
     martlet_batch_norm_switches,
+    martlet_folding_difference,
+    martlet_folding_layer,
     martlet_optimizer_options,
     martlet_result,
     martlet_training_event,
@@ -259,6 +284,10 @@ class martlet_model(ctypes.Structure):
     pass
 
 
+class martlet_folding(ctypes.Structure):
+    pass
+
+
 class martlet_optimizer(ctypes.Structure):
     pass
 
@@ -272,6 +301,7 @@ HANDLES: tuple[type[ctypes.Structure], ...] = (
     martlet_statistics,
     martlet_graph,
     martlet_model,
+    martlet_folding,
     martlet_optimizer,
     martlet_trainer,
 )
@@ -303,6 +333,7 @@ _tensor = POINTER(martlet_tensor)
 _statistics = POINTER(martlet_statistics)
 _graph = POINTER(martlet_graph)
 _model = POINTER(martlet_model)
+_folding = POINTER(martlet_folding)
 _optimizer = POINTER(martlet_optimizer)
 _trainer = POINTER(martlet_trainer)
 
@@ -407,6 +438,13 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_model_backward": _status(_model, _array, c_int32, c_int32),
     "martlet_model_input_gradient": _status(_model, c_int32, _view),
     "martlet_model_plan": _status(_model, c_int64, c_int32, c_char_p, c_size_t, _length),
+    "martlet_model_fold": _status(POINTER(_model), POINTER(_folding), _model, _array, c_int32),
+    "martlet_folding_destroy": _plain(None, _folding),
+    "martlet_folding_layer_count": _plain(c_int32, _folding),
+    "martlet_folding_layer_at": _status(_folding, c_int32, POINTER(martlet_folding_layer)),
+    "martlet_folding_output_count": _plain(c_int32, _folding),
+    "martlet_folding_output_at": _status(_folding, c_int32, POINTER(martlet_folding_difference)),
+    "martlet_folding_text": _status(_folding, c_char_p, c_size_t, _length),
     "martlet_model_save": _status(_model, c_char_p),
     "martlet_model_load": _status(POINTER(_model), c_char_p),
     # Losses and optimizers

@@ -14,6 +14,7 @@ from ._handle import Handle, Owner, Self
 from ._inference import Inference
 from ._library import library
 from ._tensors import LoadResult, names, read, set_tensors, tensors, text_of, value_view
+from .folding import FoldingCertificate, read_certificate
 from .graph import Input, Node, build
 from .layers import Layer
 
@@ -122,7 +123,11 @@ class Model(Handle):
         return _restore.summary(self._open())
 
     def plan(self, batch_size: int, *, training: bool) -> str:
-        """What one batch runs, for people: the steps, what was fused, bytes."""
+        """What one batch runs, for people.
+
+        A line for each step: the layers that became one, the shape of the output, the bytes of its buffers, and in training
+        what stays for the backward pass. Then the arena that holds them all, and what they would take without sharing.
+        """
         size = _arguments.integer(batch_size, "batch_size", 1)
         return text_of(library().martlet_model_plan, self._open(), size, _arguments.flag(training, "training"))
 
@@ -309,6 +314,50 @@ class Model(Handle):
         out = ctypes.POINTER(_abi.martlet_model)()
         library().martlet_model_clone(ctypes.byref(out), self._open())
         return _adopted(type(self), out)
+
+    def fold(self, data: Arrays | None = None) -> tuple[Model, FoldingCertificate]:
+        """A model for inference whose batch norms are part of the weights beside them, for good; this one is unchanged.
+
+        ::
+
+            into the layer before:  w' = w·m,  b' = (b − mean)·m + shift       m = scale / √(variance + epsilon)
+            into the layer behind:  w' = w·m,  b' = b + Σ w·(shift − mean·m)
+
+        The Dense or convolution before the norm is tried first; Flatten and Reshape may lie between. A missing bias is made,
+        dropouts vanish. A norm stays where neither neighbour has weights, where somebody else reads its value or the layer's,
+        where that is an output, and before a convolution that pads: the zeros would be shifted. The certificate says what
+        became of each layer, and why.
+
+        Parameters
+        ----------
+        data : array, or list of arrays for a model of several inputs, optional
+            ``[rows, ...]``, finite. On it both models are compared, layer by layer, with what rounding can explain.
+
+        Returns
+        -------
+        (model, FoldingCertificate)
+            The model shares nothing with this one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from martlet import BatchNorm, Dense, ReLU, Sequential
+        >>> net = Sequential([Dense(3, bias=False), BatchNorm(), ReLU()], input_shape=(4,))
+        >>> folded, certificate = net.fold(np.ones((1, 4)))
+        >>> folded
+        Sequential(Dense(3, name='0'), ReLU(name='2'))
+        >>> certificate.layers[1].detail
+        'folded into "0" (dense)'
+        >>> certificate.within_bounds
+        True
+        """
+        given = None if data is None else describe_all(data, self._input_count, "data")
+        model = ctypes.POINTER(_abi.martlet_model)()
+        folding = ctypes.POINTER(_abi.martlet_folding)()
+        count = 0 if given is None else len(given)
+        library().martlet_model_fold(ctypes.byref(model), ctypes.byref(folding), self._open(), given, count)
+        certificate = read_certificate(Owner(folding, library().martlet_folding_destroy))
+        return _adopted(type(self), model), certificate
 
     def save(self, path: str | bytes | os.PathLike[str]) -> None:
         """Writes the model to one safetensors file, whole or not at all."""

@@ -41,6 +41,15 @@ def test_fine_tune():
     assert "changed: 3.weight, 3.bias\n" in printed
 
 
+def test_fold():
+    printed = run("fold.py")
+    assert "3 of 4 batch norms folded" in printed
+    assert re.search(r'norm_4 batch_norm +kept: before it is "add" \(add\)', printed)
+    assert "held" in printed
+    before, after = (int(number) for number in re.findall(r"(\d+) tensors", printed))
+    assert after < before
+
+
 def test_residual_digits(tmp_path):
     printed = run("residual_digits.py", str(tmp_path / "model.safetensors"))
     assert float(re.search(r"accuracy ([\d.]+)", printed)[1]) > 0.9
@@ -49,5 +58,5 @@ def test_residual_digits(tmp_path):
 
 
 def test_every_example_has_a_test():
-    examples = {"train_digits.py", "loop_by_hand.py", "fine_tune.py", "residual_digits.py"}
+    examples = {"train_digits.py", "loop_by_hand.py", "fine_tune.py", "fold.py", "residual_digits.py"}
     assert {path.name for path in FOLDER.glob("*.py")} == examples

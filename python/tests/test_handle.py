@@ -60,6 +60,7 @@ def test_every_method_of_a_closed_model_says_so(net):
         lambda: net.load_state_dict({}),
         lambda: net.summary(),
         lambda: net.plan(2, training=True),
+        lambda: net.fold(x),
         lambda: net.save("nowhere"),
         lambda: net.clone(),
         lambda: net.submodel("0"),

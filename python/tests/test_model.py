@@ -291,7 +291,11 @@ def test_summary_shows_every_layer_and_the_sums(net):
 
 def test_plan_tells_the_steps(net):
     assert net.plan(32, training=True) != net.plan(32, training=False)
-    assert "dense" in net.plan(32, training=True).lower()
+    lines = net.plan(32, training=True).splitlines()
+    assert lines[1].split("  ")[-1] == "stays for backward"
+    assert lines[3].split()[:4] == ["1", "batch_norm", "+", "2"]
+    assert "  input 640, " in lines[3]  # 32 rows of 5 numbers
+    assert " bytes in one arena (" in lines[-1]
     with pytest.raises(InvalidArgumentError):
         net.plan(0, training=True)
 

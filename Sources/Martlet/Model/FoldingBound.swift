@@ -79,20 +79,14 @@ struct FoldingBound {
       }
       return Self.rounded(sum, roundings: Double(inputs.count))
     case is Concatenate: return State(size: inputs.flatMap(\.size), error: inputs.flatMap(\.error))
-    case is Flatten, is Reshape, is Dropout, is ChannelsLast, is ChannelsFirst: return spread
-    default: return Self.byKind(layer, spread)
-    }
-  }
-
-  /// Layers that choose among values or average them.
-  private static func byKind(_ layer: ModelLayer, _ x: State) -> State {
-    switch layer.kind {
-    case "max_pool1d", "max_pool2d", "zero_pad2d": return x
-    case "avg_pool1d", "avg_pool2d", "global_avg_pool1d", "global_avg_pool2d":
-      let positions = layer.inputShapes[0].dropLast().reduce(1, *)
-      return rounded(x, roundings: Double(positions + 8))
+    case is Flatten, is Reshape, is Dropout: return spread
+    // Another axis is the last now.
+    case is ChannelsLast, is ChannelsFirst: return Self.uniform(x, over: channels)
+    case is MaxPool1D, is MaxPool2D, is ZeroPad2D, is Upsample2D: return x
+    case is AvgPool1D, is AvgPool2D, is GlobalAvgPool1D, is GlobalAvgPool2D:
+      return Self.rounded(x, roundings: Double(layer.inputShapes[0].dropLast().reduce(1, *) + 8))
     default:
-      return State(size: x.size.map { _ in .infinity }, error: x.error.map { _ in .infinity })
+      return State(size: spread.size.map { _ in .infinity }, error: spread.error.map { _ in .infinity })
     }
   }
 
@@ -150,14 +144,14 @@ struct FoldingBound {
 
   /// The same values under another shape: channels stay apart where they come again and again along the last axis.
   private static func spread(_ x: State, over channels: Int) -> State {
-    guard !x.size.isEmpty else {
-      return State(size: .init(repeating: 0, count: channels), error: .init(repeating: 0, count: channels))
-    }
-    if channels % x.size.count == 0 {
-      return State(
-        size: (0..<channels).map { x.size[$0 % x.size.count] }, error: (0..<channels).map { x.error[$0 % x.error.count] })
-    }
+    guard !x.size.isEmpty, channels % x.size.count == 0 else { return uniform(x, over: channels) }
     return State(
+      size: (0..<channels).map { x.size[$0 % x.size.count] }, error: (0..<channels).map { x.error[$0 % x.error.count] })
+  }
+
+  /// The largest of all channels for each.
+  private static func uniform(_ x: State, over channels: Int) -> State {
+    State(
       size: .init(repeating: x.size.max() ?? 0, count: channels), error: .init(repeating: x.error.max() ?? 0, count: channels))
   }
 }

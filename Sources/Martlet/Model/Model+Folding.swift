@@ -13,7 +13,8 @@ extension Model {
   /// The arithmetic is Float64; each weight is rounded once. The result shares nothing with this model, which is unchanged; training it
   /// trains a network without these norms.
   ///
-  /// - Parameter data: as for ``predict(_:batchSize:into:)``, finite. On it both models are compared, layer by layer; nil: not compared.
+  /// - Parameter data: as for ``predict(_:batchSize:into:)``, finite. On it both models are compared, layer by layer, with weights in
+  ///   Float32; nil: not compared.
   /// - Throws: ``MartletError/Kind/shapeMismatch`` for data that does not fit; ``MartletError/Kind/invalidArgument`` for no rows or values
   ///   that are not finite.
   ///

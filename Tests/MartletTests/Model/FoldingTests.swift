@@ -170,6 +170,39 @@ import Testing
     #expect(try empty.predict(x).bits == x.bits && empty.layers.isEmpty)
   }
 
+  /// Every kind of layer has a bound, and it holds where channels change places.
+  @Test func everyLayerHasABound() throws {
+    var graph = Graph()
+    let x = try graph.input([4, 6, 8])
+    func chain(_ layers: [any Layer], _ start: Graph.Node) throws -> Graph.Node {
+      try layers.reduce(start) { try graph.add($1, to: $0) }
+    }
+    let images = try chain(
+      [InputNormalization(), Conv2D(4, kernelSize: 3), BatchNorm(), ChannelsFirst(), Tanh(), ChannelsLast(), Sigmoid()], x)
+    let pooled = try graph.add(
+      Concatenate(),
+      to: [
+        chain([MaxPool2D(2)], images), chain([AvgPool2D(2)], images),
+        chain([ZeroPad2D(1), Upsample2D(1), AvgPool2D(Extent2D(4, 3))], images),
+      ])
+    let sequence = try chain([Reshape([-1, 4]), Conv1D(3, kernelSize: 2), BatchNorm(), MaxPool1D(2), AvgPool1D(1)], pooled)
+    let ends = try graph.add(Concatenate(), to: [chain([GlobalAvgPool1D()], sequence), chain([GlobalAvgPool2D()], images)])
+    let y = try chain([Dense(5), BatchNorm(), Softmax()], ends)
+    let model = try Model(graph, inputs: [x], outputs: [y], seed: 1)
+    randomiseAffine(model, seed: 2)
+    let data = try randomTensor([40, 4, 6, 8], seed: 3, -2...2)
+    try model.fitInputNormalization([data.view()])
+    let certificate = try model.folded(checkedOn: data).certificate
+    #expect(certificate.foldedCount == 3 && certificate.isWithinBounds, "\(certificate)")
+    for layer in certificate.layers {
+      if let difference = layer.difference { #expect(difference.bound < 1e-3, "\(layer)") }
+    }
+    let kinds = Set(certificate.layers.filter { $0.difference != nil }.map(\.kind))
+    #expect(
+      kinds.isSuperset(of: ["max_pool2d", "avg_pool2d", "zero_pad2d", "softmax", "tanh", "concatenate", "channels_last"]))
+    withExtendedLifetime(data) {}
+  }
+
   @Test func errors() throws {
     let model = try Model.sequential([Dense(2), BatchNorm()], inputShape: [3])
     expectError(.shapeMismatch, "data[0]", "[rows, 3]", "[4, 5] came") {

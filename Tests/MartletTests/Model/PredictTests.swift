@@ -128,6 +128,67 @@ import Testing
     #expect(failures.withLock { $0 } == [])
   }
 
+  /// Images: plain, strided, grouped and depthwise convolutions, every pooling, a branch, norms in tails and on their own.
+  private func imageNetwork() throws -> Model {
+    var graph = Graph()
+    let x = try graph.input([11, 9, 3])
+    func chain(_ layers: [any Layer], _ start: Graph.Node) throws -> Graph.Node {
+      try layers.reduce(start) { try graph.add($1, to: $0) }
+    }
+    let stem = try chain([Conv2D(17, kernelSize: 3, padding: .same, bias: false), BatchNorm(), ReLU()], x)
+    let branch = try chain(
+      [
+        Conv2D(17, kernelSize: 3, padding: .same, groups: 17), BatchNorm(), Sigmoid(), Dropout(0.2), Conv2D(17, kernelSize: 1),
+        BatchNorm(),
+      ], stem)
+    let sum = try chain([BatchNorm(), ReLU()], graph.add(Add(), to: [branch, stem]))
+    let small = try graph.add(
+      Concatenate(), to: [chain([MaxPool2D(2)], sum), chain([Conv2D(6, kernelSize: 2, strides: 2), Tanh()], sum)])
+    let large = try chain([ZeroPad2D(1), Upsample2D(2), AvgPool2D(3)], small)
+    let sequence = try chain([Reshape([-1, 23]), Conv1D(5, kernelSize: 3, groups: 1), MaxPool1D(2), GlobalAvgPool1D()], large)
+    let joined = try graph.add(Concatenate(), to: [sequence, chain([GlobalAvgPool2D()], small)])
+    let model = try Model(graph, inputs: [x], outputs: [chain([Dense(10), Softmax()], joined)], seed: 5)
+    randomiseAffine(model, seed: 6)
+    return model
+  }
+
+  /// An image alone has the bits that it has in any batch, folded or not; neighbours that are not numbers do not matter.
+  @Test func imagesDoNotSeeEachOther() throws {
+    let model = try imageNetwork()
+    let x = try randomTensor([37, 11, 9, 3], seed: 2)
+    let (folded, certificate) = try model.folded(checkedOn: x)
+    #expect(certificate.foldedCount == 3 && certificate.isWithinBounds, "\(certificate)")
+    for network in [model, folded] {
+      let all = try network.predict(x, batchSize: 37)
+      for batchSize in [0, 1, 2, 3, 5, 16, 36] {
+        #expect(try network.predict(x, batchSize: batchSize).bits == all.bits, "batches of \(batchSize)")
+      }
+      for row in [0, 1, 19, 36] { #expect(try network.predict(x.rows(row..<row + 1)).bits == all.rows(row..<row + 1).bits) }
+      var spoilt = x
+      try spoilt.withMutableFloats { for i in 0..<297 { $0[18 * 297 + i] = .nan } }
+      let result = try network.predict(spoilt)
+      for row in 0..<37 where row != 18 { #expect(try result.rows(row..<row + 1).bits == all.rows(row..<row + 1).bits) }
+    }
+  }
+
+  /// Six threads at once on one network of images that has not run yet: who packs the weights, all read them.
+  @Test func manyThreadsOnImages() throws {
+    let inputs = try (0..<6).map { try randomTensor([5 + 3 * $0, 11, 9, 3], seed: UInt64($0)) }
+    let other = try imageNetwork()
+    let want = try inputs.map { try other.predict($0) }
+    let failures = Mutex<[String]>([])
+    for _ in 0..<5 {
+      let model = try imageNetwork()
+      Threads.run(6) { number in
+        for round in 0..<4 {
+          let got = try? model.predict(inputs[number], batchSize: 2 + 3 * ((number + round) % 5))
+          if got?.bits != want[number].bits { failures.withLock { $0.append("thread \(number), round \(round)") } }
+        }
+      }
+    }
+    #expect(failures.withLock { $0 } == [])
+  }
+
   /// However many sizes are asked for, the model keeps a bounded number of plans.
   @Test func idleMemoryIsBounded() throws {
     let model = try network()

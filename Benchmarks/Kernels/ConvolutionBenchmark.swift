@@ -44,8 +44,9 @@ private let cases = [
 func benchmarkConvolution(_ compute: Compute, filter: String, peak: Double) {
   print("  convolution, GFLOP/s and % of peak".padded(36) + ["forward", "grad input", "grad weight", "pack µs"].map { $0.padded(18) }.joined())
   for item in cases where filter.isEmpty || item.name.contains(filter) || "convolution".contains(filter) {
-    let rates = rates(compute, item).map { "\(decimal($0.rate * 1e-9))  \(decimal(100 * $0.rate / peak)) %".padded(18) }
-    print("  " + item.name.padded(34) + rates.joined())
+    let rates = rates(compute, item)
+    let shares = rates.dropLast().map { "\(decimal($0.rate * 1e-9))  \(decimal(100 * $0.rate / peak)) %".padded(18) }
+    print("  " + item.name.padded(34) + shares.joined() + decimal((rates.last?.seconds ?? 0) * 1e6))
   }
 }
 
@@ -65,13 +66,13 @@ private func rates(_ compute: Compute, _ item: Case) -> [(rate: Double, seconds:
     workspace.deallocate()
   }
   let operations = 2 * Double(s.outputCount) * Double(s.weightCount / s.outChannels)
+  compute.packConvolution(w, s, into: packed)
   let times = [
     fastest { compute.convolve(x, packed: packed, s, into: y, workspace: workspace) },
     fastest { compute.convolutionGradInput(y, weights: w, s, into: gradInput, workspace: workspace) },
     fastest { compute.convolutionGradWeight(x, gradOutput: y, s, into: gradWeight, workspace: workspace) },
     fastest { compute.packConvolution(w, s, into: packed) },
   ]
-  compute.packConvolution(w, s, into: packed)
   return times.map { (operations / $0, $0) }
 }
 

@@ -8,6 +8,7 @@ public struct KernelTable: Sendable {
   public let lanes: Int
   public let matrix: MatrixKernels
   public let convolution: ConvolutionKernels
+  public let pooling: PoolingKernels
   public let batchNorm: BatchNormKernels
   public let elementwise: ElementwiseKernels
   public let reduction: ReductionKernels
@@ -20,6 +21,7 @@ public struct KernelTable: Sendable {
     lanes = I.lanes
     matrix = MatrixKernels(set)
     convolution = ConvolutionKernels(set)
+    pooling = PoolingKernels(set)
     batchNorm = BatchNormKernels(set)
     elementwise = ElementwiseKernels(set)
     reduction = ReductionKernels(set)

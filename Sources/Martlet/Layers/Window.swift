@@ -41,6 +41,9 @@ struct WindowAxis: Equatable {
   /// Windows.
   let count: Int
 
+  /// With what is around it.
+  var paddedLength: Int { before + length + after }
+
   /// - Parameters:
   ///   - name: what messages call it: "height".
   ///   - pads: nil for ``Padding/same``.
@@ -113,7 +116,15 @@ struct Window2D: Equatable {
       names.height, length: shape.height, size: size.height, stride: strides.height, dilation: dilation.height, pads: rows)
     width = try WindowAxis(
       names.width, length: shape.width, size: size.width, stride: strides.width, dilation: dilation.width, pads: columns)
+    let padded = [height.paddedLength, width.paddedLength, channels]
+    guard let count = try? Shape.elementCount(padded, argument: ""), count <= Window2D.mostPaddedValues else {
+      throw MartletError.shapeMismatch(
+        "padding: an image with what is around it, \(Shape.text(padded)), has more elements than memory can hold.")
+    }
   }
+
+  /// Of one image with its padding, of which kernels copy a few: what they count of them in bytes stays an Int.
+  private static let mostPaddedValues = 1 << 40
 
   /// The parts of an image's shape.
   static func image(_ names: WindowNames, _ shape: [Int]) throws -> (height: Int, width: Int, channels: Int) {

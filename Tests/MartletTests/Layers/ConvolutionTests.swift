@@ -144,6 +144,11 @@ import Testing
         Conv2D(1, kernelSize: 1, padding: .explicit(top: 0, bottom: wrong, left: 0, right: 0)), [5, 5, 1],
         "padding: that after the height must be in 0...", .invalidArgument)
     }
+    // What is around the image, wherever it comes from.
+    let far = Int(Int32.max)
+    refuses(
+      Conv2D(1, kernelSize: 3, padding: .same, dilation: Extent2D(far)), [5, 5, 1], "padding: an image with what is around it")
+    refuses(Conv2D(1, kernelSize: 1, strides: Extent2D(far), padding: .all(far)), [5, 5, 1], "padding: an image with what is")
     // Sizes that overflow: the weight, the result.
     let most = Int(Int32.max)
     refuses(Conv2D(Int.max, kernelSize: 1), [5, 5, 1], "weight: the shape [\(Int.max), 1, 1, 1] has more elements")

@@ -1,4 +1,4 @@
-"""``python -m martlet``: what is installed, what a file holds, and the comparison."""
+"""``python -m martlet``: what is installed, what a file holds, the comparison, a training."""
 
 from __future__ import annotations
 
@@ -31,12 +31,18 @@ def main(arguments: list[str] | None = None) -> int:
     show = commands.add_parser("show", help="the layers of a saved model")
     show.add_argument("file")
     show.set_defaults(run=_show)
+    training = commands.add_parser("train", help="train a convolutional or another network on real data")
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["compare"]:
         from . import compare
 
         compare.add_arguments(comparison)
         comparison.set_defaults(run=compare.main)
+    if given[:1] == ["train"]:
+        from . import train
+
+        train.add_arguments(training)
+        training.set_defaults(run=train.main)
     options = parser.parse_args(given)
     try:
         return int(options.run(options))

@@ -125,8 +125,9 @@ class Model(Handle):
     def plan(self, batch_size: int, *, training: bool) -> str:
         """What one batch runs, for people.
 
-        A line for each step: the layers that became one, the shape of the output, the bytes of its buffers, and in training
-        what stays for the backward pass. Then the arena that holds them all, and what they would take without sharing.
+        A line for each step: the layers that became one, the shape of the output, the bytes of its buffers (scratch: for the
+        step alone, forward / backward), and in training what stays for the backward pass. Then the arena that holds them all,
+        and what they would take without sharing.
         """
         size = _arguments.integer(batch_size, "batch_size", 1)
         return text_of(library().martlet_model_plan, self._open(), size, _arguments.flag(training, "training"))

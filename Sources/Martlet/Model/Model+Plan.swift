@@ -2,8 +2,9 @@
 import MartletRuntime
 
 extension Model {
-  /// The steps of a batch: the layers that became one (joined by +), the shape of the output, the bytes of every buffer, what stays for
-  /// the backward pass; then the arena that holds all of it, and what it would take if no two buffers shared memory.
+  /// The steps of a batch: the layers that became one (joined by +), the shape of the output and its bytes, scratch (memory for the
+  /// step alone; in training forward / backward), gradients that it writes to buffers of their own, and what stays for the backward
+  /// pass or, at inference, from run to run; then the arena that holds all of it, and what it would take if no two buffers shared memory.
   ///
   /// Values have no step where they are another under a new name: Flatten, Reshape, Dropout at inference.
   ///

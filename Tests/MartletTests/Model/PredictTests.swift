@@ -147,7 +147,8 @@ import Testing
     let large = try chain([ZeroPad2D(1), Upsample2D(2), AvgPool2D(3)], small)
     let sequence = try chain([Reshape([-1, 23]), Conv1D(5, kernelSize: 3, groups: 1), MaxPool1D(2), GlobalAvgPool1D()], large)
     let joined = try graph.add(Concatenate(), to: [sequence, chain([GlobalAvgPool2D()], small)])
-    let model = try Model(graph, inputs: [x], outputs: [chain([Dense(10), Softmax()], joined)], seed: 5)
+    let y = try chain([Dense(10), Softmax()], joined)
+    let model = try Model(graph, inputs: [x], outputs: [y], seed: 5)
     randomiseAffine(model, seed: 6)
     return model
   }

@@ -240,7 +240,7 @@ def test_inference_and_one_step_are_pytorchs(name, options, shape, rows, record_
     state = net.state_dict()
     for key, value in state.items():
         local = key.rsplit(".", 1)[1]
-        if value.ndim == 1 and local == "weight" or local == "running_var":
+        if (value.ndim == 1 and local == "weight") or local == "running_var":
             state[key] = rng.uniform(0.5, 1.5, value.shape).astype(np.float32)
         elif local in ("bias", "running_mean"):
             state[key] = rng.normal(0, 0.2, value.shape).astype(np.float32)

@@ -89,7 +89,7 @@ static void test_wrong_arguments(void) {
   for (int32_t rank = 0; rank < 3; rank++) {
     CHECK_FAILS(BAD_SHAPE, "images", martlet_model_build(&out, "cnn", rank, image, 2, NULL, 0));
   }
-  const int64_t extents[] = {0, -1, INT64_MIN, INT64_MAX, (int64_t)1 << 32};
+  const int64_t extents[] = {0, -1, INT64_MIN, INT64_MAX, (int64_t)1 << 40};
   for (int32_t network = 0; network < martlet_known_model_count(); network++) {
     const char *name = martlet_known_model_name(network);
     for (int i = 0; i < CHECK_COUNT(extents); i++) {

@@ -220,6 +220,4 @@ def _residual(
     zero_last_scale: bool,
     seed: int,
 ) -> Model:
-    return build(
-        name, input_shape, classes, width=width, shortcut=shortcut, zero_last_scale=zero_last_scale, seed=seed
-    )
+    return build(name, input_shape, classes, width=width, shortcut=shortcut, zero_last_scale=zero_last_scale, seed=seed)

@@ -1,13 +1,13 @@
 """The well-known networks once more, from PyTorch's functions and the papers' tables: what the library's are compared with.
 
-A network is a function of :class:`Peer`, which finds weights by name and keeps moving statistics as the library does. Images come
-channels last; inside they are channels first, as PyTorch has them.
+A network is a function of :class:`Peer`, which finds weights by name and keeps moving statistics as the library does. Images
+come channels last; inside they are channels first, as PyTorch has them.
 """
 
 from __future__ import annotations
 
 import torch
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 class Peer:
@@ -29,18 +29,22 @@ class Peer:
         return self.parameters.get(name)
 
     def conv(self, x, name, stride=1, padding=0, groups=1):
-        return F.conv2d(x, self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias"), stride, padding, 1, groups)
+        return functional.conv2d(
+            x, self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias"), stride, padding, 1, groups
+        )
 
     def same(self, x, name, stride=1, groups=1):
         """As much padding as makes ⌈size / stride⌉ windows, an odd one at the bottom and the right."""
-        return self.conv(F.pad(x, sides(x, self.parameters[f"{name}.weight"].shape[2], stride)), name, stride, 0, groups)
+        return self.conv(
+            functional.pad(x, sides(x, self.parameters[f"{name}.weight"].shape[2], stride)), name, stride, 0, groups
+        )
 
     def dense(self, x, name):
-        return F.linear(x, self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias"))
+        return functional.linear(x, self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias"))
 
     def norm(self, x, name):
         # PyTorch's momentum is the weight of the new batch: 1 − 0.9.
-        return F.batch_norm(
+        return functional.batch_norm(
             x,
             self.state[f"{name}.running_mean"],
             self.state[f"{name}.running_var"],
@@ -62,7 +66,7 @@ def sides(x, size, stride):
 
 
 def max_pool_same(x, size, stride):
-    return F.max_pool2d(F.pad(x, sides(x, size, stride), value=float("-inf")), size, stride)
+    return functional.max_pool2d(functional.pad(x, sides(x, size, stride), value=float("-inf")), size, stride)
 
 
 def mean(x):
@@ -72,7 +76,7 @@ def mean(x):
 def mlp(peer, x, hidden=3):
     x = x.flatten(1)
     for k in range(1, hidden + 1):
-        x = F.relu(peer.norm(peer.dense(x, f"dense_{k}"), f"norm_{k}"))
+        x = functional.relu(peer.norm(peer.dense(x, f"dense_{k}"), f"norm_{k}"))
     return peer.dense(x, "output")
 
 
@@ -83,29 +87,29 @@ def channels_last_flat(x):
 def cnn(peer, x):
     x = x.permute(0, 3, 1, 2)
     for k in (1, 2, 3):
-        x = F.relu(peer.norm(peer.conv(x, f"conv{k}", 1, 1), f"bn{k}"))
-        x = F.max_pool2d(x, 2) if k < 3 else x
+        x = functional.relu(peer.norm(peer.conv(x, f"conv{k}", 1, 1), f"bn{k}"))
+        x = functional.max_pool2d(x, 2) if k < 3 else x
     return peer.dense(channels_last_flat(x), "fc")
 
 
 def lenet_bn(peer, x):
     x = x.permute(0, 3, 1, 2)
-    x = F.max_pool2d(F.relu(peer.norm(peer.conv(x, "conv1", 1, 2), "bn1")), 2)
-    x = F.max_pool2d(F.relu(peer.norm(peer.conv(x, "conv2"), "bn2")), 2)
-    x = F.relu(peer.norm(peer.dense(channels_last_flat(x), "fc1"), "bn3"))
-    x = F.relu(peer.norm(peer.dense(x, "fc2"), "bn4"))
+    x = functional.max_pool2d(functional.relu(peer.norm(peer.conv(x, "conv1", 1, 2), "bn1")), 2)
+    x = functional.max_pool2d(functional.relu(peer.norm(peer.conv(x, "conv2"), "bn2")), 2)
+    x = functional.relu(peer.norm(peer.dense(channels_last_flat(x), "fc1"), "bn3"))
+    x = functional.relu(peer.norm(peer.dense(x, "fc2"), "bn4"))
     return peer.dense(x, "fc3")
 
 
 def basic_block(peer, x, name, stride, projection):
-    y = F.relu(peer.norm(peer.conv(x, f"{name}.conv1", stride, 1), f"{name}.bn1"))
+    y = functional.relu(peer.norm(peer.conv(x, f"{name}.conv1", stride, 1), f"{name}.bn1"))
     y = peer.norm(peer.conv(y, f"{name}.conv2", 1, 1), f"{name}.bn2")
     if y.shape != x.shape:
         if projection:
             x = peer.norm(peer.conv(x, f"{name}.downsample.0", stride), f"{name}.downsample.1")
         else:
-            x = F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, y.shape[1] - x.shape[1]))
-    return F.relu(x + y)
+            x = functional.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, y.shape[1] - x.shape[1]))
+    return functional.relu(x + y)
 
 
 def stages(peer, x, counts, projection):
@@ -117,29 +121,29 @@ def stages(peer, x, counts, projection):
 
 def cifar_resnet(blocks, projection):
     def network(peer, x):
-        x = F.relu(peer.norm(peer.conv(x.permute(0, 3, 1, 2), "conv1", 1, 1), "bn1"))
+        x = functional.relu(peer.norm(peer.conv(x.permute(0, 3, 1, 2), "conv1", 1, 1), "bn1"))
         return stages(peer, x, [blocks] * 3, projection)
 
     return network
 
 
 def resnet18(peer, x):
-    x = F.relu(peer.norm(peer.conv(x.permute(0, 3, 1, 2), "conv1", 2, 3), "bn1"))
-    return stages(peer, F.max_pool2d(x, 3, 2, 1), [2, 2, 2, 2], True)
+    x = functional.relu(peer.norm(peer.conv(x.permute(0, 3, 1, 2), "conv1", 2, 3), "bn1"))
+    return stages(peer, functional.max_pool2d(x, 3, 2, 1), [2, 2, 2, 2], True)
 
 
 def vgg_bn(peer, x):
     x = x.permute(0, 3, 1, 2)
     place = 0
-    for item in "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M".split():
-        if item == "M":
-            x = F.max_pool2d(x, 2)
+    for channels in (64, 64, None, 128, 128, None, 256, 256, 256, None, 512, 512, 512, None, 512, 512, 512, None):
+        if channels is None:
+            x = functional.max_pool2d(x, 2)
             place += 1
         else:
-            x = F.relu(peer.norm(peer.conv(x, f"features.{place}", 1, 1), f"features.{place + 1}"))
+            x = functional.relu(peer.norm(peer.conv(x, f"features.{place}", 1, 1), f"features.{place + 1}"))
             place += 3
-    x = F.relu(peer.dense(x.flatten(1), "classifier.0"))
-    return peer.dense(F.relu(peer.dense(x, "classifier.3")), "classifier.6")
+    x = functional.relu(peer.dense(x.flatten(1), "classifier.0"))
+    return peer.dense(functional.relu(peer.dense(x, "classifier.3")), "classifier.6")
 
 
 #: Figure 5 of Ioffe & Szegedy 2015: #1×1, #3×3 reduce, #3×3, double #3×3 reduce, double #3×3, pool and projection.
@@ -159,7 +163,7 @@ INCEPTION = {
 
 def bn_inception(peer, x):
     def unit(x, name, stride=1, norm=None):
-        return F.relu(peer.norm(peer.same(x, name, stride), norm or f"{name}.norm"))
+        return functional.relu(peer.norm(peer.same(x, name, stride), norm or f"{name}.norm"))
 
     x = x.permute(0, 3, 1, 2)
     x = peer.same(x, "conv1.depthwise", 2, groups=x.shape[1])
@@ -171,19 +175,17 @@ def bn_inception(peer, x):
         branches.append(unit(unit(x, f"{name}.3x3_reduce"), f"{name}.3x3", stride))
         double = unit(unit(x, f"{name}.double_3x3_reduce"), f"{name}.double_3x3_1")
         branches.append(unit(double, f"{name}.double_3x3_2", stride))
-        if pool == "avg":
-            pooled = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
-        else:
-            pooled = max_pool_same(x, 3, stride)
+        average = pool == "avg"
+        pooled = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False) if average else max_pool_same(x, 3, stride)
         branches.append(unit(pooled, f"{name}.pool_projection") if projection else pooled)
         x = torch.cat(branches, 1)
     return peer.dense(mean(x), "fc")
 
 
 def mobilenet_v1(peer, x):
-    x = F.relu(peer.norm(peer.same(x.permute(0, 3, 1, 2), "conv1", 2), "bn1"))
+    x = functional.relu(peer.norm(peer.same(x.permute(0, 3, 1, 2), "conv1", 2), "bn1"))
     for block, stride in enumerate([1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1], 1):
         name = f"block{block}"
-        x = F.relu(peer.norm(peer.same(x, f"{name}.depthwise", stride, groups=x.shape[1]), f"{name}.bn1"))
-        x = F.relu(peer.norm(peer.conv(x, f"{name}.pointwise"), f"{name}.bn2"))
+        x = functional.relu(peer.norm(peer.same(x, f"{name}.depthwise", stride, groups=x.shape[1]), f"{name}.bn1"))
+        x = functional.relu(peer.norm(peer.conv(x, f"{name}.pointwise"), f"{name}.bn2"))
     return peer.dense(mean(x), "fc")

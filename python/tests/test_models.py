@@ -240,7 +240,7 @@ def test_inference_and_one_step_are_pytorchs(name, options, shape, rows, record_
     state = net.state_dict()
     for key, value in state.items():
         local = key.rsplit(".", 1)[1]
-        if value.ndim == 1 and local == "weight" or local == "running_var":
+        if (value.ndim == 1 and local == "weight") or local == "running_var":
             state[key] = rng.uniform(0.5, 1.5, value.shape).astype(np.float32)
         elif local in ("bias", "running_mean"):
             state[key] = rng.normal(0, 0.2, value.shape).astype(np.float32)
@@ -266,7 +266,9 @@ def test_inference_and_one_step_are_pytorchs(name, options, shape, rows, record_
         # What a parameter of Float32 can show of its change.
         blur = np.linalg.norm(np.spacing(np.abs(state[key]))) / rate
         gradient = parameter.grad.numpy()
-        steps[key] = (np.linalg.norm(change - gradient) - blur) / np.linalg.norm(gradient)
+        # The gradient of a bias before a batch norm is 0: its rounding is measured against that of the layer's weights.
+        weight = np.linalg.norm(peer.parameters[key.rsplit(".", 1)[0] + ".weight"].grad.numpy())
+        steps[key] = (np.linalg.norm(change - gradient) - blur) / max(np.linalg.norm(gradient), 0.1 * weight)
     moving = {key: distance(after[key], value) for key, value in peer.state.items()}
     found = {
         "inference": inference,
@@ -277,7 +279,9 @@ def test_inference_and_one_step_are_pytorchs(name, options, shape, rows, record_
     for key, value in found.items():
         record_property(key, f"{value:.1e}")
     print(name, {key: f"{value:.1e}" for key, value in found.items()}, max(steps, key=steps.get))
-    assert found["inference"] < 1e-5
+    # PyTorch computes in Float64 here. Float32 rounds by 6e-8 a layer, and each batch norm over few values (32 in the last
+    # stages) magnifies what comes before it: some 5e-7 after the whole network, 2e-5 on the way back through it.
+    assert found["inference"] < 2e-6
     assert found["loss"] < 1e-5
     assert found["moving"] < 1e-5
-    assert found["gradients"] < 1e-3
+    assert found["gradients"] < 1e-4

@@ -16,8 +16,8 @@ from . import report, torch_peer
 from .experiment import MODELS, Learner, Ours, Run, Settings, first_losses, images, network, run
 
 _DEFAULTS = Settings()
-#: Steps whose losses are compared, and how far they may differ: |a − b| / |b|. A step's rounding is some 1e-7; while the network
-#: learns fastest, differences grow severalfold every few steps.
+#: Steps whose losses are compared, and how far they may differ: |a − b| / |b|. A step's rounding is some 1e-7; while the
+#: network learns fastest, differences grow severalfold every few steps.
 COMPARED_STEPS = 50
 TOLERANCE = 1e-3
 

@@ -157,9 +157,7 @@ def run(
             if seconds >= limit:
                 break
         losses = done.losses[epoch * per_epoch :]
-        figures = Epoch(
-            epoch + 1, float(np.mean(losses)), learner.accuracy(data.test_x, data.test_y), seconds
-        )
+        figures = Epoch(epoch + 1, float(np.mean(losses)), learner.accuracy(data.test_x, data.test_y), seconds)
         if goal is None and figures.accuracy >= GOAL:
             goal = seconds
         done.epochs.append(figures)

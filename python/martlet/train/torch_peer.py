@@ -42,9 +42,9 @@ class TorchLearner:
         self._output = described["outputs"][0]
         self._layers = torch.nn.ModuleDict()
         self._calls: list[Callable[..., Any]] = []
-        for layer, node in zip(described["layers"], (node for node in described["nodes"] if "layer" in node)):
-            del node
-            self._calls.append(self._call(layer["name"], layer["kind"], layer["options"], net.state_dict()))
+        state = net.state_dict()
+        for layer in described["layers"]:
+            self._calls.append(self._call(layer["name"], layer["kind"], layer["options"], state))
         self._layers.to(memory_format=self._format)
         weights = [value for value in self._layers.parameters() if value.ndim > 1]
         others = [value for value in self._layers.parameters() if value.ndim <= 1]
@@ -66,10 +66,7 @@ class TorchLearner:
             own = {key.rsplit(".", 1)[1]: value for key, value in state.items() if key.rsplit(".", 1)[0] == name}
             own.pop("num_batches_skipped", None)
             module.load_state_dict({key: torch.tensor(np.asarray(value)) for key, value in own.items()})
-            if kind != "conv2d":
-                return module  # type: ignore[no-any-return]
-            size, strides, padding = options["kernel_size"], options["strides"], options["padding"]
-            return lambda x: module(functional.pad(x, sides(padding, x.shape[2:], size, strides)))
+            return module  # type: ignore[no-any-return]
         if kind in ("max_pool2d", "avg_pool2d") and options["padding"] == "valid":
             pool = functional.max_pool2d if kind == "max_pool2d" else functional.avg_pool2d
             return lambda x: pool(x, options["size"], options["strides"])
@@ -77,7 +74,7 @@ class TorchLearner:
             "relu": functional.relu,
             "flatten": lambda x: _rows(x).flatten(1),
             "reshape": lambda x: _image(_rows(x).reshape(x.shape[0], *options["shape"])),
-            "zero_pad2d": lambda x: functional.pad(x, sides(options["padding"], x.shape[2:], [1, 1], [1, 1])),
+            "zero_pad2d": lambda x: functional.pad(x, [side for pair in reversed(options["padding"]) for side in pair]),
             "global_avg_pool2d": lambda x: x.mean((2, 3)),
             "add": lambda *x: sum(x[1:], x[0]),
         }
@@ -121,9 +118,21 @@ def _module(torch: Any, kind: str, options: dict[str, Any], shape: tuple[int, ..
         # PyTorch's momentum is the weight of the new batch; both norms are one layer there, named after its inputs.
         norm = _norm(torch)
         return norm(shape[0], eps=options["epsilon"], momentum=1 - options["momentum"])
-    groups, size = options["groups"], options["kernel_size"]
+    groups, padding = options["groups"], options["padding"]
+    if not isinstance(padding, str):
+        (top, bottom), (left, right) = padding
+        if (top, left) != (bottom, right):
+            raise UnsupportedError("the comparison with PyTorch has no convolution with more padding on one side")
+        padding = (top, left)
     return torch.nn.Conv2d(
-        shape[1] * groups, shape[0], size, options["strides"], 0, options["dilation"], groups, options["bias"]
+        shape[1] * groups,
+        shape[0],
+        options["kernel_size"],
+        options["strides"],
+        padding,
+        options["dilation"],
+        groups,
+        options["bias"],
     )
 
 
@@ -135,19 +144,6 @@ def _norm(torch: Any) -> Any:
             pass
 
     return Norm
-
-
-def sides(padding: Any, image: Any, size: list[int], strides: list[int]) -> tuple[int, ...]:
-    """PyTorch's (left, right, top, bottom)."""
-    if padding == "valid":
-        return (0, 0, 0, 0)
-    if padding == "same":
-        padding = []
-        for length, window, stride in zip(image, size, strides):
-            total = max((-(-length // stride) - 1) * stride + window - length, 0)
-            padding.append((total // 2, total - total // 2))
-    (top, bottom), (left, right) = padding
-    return left, right, top, bottom
 
 
 def _rows(x: Any) -> Any:

@@ -32,6 +32,7 @@ from ._errors import (
 from ._machine import available_isas, isa, num_threads, set_num_threads
 from ._tensors import LoadResult
 from ._version import __version__
+from .augmentation import Augmentation
 from .functional import (
     BatchNormGradients,
     Loss,
@@ -74,6 +75,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Add",
+    "Augmentation",
     "BatchNorm",
     "BatchNormGradients",
     "CancelledError",

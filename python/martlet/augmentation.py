@@ -82,9 +82,7 @@ def normalization_pointer(value: tuple[PerChannel, PerChannel] | None) -> Any:
         )
     row = ctypes.c_double * count
     return ctypes.pointer(
-        _abi.sized(
-            _abi.martlet_image_normalization, count=count, mean=row(*means), standard_deviation=row(*deviations)
-        )
+        _abi.sized(_abi.martlet_image_normalization, count=count, mean=row(*means), standard_deviation=row(*deviations))
     )
 
 

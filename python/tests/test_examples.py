@@ -41,5 +41,16 @@ def test_fine_tune():
     assert "changed: 3.weight, 3.bias\n" in printed
 
 
+def test_augmented_images():
+    plain, augmented = (float(number) for number in re.findall(r": (0\.\d+) of", run("augmented_images.py")))
+    assert augmented > 0.8
+    assert augmented > plain + 0.05
+
+
 def test_every_example_has_a_test():
-    assert {path.name for path in FOLDER.glob("*.py")} == {"train_digits.py", "loop_by_hand.py", "fine_tune.py"}
+    assert {path.name for path in FOLDER.glob("*.py")} == {
+        "train_digits.py",
+        "loop_by_hand.py",
+        "fine_tune.py",
+        "augmented_images.py",
+    }

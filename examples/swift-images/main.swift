@@ -3,18 +3,23 @@ import Martlet
 
 let (side, length) = (12, 5)
 let (trainingCount, newCount) = (60, 500)
-var state: UInt64 = 1
-func random(below count: Int) -> Int {
-  state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-  return Int(state >> 33) % count
+
+struct Chance {
+  private var state: UInt64 = 1
+  mutating func number(below count: Int) -> Int {
+    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+    return Int(state >> 33) % count
+  }
 }
+
+var chance = Chance()
 
 var pixels: [UInt8] = []
 var kinds: [Int32] = []
 for _ in 0..<trainingCount + newCount {
-  var picture = (0..<side * side).map { _ in UInt8(random(below: 100)) }
-  let (across, along) = (random(below: side), random(below: side - length + 1))
-  kinds.append(Int32(random(below: 2)))
+  var picture = (0..<side * side).map { _ in UInt8(chance.number(below: 100)) }
+  let (across, along) = (chance.number(below: side), chance.number(below: side - length + 1))
+  kinds.append(Int32(chance.number(below: 2)))
   for k in along..<along + length { picture[kinds.last == 0 ? across * side + k : k * side + across] = 255 }
   pixels += picture
 }

@@ -62,8 +62,7 @@ def test_a_picture_seen():
     x = np.zeros((1, 5, 4, 1), np.uint8)
     x[0, 2, 1, 0] = 9
     net = Sequential([Flatten(), Dense(1, bias=False)], input_shape=(5, 4, 1), seed=0)
-    net.state_dict()
-    weights = dict(net.parameters())
+    weights = net.parameters()
     [name] = weights
     places = np.arange(1, 21, dtype=np.float32).reshape(weights[name].shape)
     weights[name][...] = places

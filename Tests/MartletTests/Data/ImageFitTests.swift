@@ -34,7 +34,7 @@ private final class Pictures {
   private func network() throws -> Model {
     try Model.sequential([Flatten(), Dense(7), BatchNorm(), ReLU(), Dense(3)], inputShape: Pictures.shape, seed: 4)
   }
-  private func options(epochs: Int = 3, batchSize: Int = 8, shuffles: Bool = true, seed: UInt64 = 6) -> FitOptions {
+  private func fitOptions(epochs: Int = 3, batchSize: Int = 8, shuffles: Bool = true, seed: UInt64 = 6) -> FitOptions {
     FitOptions(
       epochs: epochs, batchSize: batchSize, shuffles: shuffles, seed: seed, augmentation: augmentation,
       normalization: normalization)
@@ -46,7 +46,7 @@ private final class Pictures {
     let (a, b) = (try network(), try network())
     let fitted = try Trainer(a, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1))
     let stepped = try Trainer(b, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1))
-    _ = try pictures.withTargets { try fitted.fit([pictures.view()], [$0], options()) }
+    _ = try pictures.withTargets { try fitted.fit([pictures.view()], [$0], fitOptions()) }
     let reader = try ImageReader(pictures.view(), rowShape: Pictures.shape, augmentation, normalization)
     var seen = Set<[Float]>()
     for epoch in 0..<3 {
@@ -108,7 +108,7 @@ private final class Pictures {
     func fit(seed: UInt64) throws -> [[UInt8]] {
       let model = try network()
       let trainer = try Trainer(model, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1))
-      _ = try pictures.withTargets { try trainer.fit([pictures.view()], [$0], options(seed: seed)) }
+      _ = try pictures.withTargets { try trainer.fit([pictures.view()], [$0], fitOptions(seed: seed)) }
       return model.allBytes
     }
     let threads = Machine.threadCount
@@ -133,7 +133,7 @@ private final class Pictures {
     for image in 0..<300 { reader.read(image, ImageChoice(), into: x.storage.floats + image * 90) }
     try pictures.withTargets { targets in
       try others.withTargets { otherTargets in
-        var options = options()
+        var options = fitOptions()
         options.validation = ([try others.view()], [otherTargets])
         var epochs = 0
         try trainer.fit([pictures.view()], [targets], options) { event in
@@ -157,12 +157,13 @@ private final class Pictures {
     let trainer = try Trainer(model, loss: .crossEntropy)
     try pictures.withTargets { targets in
       expectError(.cancelled, "after step 2 of 9") {
-        _ = try trainer.fit([pictures.view()], [targets], options()) { $0.step < 2 }
+        _ = try trainer.fit([pictures.view()], [targets], fitOptions()) { $0.step < 2 }
       }
       #expect(trainer.optimizer.stepCount == 2)
       // Usable, with and without images of the loader's: nothing is read where they were.
-      #expect(try trainer.step([pictures.view()], [targets]).rows == 20)
-      #expect(try trainer.fit([pictures.view()], [targets], options(epochs: 1)).rows == 20)
+      let step = try trainer.step([pictures.view()], [targets])
+      let fit = try trainer.fit([pictures.view()], [targets], fitOptions(epochs: 1))
+      #expect(step.rows == 20 && fit.rows == 20)
     }
     withExtendedLifetime(pictures) {}
   }
@@ -174,7 +175,7 @@ private final class Pictures {
     let trainer = try Trainer(model, loss: .crossEntropy)
     var tracked: [Int64] = []
     _ = try pictures.withTargets { targets in
-      try trainer.fit([pictures.view()], [targets], options(epochs: 1)) { event in
+      try trainer.fit([pictures.view()], [targets], fitOptions(epochs: 1)) { event in
         guard event.kind == .step else { return true }
         tracked.append(try! model.variable(named: "2.num_batches_tracked").integer)
         if event.step == 2 { try! model.setBatchNormSwitches(layer: nil, .frozen) }
@@ -191,7 +192,7 @@ private final class Pictures {
     let trainer = try Trainer(model, loss: .crossEntropy)
     let before = model.allBytes
     try pictures.withTargets { targets in
-      var options = options()
+      var options = fitOptions()
       options.augmentation?.cropPadding = 5
       expectError(.invalidArgument, "crop_padding", "smaller side, 5") {
         _ = try trainer.fit([pictures.view()], [targets], options)
@@ -205,13 +206,11 @@ private final class Pictures {
     }
     let flat = try Trainer(Model.sequential([Dense(3)], inputShape: [4]), loss: .crossEntropy)
     expectError(.shapeMismatch, "[height, width, channels]", "[4]") {
-      _ = try flat.fit(randomTensor([6, 4], seed: 1), labels: [0, 1, 2, 0, 1, 2], options)
+      _ = try flat.fit(randomTensor([6, 4], seed: 1), labels: [0, 1, 2, 0, 1, 2], fitOptions())
     }
     #expect(model.allBytes == before)
     #expect(
-      try trainer.fit(Tensor(shape: [0] + Pictures.shape), labels: [], options()) == TrainingResult())
+      try trainer.fit(Tensor(shape: [0] + Pictures.shape), labels: [], fitOptions()) == TrainingResult())
     withExtendedLifetime(pictures) {}
   }
-
-  private var options: FitOptions { options() }
 }

@@ -58,6 +58,7 @@ let package = Package(
           .when(platforms: [.linux])),
       ]),
     .executableTarget(name: "MartletExample", dependencies: ["Martlet"], path: "examples/swift"),
+    .executableTarget(name: "MartletImagesExample", dependencies: ["Martlet"], path: "examples/swift-images"),
     .target(name: "BenchmarkPeak", path: "Benchmarks/Peak"),
     // MartletKernels is named although MartletRuntime brings it: without, a change of the tables' layout rebuilds neither of these.
     .executableTarget(

@@ -649,6 +649,35 @@ martlet_status martlet_trainer_evaluate(martlet_trainer *trainer, const martlet_
                                         const martlet_array *targets, int32_t target_count, int64_t batch_size,
                                         martlet_result *out);
 
+/* ---- images: uint8 or float32 [N, height, width, channels], one input; read where they lie, never copied as a whole ---- */
+
+/* y = (v - mean) / standard_deviation for each channel; v is a uint8 pixel divided by 255, or a float32 value as it is.
+ * Without a normalization uint8 pixels are the numbers 0 .. 255. */
+typedef struct martlet_image_normalization {
+  size_t struct_size;
+  int64_t count;                    /* of means and of deviations: the channels, or 1 for all of them */
+  const double *mean;               /* finite */
+  const double *standard_deviation; /* > 0 */
+} martlet_image_normalization;
+#define MARTLET_IMAGE_NORMALIZATION_INIT \
+  { sizeof(martlet_image_normalization), 0, NULL, NULL }
+
+/* Random changes of training images, in this order; each is off by default. Padding and holes are 0 after normalization, which
+ * is the channel's mean. What happens to image i in epoch e depends on (seed, e, i) alone, not on threads, batch size or order. */
+typedef struct martlet_augmentation_options {
+  size_t struct_size;
+  int64_t crop_padding; /* pixels around the image, of which a crop of its size is taken; < height and < width */
+  int64_t cutout;       /* side of a square around a random pixel that becomes 0; at most the smaller side; 0: none */
+  int32_t flip;         /* left to right with probability 1/2; after the crop, before the cutout */
+} martlet_augmentation_options;
+#define MARTLET_AUGMENTATION_OPTIONS_INIT \
+  { sizeof(martlet_augmentation_options), 0, 0, 0 }
+
+/* martlet_trainer_evaluate of images under the normalization of the fit (NULL: none). */
+martlet_status martlet_trainer_evaluate_normalized(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
+                                                   const martlet_array *targets, int32_t target_count, int64_t batch_size,
+                                                   const martlet_image_normalization *normalization, martlet_result *out);
+
 enum { MARTLET_EVENT_STEP = 0, MARTLET_EVENT_EPOCH = 1 };
 typedef struct martlet_training_event {
   int32_t kind;            /* MARTLET_EVENT_STEP after each step, MARTLET_EVENT_EPOCH after each epoch and its validation */
@@ -665,20 +694,25 @@ typedef int32_t (*martlet_training_callback)(const martlet_training_event *event
 
 typedef struct martlet_fit_options {
   size_t struct_size;
-  int64_t epochs;                          /* >= 0; default 1 */
-  int64_t batch_size;                      /* >= 1; default 32 */
-  int32_t shuffle;                         /* a new order each epoch; default 1 */
-  int32_t drop_last;                       /* leave out a last batch that is not full; default 0 */
-  uint64_t seed;                           /* of the order; default 0 */
-  const martlet_array *validation_inputs;  /* as many as the model's inputs, or NULL */
-  const martlet_array *validation_targets; /* as many as its outputs, or NULL */
-  martlet_training_callback callback;      /* may be NULL */
-  void *payload;                           /* handed to the callback */
+  int64_t epochs;                                   /* >= 0; default 1 */
+  int64_t batch_size;                               /* >= 1; default 32 */
+  int32_t shuffle;                                  /* a new order each epoch; default 1 */
+  int32_t drop_last;                                /* leave out a last batch that is not full; default 0 */
+  uint64_t seed;                                    /* of the order and the augmentation; default 0 */
+  const martlet_array *validation_inputs;           /* as many as the model's inputs, or NULL */
+  const martlet_array *validation_targets;          /* as many as its outputs, or NULL */
+  martlet_training_callback callback;               /* may be NULL */
+  void *payload;                                    /* handed to the callback */
+  const martlet_augmentation_options *augmentation; /* of the training images, or NULL */
+  const martlet_image_normalization *normalization; /* of all images, those of validation included, or NULL */
 } martlet_fit_options;
 #define MARTLET_FIT_OPTIONS_INIT \
-  { sizeof(martlet_fit_options), 1, 32, 1, 0, 0, NULL, NULL, NULL, NULL }
+  { sizeof(martlet_fit_options), 1, 32, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL }
 /* Whole epochs: shuffling, batching and steps inside the library. out (may be NULL): the last epoch's training figures.
- * A last batch of one row under batch norm is refused before anything changes (drop_last, or another batch size, mends it). */
+ * A last batch of one row under batch norm is refused before anything changes (drop_last, or another batch size, mends it).
+ * With an augmentation or a normalization a thread of the fit's own prepares the next batch while a step runs: leave the
+ * images alone until the fit returns. MARTLET_UNSUPPORTED for other dtypes or several inputs, MARTLET_SHAPE_MISMATCH if a row
+ * is no image. */
 martlet_status martlet_trainer_fit(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
                                    const martlet_array *targets, int32_t target_count, const martlet_fit_options *options,
                                    martlet_result *out);

@@ -42,7 +42,9 @@ private let cases = [
 ]
 
 func benchmarkConvolution(_ compute: Compute, filter: String, peak: Double) {
-  print("  convolution, GFLOP/s and % of peak".padded(36) + ["forward", "grad input", "grad weight", "pack µs"].map { $0.padded(18) }.joined())
+  print(
+    "  convolution, GFLOP/s and % of peak".padded(36)
+      + ["forward", "grad input", "grad weight", "pack µs"].map { $0.padded(18) }.joined())
   for item in cases where filter.isEmpty || item.name.contains(filter) || "convolution".contains(filter) {
     let rates = rates(compute, item)
     let shares = rates.dropLast().map { "\(decimal($0.rate * 1e-9))  \(decimal(100 * $0.rate / peak)) %".padded(18) }

@@ -114,6 +114,23 @@ public func martlet_trainer_evaluate(
   }
 }
 
+@_cdecl("martlet_trainer_evaluate_normalized") @implementation
+public func martlet_trainer_evaluate_normalized(
+  _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32,
+  _ targets: UnsafePointer<martlet_array>!, _ target_count: Int32, _ batch_size: Int64,
+  _ normalization: UnsafePointer<martlet_image_normalization>!, _ out: UnsafeMutablePointer<martlet_result>!
+) -> martlet_status {
+  boundary {
+    let out = try require(out, "out")
+    let trainer = try trainer(handle)
+    let (inputs, targets) = try data(trainer, inputs, input_count, targets, target_count)
+    out.pointee = martlet_result(
+      try trainer.evaluate(
+        inputs, targets, batchSize: Int(batch_size),
+        normalization: ImageNormalization.optional(normalization, "normalization")))
+  }
+}
+
 @_cdecl("martlet_trainer_fit") @implementation
 public func martlet_trainer_fit(
   _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32,
@@ -158,6 +175,8 @@ extension FitOptions {
         trainer, given.validation_inputs, Int32(trainer.model.inputCount), given.validation_targets,
         Int32(trainer.model.outputCount), "options.validation_")
     }
+    augmentation = try Augmentation.optional(given.augmentation, "options.augmentation")
+    normalization = try ImageNormalization.optional(given.normalization, "options.normalization")
   }
 }
 

@@ -72,6 +72,16 @@ static void print_options(void) {
   FIELD(martlet_fit_options, validation_targets);
   FIELD(martlet_fit_options, callback);
   FIELD(martlet_fit_options, payload);
+  FIELD(martlet_fit_options, augmentation);
+  FIELD(martlet_fit_options, normalization);
+  SIZE(martlet_augmentation_options);
+  FIELD(martlet_augmentation_options, crop_padding);
+  FIELD(martlet_augmentation_options, cutout);
+  FIELD(martlet_augmentation_options, flip);
+  SIZE(martlet_image_normalization);
+  FIELD(martlet_image_normalization, count);
+  FIELD(martlet_image_normalization, mean);
+  FIELD(martlet_image_normalization, standard_deviation);
 }
 
 static void print_records(void) {

@@ -1,8 +1,8 @@
 """Peak resident memory of training, ours and PyTorch's: ``python -m benchmarks.memory`` (in ``python/``).
 
-Each trains three steps in a fresh process, which says the most memory it ever held; from that the same process's memory before the
-network and the first step is taken off for the second column. PyTorch runs the network of ``tests/peer_networks.py`` with the same weights'
-shapes, channels last.
+Each trains three steps in a fresh process, which says the most memory it ever held; from that its memory before the network and
+the first step is taken off for the second figure. PyTorch runs the network of ``tests/peer_networks.py`` with the same
+weights, channels last.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def main() -> None:
             peak, before, loss = found[library] = json.loads(run.stdout.splitlines()[-1])
             size = "×".join(map(str, shape[:2]))
             print(
-                f"{name} {size}, batch {batch}: {library:8} peak {peak:6.0f} MB, {peak - before:6.0f} MB of it for network and steps"
-                f" (loss of step 3: {loss:.4f})"
+                f"{name} {size}, batch {batch}: {library:8} peak {peak:6.0f} MB, {peak - before:6.0f} MB of it for "
+                f"network and steps (loss of step 3: {loss:.4f})"
             )
         ours, theirs = found["martlet"], found["torch"]
         print(f"  ours / torch: {ours[0] / theirs[0]:.2f}; without what was there before: ", end="")

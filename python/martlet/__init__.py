@@ -32,6 +32,7 @@ from ._errors import (
 from ._machine import available_isas, isa, num_threads, set_num_threads
 from ._tensors import LoadResult
 from ._version import __version__
+from .augmentation import Augmentation
 from .folding import Difference, FoldedLayer, FoldingCertificate
 from .functional import (
     BatchNormGradients,
@@ -83,6 +84,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Add",
+    "Augmentation",
     "AvgPool1D",
     "AvgPool2D",
     "BatchNorm",

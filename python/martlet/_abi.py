@@ -230,6 +230,24 @@ class martlet_training_event(ctypes.Structure):
 martlet_training_callback = ctypes.CFUNCTYPE(c_int32, POINTER(martlet_training_event), c_void_p)
 
 
+class martlet_image_normalization(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("count", c_int64),
+        ("mean", POINTER(c_double)),
+        ("standard_deviation", POINTER(c_double)),
+    ]
+
+
+class martlet_augmentation_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("crop_padding", c_int64),
+        ("cutout", c_int64),
+        ("flip", c_int32),
+    ]
+
+
 class martlet_fit_options(ctypes.Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -242,6 +260,8 @@ class martlet_fit_options(ctypes.Structure):
         ("validation_targets", POINTER(martlet_array)),
         ("callback", martlet_training_callback),
         ("payload", c_void_p),
+        ("augmentation", POINTER(martlet_augmentation_options)),
+        ("normalization", POINTER(martlet_image_normalization)),
     ]
 
 
@@ -263,6 +283,8 @@ STRUCTS: tuple[type[ctypes.Structure], ...] = (
     martlet_optimizer_options,
     martlet_result,
     martlet_training_event,
+    martlet_image_normalization,
+    martlet_augmentation_options,
     martlet_fit_options,
 )
 
@@ -461,6 +483,9 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_trainer_set_learning_rate": _status(_trainer, c_double),
     "martlet_trainer_step": _status(_trainer, _array, c_int32, _array, c_int32, _result),
     "martlet_trainer_evaluate": _status(_trainer, _array, c_int32, _array, c_int32, c_int64, _result),
+    "martlet_trainer_evaluate_normalized": _status(
+        _trainer, _array, c_int32, _array, c_int32, c_int64, POINTER(martlet_image_normalization), _result
+    ),
     "martlet_trainer_fit": _status(_trainer, _array, c_int32, _array, c_int32, POINTER(martlet_fit_options), _result),
 }
 

@@ -12,10 +12,12 @@ from ._errors import CancelledError, InvalidArgumentError
 from ._handle import Handle, Owner
 from ._interrupts import Interrupts
 from ._library import library
+from .augmentation import Augmentation, augmentation_pointer, normalization_pointer
 from .functional import LOSSES
 from .optimizers import Rule, as_rule
 
 if TYPE_CHECKING:
+    from .augmentation import PerChannel
     from .model import Model
     from .progress import Progress
 
@@ -157,12 +159,34 @@ class Trainer(Handle):
         library().martlet_trainer_step(self._open(), inputs, len(inputs), targets, len(targets), ctypes.byref(out))
         return _result(out)
 
-    def evaluate(self, x: Arrays, y: Arrays, *, batch_size: int | None = None) -> Result:
-        """Loss and hits at inference; changes nothing."""
+    def evaluate(
+        self,
+        x: Arrays,
+        y: Arrays,
+        *,
+        batch_size: int | None = None,
+        normalize: tuple[PerChannel, PerChannel] | None = None,
+    ) -> Result:
+        """Loss and hits at inference; changes nothing.
+
+        Parameters
+        ----------
+        normalize : (mean, standard deviation), optional
+            As in :meth:`fit`, of images. Predictions take no such option: hand in normalised values there.
+        """
         inputs, targets = self._data(x, y)
         size = 0 if batch_size is None else _arguments.integer(batch_size, "batch_size", 1)
         out = _abi.martlet_result()
-        library().martlet_trainer_evaluate(self._open(), inputs, len(inputs), targets, len(targets), size, ctypes.byref(out))
+        library().martlet_trainer_evaluate_normalized(
+            self._open(),
+            inputs,
+            len(inputs),
+            targets,
+            len(targets),
+            size,
+            normalization_pointer(normalize),
+            ctypes.byref(out),
+        )
         return _result(out)
 
     def fit(
@@ -176,6 +200,8 @@ class Trainer(Handle):
         shuffle: bool = True,
         seed: int = 0,
         drop_last: bool = False,
+        augment: Augmentation | None = None,
+        normalize: tuple[PerChannel, PerChannel] | None = None,
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool | Progress = False,
     ) -> History:
@@ -193,6 +219,12 @@ class Trainer(Handle):
         seed : int, optional
         drop_last : bool, optional
             Whether to leave out a last batch that is not full. (A last batch of one row cannot be normalised.)
+        augment : Augmentation, optional
+            Random changes of the training images: ``x`` is uint8 or float32 ``[N, H, W, C]``. It is read where it lies, and a
+            thread prepares the next batch while a step runs.
+        normalize : (mean, standard deviation), optional
+            Each a number, or one number for each channel of the images: ``(v - mean) / deviation``, where ``v`` is a uint8
+            pixel divided by 255, or a float32 value as it is. Holds for the validation data, too.
         callbacks : callable or list of callables, optional
             Each is told every :class:`Event`; a true result ends the fit after this step. May evaluate, predict, and set the
             learning rate. An exception ends the fit and rises from here.
@@ -220,6 +252,10 @@ class Trainer(Handle):
         if validation_data is not None:
             validation = self._data(*_pair(validation_data), name="validation ")
             options.validation_inputs, options.validation_targets = (pair._as_parameter_ for pair in validation)
+        if augment is not None:
+            options.augmentation = augmentation_pointer(augment)
+        if normalize is not None:
+            options.normalization = normalization_pointer(normalize)
         watch = _Watch([callbacks] if callable(callbacks) else list(callbacks), progress)
         self.history = watch.history
         options.callback = _abi.martlet_training_callback(watch)

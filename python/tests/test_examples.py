@@ -57,6 +57,12 @@ def test_residual_digits(tmp_path):
     assert "saved to" in printed
 
 
+def test_augmented_images():
+    plain, augmented = (float(number) for number in re.findall(r": (0\.\d+) of", run("augmented_images.py")))
+    assert augmented > 0.8
+    assert augmented > plain + 0.05
+
+
 def test_every_example_has_a_test():
-    examples = {"train_digits.py", "loop_by_hand.py", "fine_tune.py", "fold.py", "residual_digits.py"}
+    examples = {"train_digits.py", "loop_by_hand.py", "fine_tune.py", "fold.py", "residual_digits.py", "augmented_images.py"}
     assert {path.name for path in FOLDER.glob("*.py")} == examples

@@ -83,7 +83,8 @@ final class BatchNormStep: PlanStep {
   override func recompute(_ run: Executor, from inputs: [BufferID], into output: BufferID) {
     guard let memory = context.map(run.pointer) else { return }
     run.compute.applyChannelMap(
-      BatchNormContext(memory, channels: channels).map, run.floats(inputs[0]), shape(rows: run.rows), activation: site.activation,
+      BatchNormContext(memory, channels: channels).map, run.floats(inputs[0]), shape(rows: run.rows),
+      activation: site.activation,
       into: run.floats(output))
   }
 

@@ -8,6 +8,8 @@ final class Executor: @unchecked Sendable {
   let plan: Plan
   let compute: Compute
   private let memory: Storage
+  /// Of each buffer from the arena's start, in bytes: the plan's, but for inputs that are read elsewhere.
+  private let offsets: UnsafeMutablePointer<Int>
   /// Rows of the present batch, at most the plan's capacity.
   private(set) var rows = 0
   /// Of the present batch's dropout.
@@ -19,10 +21,23 @@ final class Executor: @unchecked Sendable {
     self.plan = plan
     self.compute = compute
     memory = try Storage(byteCount: plan.layout.byteCount)
+    offsets = .allocate(capacity: plan.layout.offsets.count)
+    for (index, offset) in plan.layout.offsets.enumerated() { (offsets + index).initialize(to: offset) }
   }
 
-  func pointer(_ buffer: BufferID) -> UnsafeMutableRawPointer { memory.base + plan.layout.offsets[buffer.index] }
+  deinit { offsets.deallocate() }
+
+  func pointer(_ buffer: BufferID) -> UnsafeMutableRawPointer { memory.base + offsets[buffer.index] }
   func floats(_ buffer: BufferID) -> UnsafeMutablePointer<Float> { pointer(buffer).assumingMemoryBound(to: Float.self) }
+
+  /// Has an input read where it lies, on a cache line's boundary, rather than in the arena; nil: in the arena again.
+  ///
+  /// No two buffers of a plan are one (a layer without a step gives its input another name, not another buffer), so the
+  /// whole plan follows.
+  func readInput(_ index: Int, at place: UnsafeMutableRawPointer?) {
+    let buffer = plan.inputs[index].index
+    offsets[buffer] = place.map { Int(bitPattern: $0) &- Int(bitPattern: memory.base) } ?? plan.layout.offsets[buffer]
+  }
 
   func inputFloats(_ index: Int) -> UnsafeMutablePointer<Float> { floats(plan.inputs[index]) }
   func outputFloats(_ index: Int) -> UnsafeMutablePointer<Float> { floats(plan.outputs[index]) }

@@ -11,17 +11,26 @@ public struct FitOptions {
   public var shuffles = true
   /// Leaves out a last batch that is not full.
   public var dropsLast = false
-  /// Of the order; the same seed gives the same orders.
+  /// Of the order and the augmentation; the same seed gives the same ones.
   public var seed: UInt64 = 0
   /// Evaluated after each epoch; nil: nothing.
   public var validation: (inputs: [ArrayView], targets: [ArrayView])?
+  /// Random changes of the training images; nil: none. For models with one input of images `[H, W, C]`.
+  public var augmentation: Augmentation?
+  /// Of the images, those of validation included; nil: as they are. For models with one input of images `[H, W, C]`.
+  public var normalization: ImageNormalization?
 
-  public init(epochs: Int = 1, batchSize: Int = 32, shuffles: Bool = true, dropsLast: Bool = false, seed: UInt64 = 0) {
+  public init(
+    epochs: Int = 1, batchSize: Int = 32, shuffles: Bool = true, dropsLast: Bool = false, seed: UInt64 = 0,
+    augmentation: Augmentation? = nil, normalization: ImageNormalization? = nil
+  ) {
     self.epochs = epochs
     self.batchSize = batchSize
     self.shuffles = shuffles
     self.dropsLast = dropsLast
     self.seed = seed
+    self.augmentation = augmentation
+    self.normalization = normalization
   }
 }
 
@@ -51,6 +60,9 @@ public struct TrainingEvent {
 extension Trainer {
   /// Trains for whole epochs.
   ///
+  /// With an augmentation or a normalisation, images of uint8 or float32 stay where they are, and a thread prepares the next
+  /// batch while a step runs; the caller leaves them alone until the fit is over.
+  ///
   /// - Parameter onEvent: called after each step and each epoch, on this thread; false stops the fit there, with the model
   ///   usable.
   /// - Returns: the last epoch's training figures, each step's before its update.
@@ -71,7 +83,9 @@ extension Trainer {
     if let validation = options.validation {
       let validationRows = try model.checkInputs(validation.inputs, what: "validation_inputs")
       _ = try checkTargets(validation.targets, rows: validationRows, what: "validation_targets")
+      _ = try imageReader(validation.inputs, nil, options.normalization, what: "validation_inputs")
     }
+    let reader = try imageReader(inputs, options.augmentation, options.normalization)
     let batchSize = min(options.batchSize, max(rows, 1))
     let lastRows = rows % batchSize
     let stepsPerEpoch = rows / batchSize + (lastRows > 0 && !options.dropsLast ? 1 : 0)
@@ -92,26 +106,42 @@ extension Trainer {
       }
     }
 
-    let order = try Storage(byteCount: rows * MemoryLayout<Int>.size)
-    let indices = UnsafeMutableBufferPointer(start: order.base.assumingMemoryBound(to: Int.self), count: rows)
+    let schedule = BatchSchedule(
+      rows: rows, batchSize: batchSize, epochs: options.epochs, stepsPerEpoch: stepsPerEpoch, shuffles: options.shuffles,
+      seed: options.seed)
+    let loader = try reader.map { try ImageLoader($0, schedule) }
+    defer { loader?.finish() }
+    let order = try Storage(byteCount: loader == nil ? rows * MemoryLayout<Int>.size : 0)
+    let indices = UnsafeMutableBufferPointer(
+      start: order.base.assumingMemoryBound(to: Int.self), count: loader == nil ? rows : 0)
     var done = 0
     var epochResult = TrainingResult()
     for epoch in 0..<options.epochs {
-      for i in 0..<rows { indices[i] = i }
-      if options.shuffles { CounterRandom(seed: options.seed, stream: UInt64(epoch)).shuffle(indices) }
+      schedule.fill(indices, epoch: epoch)
       var total = (loss: 0.0, correct: 0, rows: 0)
       for number in 0..<stepsPerEpoch {
-        let first = number * batchSize
-        let count = min(batchSize, rows - first)
-        let batch = UnsafeBufferPointer(rebasing: indices[first..<first + count])
+        let range = schedule.range(step: number)
+        let count = range.count
         // A callback may have changed the model's switches.
         memory = try stepMemory(capacity: batchSize)
         try memory.executor.prepare(rows: count)
-        memory.executor.load(inputs, rows: batch)
+        let batch: UnsafeBufferPointer<Int>
+        if let loader {
+          let next = loader.next()
+          batch = next.rows
+          memory.executor.readInput(0, at: next.pixels)
+        } else {
+          batch = UnsafeBufferPointer(rebasing: indices[range])
+          memory.executor.load(inputs, rows: batch)
+        }
         for (place, target) in checked.enumerated() {
           target.load(batch, into: memory.targets[place].base, memory.executor.compute)
         }
         let result = run(memory, checked, rows: count)
+        if let loader {
+          memory.executor.readInput(0, at: nil)
+          loader.release()
+        }
         total = (total.loss + result.loss * Double(count), total.correct + result.correct, total.rows + count)
         done += 1
         if let onEvent,
@@ -123,7 +153,9 @@ extension Trainer {
         }
       }
       epochResult = TrainingResult(loss: total.loss / Double(max(total.rows, 1)), correct: total.correct, rows: total.rows)
-      let validation = try options.validation.map { try evaluate($0.inputs, $0.targets) }
+      let validation = try options.validation.map {
+        try evaluate($0.inputs, $0.targets, normalization: options.normalization)
+      }
       if let onEvent,
         !onEvent(
           TrainingEvent(
@@ -134,5 +166,17 @@ extension Trainer {
       }
     }
     return epochResult
+  }
+  /// What reads a fit's or an evaluation's images; nil if neither option is there.
+  func imageReader(
+    _ inputs: [ArrayView], _ augmentation: Augmentation?, _ normalization: ImageNormalization?, what: String = "inputs"
+  ) throws -> ImageReader? {
+    guard augmentation != nil || normalization != nil else { return nil }
+    guard inputs.count == 1 else {
+      throw MartletError(
+        .unsupported, "augmentation and normalization are for models with one input; this one has \(inputs.count).")
+    }
+    return try ImageReader(
+      inputs[0], rowShape: model.inputShapes[0], augmentation, normalization, argument: "\(what)[0]")
   }
 }

@@ -19,8 +19,10 @@ extension Trainer {
     try withLabels(labels) { try fit([x.view("x")], [$0], options, onEvent: onEvent) }
   }
 
-  public func evaluate(_ x: Tensor, labels: [Int32]) throws -> TrainingResult {
-    try withLabels(labels) { try evaluate([x.view("x")], [$0]) }
+  public func evaluate(
+    _ x: Tensor, labels: [Int32], normalization: ImageNormalization? = nil
+  ) throws -> TrainingResult {
+    try withLabels(labels) { try evaluate([x.view("x")], [$0], normalization: normalization) }
   }
 
   private func withLabels<Result>(_ labels: [Int32], _ body: (ArrayView) throws -> Result) throws -> Result {

@@ -69,13 +69,27 @@ public final class Trainer {
   }
 
   /// Loss and hits of a whole data set at inference; changes nothing.
-  public func evaluate(_ inputs: [ArrayView], _ targets: [ArrayView], batchSize: Int = 0) throws -> TrainingResult {
+  ///
+  /// - Parameter normalization: of the images, as in the fit; read batch by batch where they lie. Predictions take none: hand
+  ///   in normalised values there.
+  public func evaluate(
+    _ inputs: [ArrayView], _ targets: [ArrayView], batchSize: Int = 0, normalization: ImageNormalization? = nil
+  ) throws -> TrainingResult {
     let rows = try model.checkInputs(inputs)
+    let reader = try imageReader(inputs, nil, normalization)
     let checked = try checkTargets(targets, rows: rows)
     let compute = try Compute.shared
     var (sum, correct) = (0.0, 0)
     var scratch: LossMemory?
-    try lossModel.run(inputs, rows: rows, batchSize: batchSize) { executor, first, count in
+    try lossModel.run(rows: rows, batchSize: batchSize) { executor, first, count in
+      if let reader {
+        for image in 0..<count {
+          reader.read(first + image, ImageChoice(), into: executor.inputFloats(0) + image * reader.length)
+        }
+      } else {
+        executor.load(inputs, from: first, count: count)
+      }
+      executor.forward()
       let memory = try scratch ?? LossMemory(checked, rows: count, compute)
       scratch = memory
       for (place, target) in checked.enumerated() {

@@ -12,7 +12,8 @@ struct ConvolutionCase: CustomTestStringConvertible {
 
   var testDescription: String {
     let s = shape
-    return "\(s.samples)×\(s.height)×\(s.width)×\(s.inChannels)→\(s.outChannels), \(s.groups) groups, kernel \(s.kernelHeight)×\(s.kernelWidth), "
+    return
+      "\(s.samples)×\(s.height)×\(s.width)×\(s.inChannels)→\(s.outChannels), \(s.groups) groups, kernel \(s.kernelHeight)×\(s.kernelWidth), "
       + "stride \(s.strideHeight)×\(s.strideWidth), dilation \(s.dilationHeight)×\(s.dilationWidth), "
       + "pads \(s.padTop) \(s.padBottom) \(s.padLeft) \(s.padRight)\(accumulate ? ", accumulated" : "")\(tail ? ", tail" : "") \(activation)"
   }

@@ -16,7 +16,7 @@ from . import report, torch_peer
 from .experiment import MODELS, Learner, Ours, Run, Settings, first_losses, images, network, run
 
 _DEFAULTS = Settings()
-#: Steps whose losses are compared, and how far they may differ: |a − b| / |b|. A step's rounding is some 1e-7; while the
+#: Steps whose losses are compared, and how far they may differ, beside the largest. A step's rounding is some 1e-7; while the
 #: network learns fastest, differences grow severalfold every few steps.
 COMPARED_STEPS = 50
 TOLERANCE = 1e-3
@@ -124,7 +124,7 @@ def _faster_peer(net: Any, data: Dataset, settings: Settings) -> Learner:
         found = report.difference(ours, theirs)
         print(
             f"Losses of the first {len(ours)} steps, martlet's and {peer.label}'s: they differ by {found:.1e} at most "
-            f"(allowed: {TOLERANCE:g} of the loss), {1000 * seconds[layout] / len(ours):.1f} ms a step there."
+            f"(allowed: {TOLERANCE:g} of the largest), {1000 * seconds[layout] / len(ours):.1f} ms a step there."
         )
         if not found <= TOLERANCE:
             raise InvalidArgumentError(f"the losses of {peer.label} are others; this is no comparison of one network")

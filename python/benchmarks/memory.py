@@ -42,7 +42,7 @@ def _torch(name: str) -> None:
     import martlet
 
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    import peer_networks
+    import peer_networks  # type: ignore[import-not-found]
 
     shape, batch = CASES[name]
     x = np.random.default_rng(0).standard_normal((batch, *shape), np.float32)

@@ -126,9 +126,10 @@ class Jax(Library):
             return Contender(lambda: {"y": np.array(infer(x, weight))}, lambda: infer(x, weight).block_until_ready())
         dy = jnp.array(data["dy"])
 
-        @jax.jit
-        def train(x: Any, weight: Any, dy: Any) -> Any:
+        def gradients(x: Any, weight: Any, dy: Any) -> Any:
             return jax.vjp(forward, x, weight)[1](dy)
+
+        train = jax.jit(gradients)
 
         def answer() -> dict[str, Any]:
             dx, dweight = train(x, weight, dy)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from ..cases.image_network import CLASSES, Block, ImageNetwork
 
 
-class _Normalized(nn.Module):
+class _Normalized(nn.Module):  # type: ignore[misc]
     """Convolution and batch norm."""
 
     def __init__(self, block: Block) -> None:
@@ -23,7 +23,7 @@ class _Normalized(nn.Module):
         return self.norm(self.conv(x))
 
 
-class ImageNet(nn.Module):
+class ImageNet(nn.Module):  # type: ignore[misc]
     """The network of a case; images come channels first."""
 
     def __init__(self, case: ImageNetwork) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import _abi
@@ -48,7 +47,6 @@ class FoldedLayer(NamedTuple):
     difference: Difference | None
 
 
-@dataclass(frozen=True, repr=False)
 class FoldingCertificate:
     """What folding did to each layer, and how far the outputs are from the unfolded model's. ``print`` shows it as a table."""
 
@@ -56,7 +54,11 @@ class FoldingCertificate:
     layers: list[FoldedLayer]
     #: Of each output; None without data.
     outputs: list[Difference] | None
-    _text: str
+
+    def __init__(self, layers: list[FoldedLayer], outputs: list[Difference] | None, text: str) -> None:
+        self.layers = layers
+        self.outputs = outputs
+        self._text = text
 
     @property
     def within_bounds(self) -> bool:

@@ -4,7 +4,16 @@ import MartletTestSupport
 import ReferenceKernels
 import Testing
 
-@Suite struct PoolingTests {
+@Suite final class PoolingTests {
+  private var memories: [GuardedMemory] = []
+
+  /// The values in guarded memory that lives as long as the test.
+  private func held(_ values: [Float]) -> UnsafePointer<Float> {
+    let memory = GuardedMemory(values)
+    memories.append(memory)
+    return UnsafePointer(memory.pointer)
+  }
+
   private static func shape(
     _ samples: Int, _ size: (Int, Int), _ channels: Int, _ kernel: (Int, Int), stride: (Int, Int),
     dilation: (Int, Int) = (1, 1), pads: (Int, Int, Int, Int) = (0, 0, 0, 0)
@@ -53,12 +62,12 @@ import Testing
     for (name, computes) in EveryCompute.ofAllThreads {
       for compute in computes {
         let result = GuardedMemory([Float](repeating: .nan, count: s.outputCount))
-        compute.maxPool(GuardedMemory(x).pointer, s, into: result.pointer)
+        compute.maxPool(held(x), s, into: result.pointer)
         #expect(result.array == y, "\(name) \(s)")
         for accumulate in [false, true] {
           let grad = GuardedMemory(accumulate ? initial : [Float](repeating: .nan, count: s.inputCount))
           compute.maxPoolGradInput(
-            GuardedMemory(gradient).pointer, x: GuardedMemory(x).pointer, y: result.pointer, s, into: grad.pointer,
+            held(gradient), x: held(x), y: result.pointer, s, into: grad.pointer,
             accumulate: accumulate)
           #expect(grad.array == (accumulate ? zip(initial, gradInput).map { $0 + $1 } : gradInput), "\(name) \(s)")
         }
@@ -73,10 +82,10 @@ import Testing
     let windows = reference(s).windows
     for (name, compute) in EveryCompute.ofOneThread {
       let y = GuardedMemory(s.outputCount)
-      compute.maxPool(GuardedMemory(x).pointer, s, into: y.pointer)
+      compute.maxPool(held(x), s, into: y.pointer)
       let gradInput = GuardedMemory(s.inputCount)
       compute.maxPoolGradInput(
-        GuardedMemory([Float](repeating: 1, count: s.outputCount)).pointer, x: GuardedMemory(x).pointer, y: y.pointer, s,
+        held([Float](repeating: 1, count: s.outputCount)), x: held(x), y: y.pointer, s,
         into: gradInput.pointer)
       var expected = [Float](repeating: 0, count: s.inputCount)
       for (i, window) in windows.enumerated() {
@@ -104,12 +113,12 @@ import Testing
     for (name, computes) in EveryCompute.ofAllThreads {
       for compute in computes {
         let result = GuardedMemory([Float](repeating: .nan, count: s.outputCount))
-        compute.averagePool(GuardedMemory(x).pointer, s, countIncludesPad: countIncludesPad, into: result.pointer)
+        compute.averagePool(held(x), s, countIncludesPad: countIncludesPad, into: result.pointer)
         #expect(result.array == y, "\(name) \(s)")
         for accumulate in [false, true] {
           let grad = GuardedMemory(accumulate ? initial : [Float](repeating: .nan, count: s.inputCount))
           compute.averagePoolGradInput(
-            GuardedMemory(gradient).pointer, s, countIncludesPad: countIncludesPad, into: grad.pointer, accumulate: accumulate)
+            held(gradient), s, countIncludesPad: countIncludesPad, into: grad.pointer, accumulate: accumulate)
           for i in 0..<s.inputCount {
             let expected = gradInput[i] + (accumulate ? Double(initial[i]) : 0)
             // A rounding of each quotient and of each sum, of at most `size` gradients of 4 over 1 or more.
@@ -129,11 +138,11 @@ import Testing
         let workspace = GuardedMemory(
           (compute.globalAveragePoolWorkspaceByteCount(samples: samples, positions: positions, channels: channels) + 7) / 8 * 2)
         compute.globalAveragePool(
-          GuardedMemory(x).pointer, samples: samples, positions: positions, channels: channels, into: y.pointer,
+          held(x), samples: samples, positions: positions, channels: channels, into: y.pointer,
           workspace: workspace.pointer)
         let gradInput = GuardedMemory(x.count)
         compute.globalAveragePoolGradInput(
-          GuardedMemory(gradient).pointer, samples: samples, positions: positions, channels: channels, into: gradInput.pointer)
+          held(gradient), samples: samples, positions: positions, channels: channels, into: gradInput.pointer)
         for i in 0..<samples * channels {
           let first = i / channels * positions * channels + i % channels
           let sum = stride(from: first, to: first + positions * channels, by: channels).reduce(Float(0)) { $0 + x[$1] }
@@ -160,12 +169,12 @@ import Testing
       for (name, compute) in EveryCompute.ofOneThread {
         let result = GuardedMemory([Float](repeating: .nan, count: gradient.count))
         compute.upsampleNearest(
-          GuardedMemory(x).pointer, samples: samples, height: height, width: width, channels: channels, scaleHeight: scale.0,
+          held(x), samples: samples, height: height, width: width, channels: channels, scaleHeight: scale.0,
           scaleWidth: scale.1, into: result.pointer)
         #expect(result.array == y, "\(name)")
         let sum = GuardedMemory(x)
         compute.upsampleNearestGradInput(
-          GuardedMemory(gradient).pointer, samples: samples, height: height, width: width, channels: channels,
+          held(gradient), samples: samples, height: height, width: width, channels: channels,
           scaleHeight: scale.0, scaleWidth: scale.1, into: sum.pointer, accumulate: true)
         #expect(sum.array == gradInput, "\(name)")
       }
@@ -190,12 +199,12 @@ import Testing
         }
         for (name, compute) in EveryCompute.ofOneThread {
           let result = GuardedMemory([Float](repeating: .nan, count: y.count))
-          compute.zeroPad(GuardedMemory(x).pointer, s, into: result.pointer)
+          compute.zeroPad(held(x), s, into: result.pointer)
           #expect(result.array == y, "\(name)")
           let sum = GuardedMemory(x)
-          compute.zeroPadGradInput(GuardedMemory(gradient).pointer, s, into: sum.pointer, accumulate: true)
+          compute.zeroPadGradInput(held(gradient), s, into: sum.pointer, accumulate: true)
           #expect(sum.array == gradInput, "\(name)")
-          compute.zeroPadGradInput(GuardedMemory(gradient).pointer, s, into: sum.pointer)
+          compute.zeroPadGradInput(held(gradient), s, into: sum.pointer)
           #expect(sum.array == zip(gradInput, x).map { $0 - $1 }, "\(name)")
         }
       }

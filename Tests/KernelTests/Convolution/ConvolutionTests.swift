@@ -97,9 +97,11 @@ import Testing
         part.gradOutput = Array(o.gradOutput[(sample * alone.shape.outputCount)..<((sample + 1) * alone.shape.outputCount)])
         let outputs = sample * alone.shape.outputCount..<(sample + 1) * alone.shape.outputCount
         let inputs = sample * alone.shape.inputCount..<(sample + 1) * alone.shape.inputCount
-        #expect(alone.forward(computes[0], part, capacity: 5).bits == Array(y[outputs]).bits, "\(name) \(batch.testDescription)")
         #expect(
-          alone.gradInput(computes[0], part, capacity: 5).bits == Array(gradInput[inputs]).bits, "\(name) \(batch.testDescription)")
+          alone.forward(computes[0], part, capacity: 5).bits == Array(y[outputs]).bits, "\(name) \(batch.testDescription)")
+        #expect(
+          alone.gradInput(computes[0], part, capacity: 5).bits == Array(gradInput[inputs]).bits,
+          "\(name) \(batch.testDescription)")
       }
     }
   }
@@ -127,9 +129,11 @@ import Testing
         let (input, output) = (shape.inputCount / shape.samples, shape.outputCount / shape.samples)
         for i in 0..<input { o.x[i] = .nan }
         for i in 0..<output { o.gradOutput[i] = .infinity }
-        #expect(test.forward(compute, o).dropFirst(output).elementsEqual(y.dropFirst(output)), "\(name) \(test.testDescription)")
         #expect(
-          test.gradInput(compute, o).dropFirst(input).elementsEqual(gradInput.dropFirst(input)), "\(name) \(test.testDescription)")
+          test.forward(compute, o).dropFirst(output).elementsEqual(y.dropFirst(output)), "\(name) \(test.testDescription)")
+        #expect(
+          test.gradInput(compute, o).dropFirst(input).elementsEqual(gradInput.dropFirst(input)),
+          "\(name) \(test.testDescription)")
       }
     }
   }

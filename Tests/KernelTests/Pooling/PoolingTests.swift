@@ -27,7 +27,8 @@ import Testing
   static let shapes: [PoolingShape] = [
     shape(2, (8, 8), 16, (2, 2), stride: (2, 2)), shape(2, (9, 7), 10, (2, 2), stride: (2, 2)),
     shape(3, (8, 9), 33, (3, 3), stride: (2, 2), pads: (1, 1, 1, 1)), shape(1, (7, 7), 1, (3, 3), stride: (1, 1)),
-    shape(1, (7, 6), 3, (3, 2), stride: (1, 1), pads: (1, 0, 0, 1)), shape(2, (9, 9), 17, (2, 3), stride: (3, 4), pads: (0, 2, 1, 1)),
+    shape(1, (7, 6), 3, (3, 2), stride: (1, 1), pads: (1, 0, 0, 1)),
+    shape(2, (9, 9), 17, (2, 3), stride: (3, 4), pads: (0, 2, 1, 1)),
     shape(1, (11, 12), 20, (3, 3), stride: (2, 1), dilation: (2, 3), pads: (2, 1, 3, 3)),
     shape(1, (3, 3), 5, (2, 2), stride: (2, 2), pads: (3, 3, 4, 2)), shape(20, (6, 6), 64, (2, 2), stride: (2, 2)),
     shape(2, (30, 30), 130, (3, 3), stride: (2, 2), pads: (1, 1, 1, 1)), shape(1, (5, 4), 16, (5, 4), stride: (1, 1)),
@@ -122,7 +123,9 @@ import Testing
           for i in 0..<s.inputCount {
             let expected = gradInput[i] + (accumulate ? Double(initial[i]) : 0)
             // A rounding of each quotient and of each sum, of at most `size` gradients of 4 over 1 or more.
-            #expect((Double(grad.pointer[i]) - expected).magnitude <= Tolerance.dotProduct(terms: size + 1, magnitude: 4 * Double(size + 1)))
+            #expect(
+              (Double(grad.pointer[i]) - expected).magnitude
+                <= Tolerance.dotProduct(terms: size + 1, magnitude: 4 * Double(size + 1)))
           }
         }
       }
@@ -154,7 +157,9 @@ import Testing
   }
 
   @Test func upsampling() {
-    for (samples, height, width, channels, scale) in [(2, 3, 4, 10, (2, 2)), (1, 1, 5, 16, (3, 1)), (17, 2, 2, 33, (1, 1)), (0, 2, 2, 3, (2, 2))] {
+    for (samples, height, width, channels, scale) in [
+      (2, 3, 4, 10, (2, 2)), (1, 1, 5, 16, (3, 1)), (17, 2, 2, 33, (1, 1)), (0, 2, 2, 3, (2, 2)),
+    ] {
       let (outHeight, outWidth) = (height * scale.0, width * scale.1)
       let x = wholeNumbers(samples * height * width * channels, seed: 11)
       let gradient = wholeNumbers(samples * outHeight * outWidth * channels, seed: 12)

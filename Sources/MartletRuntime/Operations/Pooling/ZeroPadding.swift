@@ -43,7 +43,8 @@ extension Compute {
   ) {
     let cut = PieceCut.rows(s.samples * s.height, columns: s.width * s.channels)
     run(
-      Cropping(kernels: kernels.pooling, shape: s, gradOutput: gradOutput, gradInput: gradInput, accumulate: accumulate, cut: cut),
+      Cropping(
+        kernels: kernels.pooling, shape: s, gradOutput: gradOutput, gradInput: gradInput, accumulate: accumulate, cut: cut),
       pieces: cut.pieces)
   }
 }

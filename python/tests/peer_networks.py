@@ -7,6 +7,7 @@ come channels last; inside they are channels first, as PyTorch has them.
 from __future__ import annotations
 
 import torch
+from published_tables import INCEPTION
 from torch.nn import functional
 
 
@@ -144,21 +145,6 @@ def vgg_bn(peer, x):
             place += 3
     x = functional.relu(peer.dense(x.flatten(1), "classifier.0"))
     return peer.dense(functional.relu(peer.dense(x, "classifier.3")), "classifier.6")
-
-
-#: Figure 5 of Ioffe & Szegedy 2015: #1×1, #3×3 reduce, #3×3, double #3×3 reduce, double #3×3, pool and projection.
-INCEPTION = {
-    "3a": (64, 64, 64, 64, 96, "avg", 32),
-    "3b": (64, 64, 96, 64, 96, "avg", 64),
-    "3c": (0, 128, 160, 64, 96, "max", 0),
-    "4a": (224, 64, 96, 96, 128, "avg", 128),
-    "4b": (192, 96, 128, 96, 128, "avg", 128),
-    "4c": (160, 128, 160, 128, 160, "avg", 96),
-    "4d": (96, 128, 192, 160, 192, "avg", 96),
-    "4e": (0, 128, 192, 192, 256, "max", 0),
-    "5a": (352, 192, 320, 160, 224, "avg", 128),
-    "5b": (352, 192, 320, 192, 224, "max", 128),
-}
 
 
 def bn_inception(peer, x):

@@ -78,7 +78,7 @@ def test_parameters_of_vgg():
 
 
 def test_parameters_of_inception():
-    from peer_networks import INCEPTION
+    from published_tables import INCEPTION
 
     total = 3 * 8 * 49 + conv_norm(24, 64, 1) + conv_norm(64, 64, 1) + conv_norm(64, 192, 3)
     channels, convolutions = 192, 3

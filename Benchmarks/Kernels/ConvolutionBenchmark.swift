@@ -42,9 +42,8 @@ private let cases = [
 ]
 
 func benchmarkConvolution(_ compute: Compute, filter: String, peak: Double) {
-  print(
-    "  convolution, GFLOP/s and % of peak".padded(36)
-      + ["forward", "grad input", "grad weight", "pack µs"].map { $0.padded(18) }.joined())
+  let columns = ["forward", "grad input", "grad weight", "direct forward", "direct grad in.", "pack µs"]
+  print("  convolution, GFLOP/s and % of peak".padded(36) + columns.map { $0.padded(18) }.joined())
   for item in cases where filter.isEmpty || item.name.contains(filter) || "convolution".contains(filter) {
     let rates = rates(compute, item)
     let shares = rates.dropLast().map { "\(decimal($0.rate * 1e-9))  \(decimal(100 * $0.rate / peak)) %".padded(18) }
@@ -58,21 +57,29 @@ private func rates(_ compute: Compute, _ item: Case) -> [(rate: Double, seconds:
   let (gradInput, gradWeight) = (filled(s.inputCount), filled(s.weightCount))
   func memory(_ bytes: Int) -> UnsafeMutableRawPointer { .allocate(byteCount: bytes, alignment: 64) }
   let packed = memory(compute.convolutionPackedByteCount(s))
+  let direct = memory(compute.convolutionPackedByteCount(s, algorithm: .direct))
   let workspace = memory(
     max(
-      compute.convolutionWorkspaceByteCount(s), compute.convolutionGradInputWorkspaceByteCount(s),
+      compute.convolutionWorkspaceByteCount(s, algorithm: .direct),
+      compute.convolutionGradInputWorkspaceByteCount(s, algorithm: .direct), compute.convolutionWorkspaceByteCount(s), compute.convolutionGradInputWorkspaceByteCount(s),
       compute.convolutionGradWeightWorkspaceByteCount(s)))
   defer {
     for p in [x, w, y, gradInput, gradWeight] { p.deallocate() }
     packed.deallocate()
+    direct.deallocate()
     workspace.deallocate()
   }
   let operations = 2 * Double(s.outputCount) * Double(s.weightCount / s.outChannels)
   compute.packConvolution(w, s, into: packed)
+  compute.packConvolution(w, s, algorithm: .direct, into: direct)
   let times = [
     fastest { compute.convolve(x, packed: packed, s, into: y, workspace: workspace) },
     fastest { compute.convolutionGradInput(y, weights: w, s, into: gradInput, workspace: workspace) },
     fastest { compute.convolutionGradWeight(x, gradOutput: y, s, into: gradWeight, workspace: workspace) },
+    fastest { compute.convolve(x, packed: direct, s, algorithm: .direct, into: y, workspace: workspace) },
+    fastest {
+      compute.convolutionGradInput(y, weights: w, s, algorithm: .direct, into: gradInput, workspace: workspace)
+    },
     fastest { compute.packConvolution(w, s, into: packed) },
   ]
   return times.map { (operations / $0, $0) }

@@ -19,6 +19,10 @@ public struct ConvolutionKernels: Sendable {
   public let depthwiseRow: @Sendable (_ row: DepthwiseRow) -> Void
   /// Depthwise convolution: what one row of the output adds to the filters' gradient.
   public let depthwiseFilterGradient: @Sendable (_ row: DepthwiseGradientRow) -> Void
+  /// Winograd's transforms: (patch, count) of neighbouring patches, the outputs of a tile, and (panel, count) of filters in place.
+  public let winogradPatches: @Sendable (_ first: WinogradPatch, _ count: Int) -> Void
+  public let winogradTile: @Sendable (_ tile: WinogradTile) -> Void
+  public let winogradFilters: @Sendable (UnsafeMutablePointer<Float>, Int) -> Void
 
   @inlinable
   public init<I: InstructionSet>(_ set: I.Type) {
@@ -29,6 +33,9 @@ public struct ConvolutionKernels: Sendable {
     multiplyFilterGradient = { MartletKernels.multiplyFilterGradient(I.self, $0) }
     packFilters = { MartletKernels.packFilters(I.self, $0) }
     gatherFilterGradient = { MartletKernels.gatherFilterGradient(I.self, $0) }
+    winogradPatches = { MartletKernels.winogradPatches(I.self, $0, count: $1) }
+    winogradTile = { MartletKernels.winogradTile(I.self, $0) }
+    winogradFilters = { MartletKernels.winogradFilters(I.self, $0, count: $1) }
     depthwiseRow = { MartletKernels.depthwiseRow(I.self, $0) }
     depthwiseFilterGradient = { MartletKernels.depthwiseFilterGradient(I.self, $0) }
   }

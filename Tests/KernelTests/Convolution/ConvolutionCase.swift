@@ -9,6 +9,7 @@ struct ConvolutionCase: CustomTestStringConvertible {
   var accumulate = false
   var tail = false
   var activation = Activation.identity
+  var algorithm = ConvolutionAlgorithm.direct
 
   var testDescription: String {
     let s = shape
@@ -48,14 +49,14 @@ struct ConvolutionCase: CustomTestStringConvertible {
 
   /// - Parameter capacity: samples the workspace is for.
   func forward(_ compute: Compute, _ o: Operands, capacity: Int? = nil) -> [Float] {
-    let packed = GuardedMemory(compute.convolutionPackedByteCount(shape) / 4)
+    let packed = GuardedMemory(compute.convolutionPackedByteCount(shape, algorithm: algorithm) / 4)
     let weights = GuardedMemory(o.weights)
-    compute.packConvolution(weights.pointer, shape, into: packed.pointer)
+    compute.packConvolution(weights.pointer, shape, algorithm: algorithm, into: packed.pointer)
     let (x, y) = (GuardedMemory(o.x), GuardedMemory([Float](repeating: .nan, count: shape.outputCount)))
     let (bias, multiplier, offset) = (GuardedMemory(o.bias), GuardedMemory(o.multiplier), GuardedMemory(o.offset))
-    let workspace = GuardedMemory(byteCount(capacity, compute.convolutionWorkspaceByteCount))
+    let workspace = GuardedMemory(byteCount(capacity) { compute.convolutionWorkspaceByteCount($0, algorithm: algorithm) })
     compute.convolve(
-      x.pointer, packed: packed.pointer, shape,
+      x.pointer, packed: packed.pointer, shape, algorithm: algorithm,
       tail: tail
         ? MatrixTail(bias: bias.pointer, multiplier: multiplier.pointer, offset: offset.pointer, activation: activation)
         : MatrixTail(activation: activation), into: y.pointer, workspace: workspace.pointer)
@@ -66,9 +67,9 @@ struct ConvolutionCase: CustomTestStringConvertible {
     let (gradOutput, weights) = (GuardedMemory(o.gradOutput), GuardedMemory(o.weights))
     let result = GuardedMemory(
       accumulate ? Array(o.initial.prefix(shape.inputCount)) : [Float](repeating: .nan, count: shape.inputCount))
-    let workspace = GuardedMemory(byteCount(capacity, compute.convolutionGradInputWorkspaceByteCount))
+    let workspace = GuardedMemory(byteCount(capacity) { compute.convolutionGradInputWorkspaceByteCount($0, algorithm: algorithm) })
     compute.convolutionGradInput(
-      gradOutput.pointer, weights: weights.pointer, shape, into: result.pointer, accumulate: accumulate,
+      gradOutput.pointer, weights: weights.pointer, shape, algorithm: algorithm, into: result.pointer, accumulate: accumulate,
       workspace: workspace.pointer)
     return result.array
   }
@@ -95,15 +96,19 @@ struct ConvolutionCase: CustomTestStringConvertible {
     let o = makeOperands(seed: seed)
     let reference = reference
     checkForward(compute, o, reference.forward(o.x, o.weights))
-    checkSums("gradInput", compute, gradInput(compute, o), reference.gradInput(o.gradOutput, o.weights), o)
+    let error = algorithm == .winograd
+      ? Tolerance.winograd(channels: shape.outChannels, product: largest(o.gradOutput) * largest(o.weights)) : nil
+    checkSums("gradInput", compute, gradInput(compute, o), reference.gradInput(o.gradOutput, o.weights), o, error: error)
     checkSums("gradWeight", compute, gradWeight(compute, o), reference.gradWeight(o.x, o.gradOutput), o)
   }
 
   private func checkForward(_ compute: Compute, _ o: Operands, _ sums: ReferenceConvolution.Sums) {
     let y = forward(compute, o)
+    let winogradError = algorithm == .winograd
+      ? Tolerance.winograd(channels: shape.inChannels, product: largest(o.x) * largest(o.weights)) : nil
     for i in y.indices {
       let c = i % shape.outChannels
-      let error = Tolerance.dotProduct(terms: sums.terms[i], magnitude: sums.magnitudes[i])
+      let error = winogradError ?? Tolerance.dotProduct(terms: sums.terms[i], magnitude: sums.magnitudes[i])
       let (b, m, f) = tail ? (Double(o.bias[c]), Double(o.multiplier[c]), Double(o.offset[c])) : (0, 1, 0)
       let hasTail = tail || activation != .identity
       let expected = hasTail ? activation.reference((sums.values[i] + b) * m + f) : sums.values[i]
@@ -117,11 +122,14 @@ struct ConvolutionCase: CustomTestStringConvertible {
   }
 
   private func checkSums(
-    _ what: String, _ compute: Compute, _ result: [Float], _ sums: ReferenceConvolution.Sums, _ o: Operands
+    _ what: String, _ compute: Compute, _ result: [Float], _ sums: ReferenceConvolution.Sums, _ o: Operands,
+    error: Double? = nil
   ) {
     for i in result.indices {
       let start = accumulate ? Double(o.initial[i]) : 0
-      let tolerance = Tolerance.dotProduct(terms: sums.terms[i] + 1, magnitude: sums.magnitudes[i] + start.magnitude)
+      let tolerance =
+        error.map { $0 + 2 * unitRoundoff * start.magnitude }
+        ?? Tolerance.dotProduct(terms: sums.terms[i] + 1, magnitude: sums.magnitudes[i] + start.magnitude)
       if !((Double(result[i]) - sums.values[i] - start).magnitude <= tolerance) {
         Issue.record(
           "\(testDescription), \(compute.kernels.name): \(what)[\(i)] is \(result[i]), not \(sums.values[i] + start)")
@@ -129,4 +137,6 @@ struct ConvolutionCase: CustomTestStringConvertible {
       }
     }
   }
+
+  private func largest(_ values: [Float]) -> Double { Double(values.map(\.magnitude).max() ?? 0) }
 }

@@ -4,7 +4,7 @@ import MartletTestSupport
 import Testing
 
 @Suite struct ConvolutionTests {
-  private static func shape(
+  static func shape(
     _ samples: Int, _ size: (Int, Int), _ channels: (Int, Int), groups: Int = 1, kernel: (Int, Int) = (3, 3),
     stride: (Int, Int) = (1, 1), dilation: (Int, Int) = (1, 1), pads: (Int, Int, Int, Int) = (1, 1, 1, 1)
   ) -> ConvolutionShape {

@@ -3,23 +3,39 @@ import MartletKernels
 
 /// How a convolution is computed.
 public enum ConvolutionAlgorithm: Sendable, CaseIterable {
-  /// The fastest for the shape.
+  /// The fastest for the shape of a sample.
   case automatic
   /// Every product of the definition.
   case direct
+  /// Winograd's F(2×2, 3×3) where the kernel is 3×3, stride and dilation 1 and there are no groups, else direct.
+  ///
+  /// Rounding errors are larger: up to γ·81·C·max|x|·max|w|, γ = (C + 16)·2⁻²⁴, C the channels summed, where the direct sum has
+  /// γ·9·C·max|x|·max|w| with γ = 9·C·2⁻²⁴. NaN and infinity make NaN in all four outputs of a 2×2 tile that see them.
+  case winograd
 }
 
 extension Compute {
-  /// Memory of ``packConvolution(_:_:into:)``.
-  public func convolutionPackedByteCount(_ s: ConvolutionShape) -> Int {
+  /// Memory of ``packConvolution(_:_:algorithm:into:)``.
+  public func convolutionPackedByteCount(_ s: ConvolutionShape, algorithm: ConvolutionAlgorithm = .automatic) -> Int {
+    if s.forwardGrid.usesWinograd(algorithm) {
+      return WinogradPanels(s.forwardGrid, kernels.convolution).floatCount * MemoryLayout<Float>.stride + 64
+    }
     if s.isProduct { return packedByteCount(columns: s.outChannels, depth: s.inChannels) + 64 }
     if s.isDepthwise { return s.weightCount * MemoryLayout<Float>.stride }
     return FilterPanels(s.forwardGrid, kernels.convolution).floatCount * MemoryLayout<Float>.stride + 64
   }
 
-  /// Copies the filters into the order in which ``convolve(_:packed:_:tail:into:workspace:)`` reads them; any number of samples. The copy belongs to
-  /// one instruction set and to its address.
-  public func packConvolution(_ weights: UnsafePointer<Float>, _ s: ConvolutionShape, into packed: UnsafeMutableRawPointer) {
+  /// Copies the filters into the order in which ``convolve(_:packed:_:algorithm:tail:into:workspace:)`` reads them; any number of samples. The copy belongs to
+  /// one instruction set, one algorithm and its address.
+  public func packConvolution(
+    _ weights: UnsafePointer<Float>, _ s: ConvolutionShape, algorithm: ConvolutionAlgorithm = .automatic,
+    into packed: UnsafeMutableRawPointer
+  ) {
+    if s.forwardGrid.usesWinograd(algorithm) {
+      return packWinograd(
+        s.forwardGrid, weights, rowStride: s.kernelWidth, tapStride: 1, channelStride: s.taps,
+        columnStride: s.inChannels * s.taps, into: alignedFloats(packed))
+    }
     if s.isProduct {
       let view = MatrixView(weights, rowStride: 1, columnStride: s.inChannels)
       return pack(view, columns: s.outChannels, depth: s.inChannels, into: alignedFloats(packed))
@@ -33,8 +49,9 @@ extension Compute {
       rowStride: s.kernelWidth, tapStride: 1, channelStride: s.taps, columnStride: depth, into: alignedFloats(packed))
   }
 
-  /// Scratch memory of ``convolve(_:packed:_:tail:into:workspace:)`` for at most so many samples, and any thread count.
-  public func convolutionWorkspaceByteCount(_ s: ConvolutionShape) -> Int {
+  /// Scratch memory of ``convolve(_:packed:_:algorithm:tail:into:workspace:)`` for at most so many samples, and any thread count.
+  public func convolutionWorkspaceByteCount(_ s: ConvolutionShape, algorithm: ConvolutionAlgorithm = .automatic) -> Int {
+    if s.forwardGrid.usesWinograd(algorithm) { return WinogradCut(s.forwardGrid, kernels.convolution).workspaceByteCount }
     if s.isProduct {
       return packedMultiplyWorkspaceByteCount(rows: s.positions, columns: s.outChannels, depth: s.inChannels)
     }
@@ -50,10 +67,15 @@ extension Compute {
   /// Edge cases: no samples, nothing happens. NaN and infinity reach the values whose window or filter they are in, and no others (a window's
   /// zeros count: infinity in a filter makes NaN at the border). y must not overlap x.
   public func convolve(
-    _ x: UnsafePointer<Float>, packed: UnsafeRawPointer, _ s: ConvolutionShape, tail: MatrixTail = MatrixTail(),
-    into y: UnsafeMutablePointer<Float>, workspace: UnsafeMutableRawPointer
+    _ x: UnsafePointer<Float>, packed: UnsafeRawPointer, _ s: ConvolutionShape,
+    algorithm: ConvolutionAlgorithm = .automatic, tail: MatrixTail = MatrixTail(), into y: UnsafeMutablePointer<Float>,
+    workspace: UnsafeMutableRawPointer
   ) {
     guard s.positions > 0 else { return }
+    if s.forwardGrid.usesWinograd(algorithm) {
+      return convolveWinograd(
+        x, filters: alignedFloats(packed), s.forwardGrid, tail: tail, into: y, accumulate: false, workspace: workspace)
+    }
     if s.isProduct {
       return multiply(
         rows: s.positions, MatrixView(x, rowStride: s.inChannels, columnStride: 1),

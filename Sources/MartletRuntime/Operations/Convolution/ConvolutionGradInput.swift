@@ -2,14 +2,19 @@
 import MartletKernels
 
 extension Compute {
-  /// Scratch memory of ``convolutionGradInput(_:weights:_:into:accumulate:workspace:)`` for at most so many samples, and any thread count.
-  public func convolutionGradInputWorkspaceByteCount(_ s: ConvolutionShape) -> Int {
+  /// Scratch memory of ``convolutionGradInput(_:weights:_:algorithm:into:accumulate:workspace:)`` for at most so many samples, and any thread count.
+  public func convolutionGradInputWorkspaceByteCount(
+    _ s: ConvolutionShape, algorithm: ConvolutionAlgorithm = .automatic
+  ) -> Int {
     if s.isProduct { return multiplyWorkspaceByteCount(rows: s.positions, columns: s.inChannels, depth: s.outChannels) }
     var most = 0
     for phase in 0..<s.phases {
       let grid = s.backwardPhase(phase).grid
       if grid.taps == 0 || grid.positionsPerSample == 0 { continue }
-      if s.isDepthwise {
+      if grid.usesWinograd(algorithm) {
+        let filters = WinogradPanels(grid, kernels.convolution).floatCount * MemoryLayout<Float>.stride
+        most = max(most, WinogradCut(grid, kernels.convolution).workspaceByteCount + filters + 64)
+      } else if s.isDepthwise {
         most = max(most, DepthwiseCut(grid, kernels).workspaceByteCount + grid.depth * grid.channels * 4 + 64)
       } else {
         let filters = FilterPanels(grid, kernels.convolution).floatCount * MemoryLayout<Float>.stride
@@ -26,7 +31,7 @@ extension Compute {
   /// Edge cases: values that no output reads get 0. No samples, nothing happens. gradInput must not overlap gradOutput.
   public func convolutionGradInput(
     _ gradOutput: UnsafePointer<Float>, weights: UnsafePointer<Float>, _ s: ConvolutionShape,
-    into gradInput: UnsafeMutablePointer<Float>, accumulate: Bool = false, workspace: UnsafeMutableRawPointer
+    algorithm: ConvolutionAlgorithm = .automatic, into gradInput: UnsafeMutablePointer<Float>, accumulate: Bool = false, workspace: UnsafeMutableRawPointer
   ) {
     guard s.samples > 0 else { return }
     if s.isProduct {
@@ -43,7 +48,14 @@ extension Compute {
       let backward = s.backwardPhase(phase)
       if backward.grid.taps == 0 || backward.grid.positionsPerSample == 0 { continue }
       let filters = alignedFloats(workspace)
-      if s.isDepthwise {
+      if backward.grid.usesWinograd(algorithm) {
+        packWinograd(
+          backward.grid, weights + backward.firstFilterTap, rowStride: backward.rowStride, tapStride: backward.tapStride,
+          channelStride: s.inChannels * s.taps, columnStride: s.taps, into: filters)
+        convolveWinograd(
+          gradOutput, filters: filters, backward.grid, tail: MatrixTail(), into: gradInput, accumulate: accumulate,
+          workspace: filters + WinogradPanels(backward.grid, kernels.convolution).floatCount)
+      } else if s.isDepthwise {
         transposeFilters(weights, s, backward, into: filters)
         convolveDepthwise(
           gradOutput, filters: filters, backward.grid, tail: MatrixTail(), into: gradInput, accumulate: accumulate,

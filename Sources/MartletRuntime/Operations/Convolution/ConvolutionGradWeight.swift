@@ -34,12 +34,17 @@ struct FilterGradientCut {
     stripPieces = isDepthwise ? 1 : max(1, min(panels.strips, min(wanted, Self.wantedPieces) / blockPieces))
     mostPieces = min(wanted, max(blockPieces, Self.wantedPieces))
     packsGradient = grid.resultChannelsPerGroup % kernels.lanes != 0 && !isDepthwise
-    slotFloats = blocks.windowFloats + (packsGradient ? blocks.positionsPerBlock * kernels.panelColumns : 0)
+    slotFloats = max(
+      blocks.windowFloats + (packsGradient ? blocks.positionsPerBlock * kernels.panelColumns : 0),
+      grid.taps * kernels.lanes * kernels.lanes)
+    gatheringPieces = max(1, min(mostPieces, (isDepthwise ? 1 : grid.groups) * panels.stripsPerGroup))
   }
 
   /// Where a group's columns are no whole vectors, its last strip of gradients is copied with zeros after it.
   let packsGradient: Bool
   private let slotFloats: Int
+  /// Pieces of the step that adds up and turns round the sums.
+  let gatheringPieces: Int
 
   var pieces: Int { blockPieces * stripPieces }
 
@@ -114,12 +119,11 @@ extension Compute {
     into gradWeight: UnsafeMutablePointer<Float>, accumulate: Bool
   ) {
     let (groups, columns) = cut.isDepthwise ? (1, s.outChannels) : (s.groups, s.outChannelsPerGroup)
-    let columnPieces = (columns + kernels.convolution.panelColumns - 1) / kernels.convolution.panelColumns
     run(
       FilterGatheringWork(
-        kernels: kernels.convolution, cut: cut, tables: tables, channels: s.inChannelsPerGroup, columns: columns,
-        columnPieces: columnPieces, gradWeight: gradWeight, accumulate: accumulate),
-      pieces: groups * columnPieces)
+        kernels: kernels.convolution, cut: cut, tables: tables, groups: groups, channels: s.inChannelsPerGroup,
+        columns: columns, gradWeight: gradWeight, accumulate: accumulate),
+      pieces: cut.gatheringPieces)
   }
 }
 
@@ -212,26 +216,32 @@ private struct FilterGradientWork: PieceWork {
   }
 }
 
-/// The filters of one strip of a group a piece.
+/// Some strips of filters a piece.
 private struct FilterGatheringWork: PieceWork {
   let kernels: ConvolutionKernels
   let cut: FilterGradientCut
   let tables: FilterGradientTables
+  let groups: Int
   let channels: Int
   let columns: Int
-  let columnPieces: Int
   let gradWeight: UnsafeMutablePointer<Float>
   let accumulate: Bool
 
   func run(_ piece: Int) {
+    let slot = tables.slots.take()
+    defer { tables.slots.giveBack(slot.index) }
+    let strips = (columns + kernels.panelColumns - 1) / kernels.panelColumns
     let grid = cut.blocks.grid
-    let (group, first) = (piece / columnPieces, piece % columnPieces * kernels.panelColumns)
     let rowStride = cut.isDepthwise ? columns : cut.panels.paddedColumns
-    kernels.gatherFilterGradient(
-      FilterGathering(
-        partial: tables.sums + group * grid.depth * rowStride + first, parts: cut.blockPieces,
-        partialStride: tables.sumStride, rowStride: rowStride, taps: grid.taps, channels: channels,
-        columns: min(kernels.panelColumns, columns - first),
-        filters: gradWeight + (group * columns + first) * channels * grid.taps, accumulate: accumulate))
+    for strip in piece * groups * strips / cut.gatheringPieces..<(piece + 1) * groups * strips / cut.gatheringPieces {
+      let (group, first) = (strip / strips, strip % strips * kernels.panelColumns)
+      kernels.gatherFilterGradient(
+        FilterGathering(
+          partial: tables.sums + group * grid.depth * rowStride + first, parts: cut.blockPieces,
+          partialStride: tables.sumStride, rowStride: rowStride, taps: grid.taps, channels: channels,
+          columns: min(kernels.panelColumns, columns - first),
+          filters: gradWeight + (group * columns + first) * channels * grid.taps, accumulate: accumulate,
+          scratch: slot.memory))
+    }
   }
 }

@@ -13,9 +13,9 @@ struct TapCut {
   /// Segments a position reads at most.
   private let segmentCount: Int
 
-  /// Depth summed in registers before y is touched, at most: a panel this deep stays in the first-level cache on its way
-  /// through the positions, and a deep result is rounded like a sum of short sums.
-  static var depthBlock: Int { 192 }
+  /// Depth summed in registers before y is touched, at most: a panel this deep stays in the second-level cache on its way through the
+  /// positions, from where it comes fast enough for twelve rows a tile, and a deep result is rounded like a sum of shorter sums.
+  static var depthBlock: Int { 576 }
   private static var positionsPerBlock: Int { 1024 }
   /// Multiply-adds worth a thread that watches for them.
   static var workPerPiece: Double { 0x1p17 }

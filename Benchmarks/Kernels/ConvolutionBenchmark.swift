@@ -42,8 +42,9 @@ private let cases = [
 ]
 
 func benchmarkConvolution(_ compute: Compute, filter: String, peak: Double) {
-  let columns = ["forward", "grad input", "grad weight", "direct forward", "direct grad in.", "pack µs"]
-  print("  convolution, GFLOP/s and % of peak".padded(36) + columns.map { $0.padded(18) }.joined())
+  print(
+    "  convolution, GFLOP/s and % of peak".padded(36)
+      + ["forward", "grad input", "grad weight", "direct forward", "direct grad in.", "pack µs"].map { $0.padded(18) }.joined())
   for item in cases where filter.isEmpty || item.name.contains(filter) || "convolution".contains(filter) {
     let rates = rates(compute, item)
     let shares = rates.dropLast().map { "\(decimal($0.rate * 1e-9))  \(decimal(100 * $0.rate / peak)) %".padded(18) }
@@ -61,7 +62,8 @@ private func rates(_ compute: Compute, _ item: Case) -> [(rate: Double, seconds:
   let workspace = memory(
     max(
       compute.convolutionWorkspaceByteCount(s, algorithm: .direct),
-      compute.convolutionGradInputWorkspaceByteCount(s, algorithm: .direct), compute.convolutionWorkspaceByteCount(s), compute.convolutionGradInputWorkspaceByteCount(s),
+      compute.convolutionGradInputWorkspaceByteCount(s, algorithm: .direct), compute.convolutionWorkspaceByteCount(s),
+      compute.convolutionGradInputWorkspaceByteCount(s),
       compute.convolutionGradWeightWorkspaceByteCount(s)))
   defer {
     for p in [x, w, y, gradInput, gradWeight] { p.deallocate() }

@@ -21,6 +21,9 @@ public struct FilterGradientProduct {
   public var columns: Int
   public var x: UnsafePointer<Float>
   public var xStride: Int
+  /// Where row i begins instead of i, for windows too narrow to fill a tile with neighbours. Then whole tiles of rows are computed: the table and C
+  /// have room for a multiple of ``FilterGradientProduct/rowMultiple``.
+  public var offsets: UnsafePointer<Int>?
   public var gradient: UnsafePointer<Float>
   /// Readable to a whole number of vectors at every position; not 0.
   public var gradientStride: Int
@@ -34,14 +37,16 @@ public struct FilterGradientProduct {
 
   @inlinable
   public init(
-    rows: Int, columns: Int, x: UnsafePointer<Float>, xStride: Int, gradient: UnsafePointer<Float>, gradientStride: Int,
-    runs: UnsafePointer<PositionRun>, runCount: Int, length: Int, c: UnsafeMutablePointer<Float>, cRowStride: Int,
+    rows: Int, columns: Int, x: UnsafePointer<Float>, xStride: Int, offsets: UnsafePointer<Int>?,
+    gradient: UnsafePointer<Float>, gradientStride: Int, runs: UnsafePointer<PositionRun>, runCount: Int, length: Int,
+    c: UnsafeMutablePointer<Float>, cRowStride: Int,
     accumulate: Bool
   ) {
     self.rows = rows
     self.columns = columns
     self.x = x
     self.xStride = xStride
+    self.offsets = offsets
     self.gradient = gradient
     self.gradientStride = gradientStride
     self.runs = runs
@@ -51,15 +56,61 @@ public struct FilterGradientProduct {
     self.cRowStride = cRowStride
     self.accumulate = accumulate
   }
+
+  /// Of the tiles of six and of twelve rows.
+  public static var rowMultiple: Int { 12 }
 }
 
 @inlinable
 public func multiplyFilterGradient<I: InstructionSet>(_: I.Type, _ p: FilterGradientProduct) {
-  if p.columns > I.lanes {
+  if let offsets = p.offsets {
+    if p.columns > I.lanes {
+      multiplyPointedWindows(Joined<Single<I>, Single<I>>.self, p, offsets)
+    } else {
+      multiplyPointedWindows(Single<I>.self, p, offsets)
+    }
+  } else if p.columns > I.lanes {
     multiplyWindows(Joined<Single<I>, Single<I>>.self, p)
   } else {
     multiplyWindows(Single<I>.self, p)
   }
+}
+
+@inlinable @inline(__always)
+func multiplyPointedWindows<Row: TileRow>(_: Row.Type, _ p: FilterGradientProduct, _ offsets: UnsafePointer<Int>) {
+  typealias Two = Stacked<OneRow<Row>, OneRow<Row>>
+  typealias Six = Stacked<Stacked<Two, Two>, Two>
+  var i = 0
+  if Row.vectors == 1 || Row.I.tileVectors == 4 {
+    while i + 6 < p.rows {
+      multiplyPointedTile(Stacked<Six, Six>.self, p, offsets, i)
+      i += 12
+    }
+  }
+  while i < p.rows {
+    multiplyPointedTile(Six.self, p, offsets, i)
+    i += 6
+  }
+}
+
+@inlinable @inline(__always)
+func multiplyPointedTile<Rows: PointedRows>(
+  _: Rows.Type, _ p: FilterGradientProduct, _ offsets: UnsafePointer<Int>, _ row: Int
+) {
+  let sources = Rows.sources(p.x, offsets + row)
+  var tile = Rows.zero
+  for r in 0..<p.runCount {
+    var k = p.runs[r].x
+    var b = p.gradient + p.runs[r].gradient
+    let end = b + p.length * p.gradientStride
+    repeat {
+      tile.addOuterProduct(sources, k, Rows.Row.load(b))
+      k += p.xStride
+      b += p.gradientStride
+    } while b != end
+  }
+  let c = p.c + row * p.cRowStride
+  if p.accumulate { tile.add(to: c, rowStride: p.cRowStride) } else { tile.store(c, rowStride: p.cRowStride) }
 }
 
 @inlinable @inline(__always)

@@ -75,7 +75,8 @@ func packWholeFilters<I: InstructionSet>(_: I.Type, _ p: FilterPacking, _ width:
           I.transpose(
             source + tap, count: I.lanes, columnStride: p.columnStride, into: target + row * rowStride, rowStride: stride)
         } else {
-          I.transpose(source + tap, count: count, columnStride: p.columnStride, into: target + row * rowStride, rowStride: stride)
+          I.transpose(
+            source + tap, count: count, columnStride: p.columnStride, into: target + row * rowStride, rowStride: stride)
         }
         t += 4
       }

@@ -63,8 +63,8 @@ public func multiplyTaps<I: InstructionSet>(_: I.Type, _ p: TapProduct) {
   }
 }
 
-/// All positions, in the tallest tiles that fit: 24 sums where there are 32 registers, 12 with 16 (a narrow tile of six rows
-/// has too few to hide the latency of the additions).
+/// All positions, in the tallest tiles that fit. With 32 registers two vectors make 24 sums with twelve rows; a single one takes ten, as many
+/// as there are registers for the rows' pointers: every other instruction is a load, and another load for a pointer would show.
 @inlinable @inline(__always)
 func multiplyPositions<Row: TileRow>(_: Row.Type, _ p: TapProduct) {
   typealias One = OneRow<Row>
@@ -72,7 +72,12 @@ func multiplyPositions<Row: TileRow>(_: Row.Type, _ p: TapProduct) {
   typealias Four = Stacked<Two, Two>
   typealias Six = Stacked<Four, Two>
   var i = 0
-  if Row.vectors == 1 || Row.I.tileVectors == 4 {
+  if Row.vectors == 1 {
+    while i + 10 <= p.positions {
+      multiplyTapTile(Stacked<Six, Four>.self, p, i)
+      i += 10
+    }
+  } else if Row.I.tileVectors == 4 {
     while i + 12 <= p.positions {
       multiplyTapTile(Stacked<Six, Six>.self, p, i)
       i += 12

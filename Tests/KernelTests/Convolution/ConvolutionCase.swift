@@ -67,7 +67,8 @@ struct ConvolutionCase: CustomTestStringConvertible {
     let (gradOutput, weights) = (GuardedMemory(o.gradOutput), GuardedMemory(o.weights))
     let result = GuardedMemory(
       accumulate ? Array(o.initial.prefix(shape.inputCount)) : [Float](repeating: .nan, count: shape.inputCount))
-    let workspace = GuardedMemory(byteCount(capacity) { compute.convolutionGradInputWorkspaceByteCount($0, algorithm: algorithm) })
+    let workspace = GuardedMemory(
+      byteCount(capacity) { compute.convolutionGradInputWorkspaceByteCount($0, algorithm: algorithm) })
     compute.convolutionGradInput(
       gradOutput.pointer, weights: weights.pointer, shape, algorithm: algorithm, into: result.pointer, accumulate: accumulate,
       workspace: workspace.pointer)
@@ -96,7 +97,8 @@ struct ConvolutionCase: CustomTestStringConvertible {
     let o = makeOperands(seed: seed)
     let reference = reference
     checkForward(compute, o, reference.forward(o.x, o.weights))
-    let error = algorithm == .winograd
+    let error =
+      algorithm == .winograd
       ? Tolerance.winograd(channels: shape.outChannels, product: largest(o.gradOutput) * largest(o.weights)) : nil
     checkSums("gradInput", compute, gradInput(compute, o), reference.gradInput(o.gradOutput, o.weights), o, error: error)
     checkSums("gradWeight", compute, gradWeight(compute, o), reference.gradWeight(o.x, o.gradOutput), o)
@@ -104,7 +106,8 @@ struct ConvolutionCase: CustomTestStringConvertible {
 
   private func checkForward(_ compute: Compute, _ o: Operands, _ sums: ReferenceConvolution.Sums) {
     let y = forward(compute, o)
-    let winogradError = algorithm == .winograd
+    let winogradError =
+      algorithm == .winograd
       ? Tolerance.winograd(channels: shape.inChannels, product: largest(o.x) * largest(o.weights)) : nil
     for i in y.indices {
       let c = i % shape.outChannels

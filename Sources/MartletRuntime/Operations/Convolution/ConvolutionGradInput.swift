@@ -31,7 +31,8 @@ extension Compute {
   /// Edge cases: values that no output reads get 0. No samples, nothing happens. gradInput must not overlap gradOutput.
   public func convolutionGradInput(
     _ gradOutput: UnsafePointer<Float>, weights: UnsafePointer<Float>, _ s: ConvolutionShape,
-    algorithm: ConvolutionAlgorithm = .automatic, into gradInput: UnsafeMutablePointer<Float>, accumulate: Bool = false, workspace: UnsafeMutableRawPointer
+    algorithm: ConvolutionAlgorithm = .automatic, into gradInput: UnsafeMutablePointer<Float>, accumulate: Bool = false,
+    workspace: UnsafeMutableRawPointer
   ) {
     guard s.samples > 0 else { return }
     if s.isProduct {

@@ -12,6 +12,10 @@ struct FilterGradientCut {
   private let mostPieces: Int
   /// Of one piece's sums: a group's `[taps, channels, columns]`, whole vectors wide, after the other.
   let sumFloats: Int
+  /// Rows of a group's sums.
+  let sumRows: Int
+  /// Windows have too few neighbours in memory to fill a tile with: its rows are then of several taps.
+  let isNarrow: Bool
 
   /// A tile's windows and gradients of so many positions stay in the first-level cache.
   private static var positionsPerBlock: Int { 256 }
@@ -24,9 +28,14 @@ struct FilterGradientCut {
     isDepthwise = s.isDepthwise
     blocks = TapBlocks(grid, isDepthwise: isDepthwise, mostPositions: Self.positionsPerBlock)
     panels = FilterPanels(grid, kernels)
+    // Neighbours in memory: the channels of a kernel's row.
+    let neighbours = grid.horizontal.dilation == 1 ? grid.horizontal.taps * blocks.channels : blocks.channels
+    isNarrow = !isDepthwise && neighbours < FilterGradientProduct.rowMultiple
+    let multiple = isNarrow ? FilterGradientProduct.rowMultiple : 1
+    sumRows = (grid.depth + multiple - 1) / multiple * multiple
     sumFloats =
       isDepthwise
-      ? grid.taps * grid.channels + 2 * kernels.lanes : panels.paddedColumns * grid.depth * grid.groups
+      ? grid.taps * grid.channels + 2 * kernels.lanes : panels.paddedColumns * sumRows * grid.groups
     let work = grid.multiplyAdds * (isDepthwise ? 4 : 1) / TapCut.workPerPiece
     let wanted = Int(min(max(work, 1), Double(TapCut.maximumPieces)))
     let most = max(1, min(Self.maximumBlockPieces, Self.sumBudget / max(sumFloats, 1)))
@@ -50,7 +59,9 @@ struct FilterGradientCut {
 
   private var sumsByteCount: Int { blockPieces * WorkspaceSlots.alignedByteCount(sumFloats) + 64 }
   /// Two lists: gradients in place, and packed.
-  private var runsByteCount: Int { 2 * blocks.runsPerBlock * MemoryLayout<PositionRun>.stride }
+  private var runsByteCount: Int {
+    2 * blocks.runsPerBlock * MemoryLayout<PositionRun>.stride + (isNarrow ? sumRows * MemoryLayout<Int>.stride : 0)
+  }
   var workspaceByteCount: Int {
     runsByteCount + sumsByteCount + WorkspaceSlots.byteCount(slots: mostPieces, floats: slotFloats)
   }
@@ -67,13 +78,26 @@ struct FilterGradientCut {
       runs[i] = PositionRun(x: x, gradient: i * grid.horizontal.positions * grid.resultChannels)
       runs[blocks.runsPerBlock + i] = PositionRun(x: x, gradient: i * grid.horizontal.positions * packedWidth)
     }
+    let offsets = UnsafeMutableRawPointer(runs + 2 * blocks.runsPerBlock).bindMemory(to: Int.self, capacity: sumRows)
+    if isNarrow {
+      for i in 0..<sumRows {
+        // The rows past the last stand for it; nobody reads their sums.
+        let (tap, channel) = min(i, grid.depth - 1).quotientAndRemainder(dividingBy: blocks.channels)
+        offsets[i] =
+          tap / grid.horizontal.taps * grid.vertical.dilation * blocks.rowStride
+          + tap % grid.horizontal.taps * grid.horizontal.dilation * blocks.channels + channel
+      }
+    }
     return FilterGradientTables(
-      sums: sums, sumStride: WorkspaceSlots.alignedByteCount(sumFloats) / MemoryLayout<Float>.stride, runs: runs,
+      offsets: isNarrow ? UnsafePointer(offsets) : nil, sums: sums,
+      sumStride: WorkspaceSlots.alignedByteCount(sumFloats) / MemoryLayout<Float>.stride, runs: runs,
       slots: WorkspaceSlots(workspace + sumsByteCount + runsByteCount, floats: slotFloats))
   }
 }
 
 struct FilterGradientTables {
+  /// Of each row of a group's sums in the window, where it is narrow.
+  let offsets: UnsafePointer<Int>?
   let sums: UnsafeMutablePointer<Float>
   let sumStride: Int
   let runs: UnsafeMutablePointer<PositionRun>
@@ -183,10 +207,16 @@ private struct FilterGradientWork: PieceWork {
         runs += cut.blocks.runsPerBlock
       }
       var product = FilterGradientProduct(
-        rows: rows, columns: columns.count, x: source, xStride: horizontal.stride * cut.blocks.channels, gradient: gradient,
-        gradientStride: stride, runs: runs, runCount: block.runs, length: horizontal.positions,
-        c: sums + (group * grid.depth * cut.panels.paddedColumns + columns.lowerBound),
+        rows: rows, columns: columns.count, x: source, xStride: horizontal.stride * cut.blocks.channels,
+        offsets: tables.offsets, gradient: gradient, gradientStride: stride, runs: runs, runCount: block.runs,
+        length: horizontal.positions,
+        c: sums + (group * cut.sumRows * cut.panels.paddedColumns + columns.lowerBound),
         cRowStride: cut.panels.paddedColumns, accumulate: accumulate)
+      if cut.isNarrow {
+        product.rows = grid.depth
+        kernels.convolution.multiplyFilterGradient(product)
+        continue
+      }
       for i in 0..<vertical.taps {
         for j in 0..<(isContiguous ? 1 : horizontal.taps) {
           product.x = source + i * vertical.dilation * cut.blocks.rowStride + j * horizontal.dilation * cut.blocks.channels
@@ -237,7 +267,7 @@ private struct FilterGatheringWork: PieceWork {
       let (group, first) = (strip / strips, strip % strips * kernels.panelColumns)
       kernels.gatherFilterGradient(
         FilterGathering(
-          partial: tables.sums + group * grid.depth * rowStride + first, parts: cut.blockPieces,
+          partial: tables.sums + group * cut.sumRows * rowStride + first, parts: cut.blockPieces,
           partialStride: tables.sumStride, rowStride: rowStride, taps: grid.taps, channels: channels,
           columns: min(kernels.panelColumns, columns - first),
           filters: gradWeight + (group * columns + first) * channels * grid.taps, accumulate: accumulate,

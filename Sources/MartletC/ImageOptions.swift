@@ -38,6 +38,21 @@ func horizontal(_ pair: (Int64, Int64), default value: Int64, _ argument: String
   return Int(pair.1)
 }
 
+extension ConvolutionAlgorithm {
+  init(_ options: martlet_convolution_options) throws {
+    guard options.reserved == 0 else {
+      throw MartletError(.invalidArgument, "options.reserved must be 0; \(options.reserved) came.")
+    }
+    guard let algorithm = Self(rawValue: options.algorithm) else {
+      throw MartletError(
+        .invalidArgument,
+        "options.algorithm must be MARTLET_CONVOLUTION_AUTOMATIC (0), MARTLET_CONVOLUTION_DIRECT (1) or "
+          + "MARTLET_CONVOLUTION_WINOGRAD (2); \(options.algorithm) came.")
+    }
+    self = algorithm
+  }
+}
+
 extension Conv2D {
   init(_ filters: Int, _ kernelSize: Extent2D, _ pointer: UnsafePointer<martlet_convolution_options>?) throws {
     self.init(filters, kernelSize: kernelSize)
@@ -49,6 +64,7 @@ extension Conv2D {
     bias = try flag(given.bias, "options.bias")
     weightInitializer = try Initializer(given.weight_initializer, "options.weight_initializer")
     biasInitializer = try Initializer(given.bias_initializer, "options.bias_initializer")
+    algorithm = try ConvolutionAlgorithm(given)
   }
 }
 
@@ -63,6 +79,11 @@ extension Conv1D {
     bias = try flag(given.bias, "options.bias")
     weightInitializer = try Initializer(given.weight_initializer, "options.weight_initializer")
     biasInitializer = try Initializer(given.bias_initializer, "options.bias_initializer")
+    guard try ConvolutionAlgorithm(given) == .automatic else {
+      throw MartletError(
+        .invalidArgument,
+        "options.algorithm is for images; of a sequence it must be MARTLET_CONVOLUTION_AUTOMATIC (0); \(given.algorithm) came.")
+    }
   }
 }
 

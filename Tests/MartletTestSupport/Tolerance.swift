@@ -89,10 +89,9 @@ extension Tolerance {
 }
 
 extension Tolerance {
-  /// An output of Winograd's F(2×2, 3×3), `product` the largest |x|·|w|: the transforms' absolute row sums are 2, 3/2 and 3 in each of two
-  /// directions, so that the terms add up to 9·C·4·(9/4)·product, with C + 14 roundings on the way: 4 for a patch, 6 for a filter, C in the sum, 4 for
-  /// the outputs (Higham 2002, §3.1).
-  public static func winograd(channels: Int, product: Double) -> Double {
-    dotProduct(terms: channels + 14, magnitude: 81 * Double(channels) * product)
+  /// An output of Winograd's F(2×2, 3×3); `magnitude` is Σ|w|·X over taps and channels, X the largest |x| of a channel. Derivation:
+  /// docs/numerics.md.
+  public static func winograd(channels: Int, magnitude: Double) -> Double {
+    dotProduct(terms: channels + 10, magnitude: 16 * magnitude)
   }
 }

@@ -25,6 +25,8 @@ static void print_options(void) {
   FIELD(martlet_convolution_options, bias);
   FIELD(martlet_convolution_options, weight_initializer);
   FIELD(martlet_convolution_options, bias_initializer);
+  FIELD(martlet_convolution_options, algorithm);
+  FIELD(martlet_convolution_options, reserved);
   SIZE(martlet_pooling_options);
   FIELD(martlet_pooling_options, strides);
   FIELD(martlet_pooling_options, pads);

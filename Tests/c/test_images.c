@@ -165,6 +165,9 @@ static void test_options(void) {
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "padding", martlet_graph_conv2d(graph, "x", image, 2, 3, 3, &options, &out));
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "padding", martlet_graph_max_pool2d(graph, "x", image, 2, 2, &pooling, &out));
     options = defaults;
+    options.algorithm = codes[i];
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "algorithm", martlet_graph_conv2d(graph, "x", image, 2, 3, 3, &options, &out));
+    options = defaults;
     options.bias = codes[i];
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "bias", martlet_graph_conv2d(graph, "x", image, 2, 3, 3, &options, &out));
     options = defaults;
@@ -183,6 +186,16 @@ static void test_options(void) {
   options.padding = MARTLET_PADDING_EXPLICIT;
   options.pads[0] = 1;
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "padding", martlet_graph_conv1d(graph, "x", sequence, 2, 3, &options, &out));
+  /* Winograd's algorithm is for 3 x 3 steps of 1 on images. */
+  martlet_convolution_options winograd = defaults;
+  winograd.algorithm = MARTLET_CONVOLUTION_WINOGRAD;
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "winograd needs", martlet_graph_conv2d(graph, "x", image, 2, 3, 2, &winograd, &out));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "of a sequence", martlet_graph_conv1d(graph, "x", sequence, 2, 3, &winograd, &out));
+  winograd.strides[1] = 2;
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "winograd needs", martlet_graph_conv2d(graph, "x", image, 2, 3, 3, &winograd, &out));
+  winograd = defaults;
+  winograd.reserved = 1;
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "reserved", martlet_graph_conv2d(graph, "x", image, 2, 3, 3, &winograd, &out));
   UNWATCH_ALL();
   CHECK_OK(martlet_graph_conv2d(graph, NULL, image, 2, 3, 3, &options, &out));
   CHECK_TEXT("5x4x2", shape_text(graph, image, out));
@@ -224,7 +237,39 @@ static void test_shapes(void) {
   martlet_graph_destroy(graph);
 }
 
-static const check_test tests[] = {TEST(test_nulls_and_nodes), TEST(test_sizes), TEST(test_options), TEST(test_shapes)};
+/* Bits tell which algorithm ran: the automatic choice for 32 channels is Winograd's. */
+static void test_algorithms(void) {
+  enum { SIDE = 6, WIDE = 32, COUNT = SIDE * SIDE * WIDE };
+  static float x[COUNT], y[3][COUNT];
+  const int64_t shape[3] = {SIDE, SIDE, WIDE};
+  for (int i = 0; i < COUNT; i++) x[i] = (float)(i * 7 % 101) / 101.0f - 0.5f;
+  for (int32_t algorithm = 0; algorithm < 3; algorithm++) {
+    martlet_graph *graph = NULL;
+    martlet_model *model = NULL;
+    martlet_node input = -1, output = -1;
+    martlet_convolution_options options = MARTLET_CONVOLUTION_OPTIONS_INIT;
+    options.padding = MARTLET_PADDING_SAME;
+    options.algorithm = algorithm;
+    CHECK_OK(martlet_graph_create(&graph));
+    CHECK_OK(martlet_graph_input(graph, "in", 3, shape, &input));
+    CHECK_OK(martlet_graph_conv2d(graph, NULL, input, WIDE, 3, 3, &options, &output));
+    CHECK_OK(martlet_model_create(&model, graph, &input, 1, &output, 1, 1));
+    CHECK_OK(martlet_model_predict_rows(model, x, 1, y[algorithm]));
+    martlet_model_destroy(model);
+    martlet_graph_destroy(graph);
+  }
+  CHECK(memcmp(y[MARTLET_CONVOLUTION_AUTOMATIC], y[MARTLET_CONVOLUTION_WINOGRAD], sizeof y[0]) == 0);
+  CHECK(memcmp(y[MARTLET_CONVOLUTION_DIRECT], y[MARTLET_CONVOLUTION_WINOGRAD], sizeof y[0]) != 0);
+  /* Glorot's weights are at most sqrt(6 / (2 * 9 * 32)) in size; the direct sum's bound, and 16 / 9 (C + 12) / C times it. */
+  const double terms = 9.0 * WIDE, magnitude = terms * 0.5 * sqrt(6 / (2 * terms));
+  const double tolerance = sum_tolerance(terms, magnitude) + sum_tolerance(WIDE + 12, 16 * magnitude);
+  for (int i = 0; i < COUNT; i++) {
+    CHECK_CLOSE(y[MARTLET_CONVOLUTION_DIRECT][i], y[MARTLET_CONVOLUTION_WINOGRAD][i], tolerance);
+  }
+}
+
+static const check_test tests[] = {TEST(test_nulls_and_nodes), TEST(test_sizes), TEST(test_options), TEST(test_shapes),
+                                   TEST(test_algorithms)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

@@ -42,6 +42,8 @@ static martlet_node convolution(martlet_graph *graph, martlet_node x) {
   martlet_convolution_options options = MARTLET_CONVOLUTION_OPTIONS_INIT;
   options.padding = MARTLET_PADDING_SAME;
   options.bias = 0;
+  /* What these narrow layers take by themselves; from 32 channels on MARTLET_CONVOLUTION_AUTOMATIC is Winograd's algorithm. */
+  options.algorithm = MARTLET_CONVOLUTION_DIRECT;
   check(martlet_graph_conv2d(graph, NULL, x, FILTERS, 3, 3, &options, &x));
   check(martlet_graph_batch_norm(graph, NULL, x, NULL, &x));
   return x;

@@ -30,9 +30,12 @@ train, test = slice(0, 499), slice(499, None)
 
 
 def block(x, filters):
-    """Two convolutions, and around them a way that skips both."""
-    h = ReLU()(BatchNorm()(Conv2D(filters, 3, padding="same", bias=False)(x)))
-    h = BatchNorm()(Conv2D(filters, 3, padding="same", bias=False)(h))
+    """Two convolutions, and around them a way that skips both.
+
+    They are computed directly, as such narrow ones are by themselves; from 32 channels on the automatic choice is Winograd's.
+    """
+    h = ReLU()(BatchNorm()(Conv2D(filters, 3, padding="same", bias=False, algorithm="direct")(x)))
+    h = BatchNorm()(Conv2D(filters, 3, padding="same", bias=False, algorithm="direct")(h))
     return ReLU()(Add()([h, x]))
 
 

@@ -112,6 +112,8 @@ class martlet_convolution_options(ctypes.Structure):
         ("bias", c_int32),
         ("weight_initializer", martlet_initializer),
         ("bias_initializer", martlet_initializer),
+        ("algorithm", c_int32),
+        ("reserved", c_int32),
     ]
 
 

@@ -58,6 +58,25 @@ def test_larger_images(rng):
     assert np.array_equal(Sequential([Upsample2D((2, 3))], input_shape=x.shape[1:])(x), x.repeat(2, 1).repeat(3, 2))
 
 
+def test_algorithms_of_wide_convolutions(rng):
+    x = rng.normal(size=(3, 6, 7, 32)).astype(np.float32)
+    outputs = {}
+    for algorithm in ("automatic", "direct", "winograd"):
+        net = Sequential([Conv2D(33, 3, padding=1, algorithm=algorithm)], input_shape=(6, 7, 32), seed=1)
+        outputs[algorithm] = net(x)
+        assert np.array_equal(net(x[1:2]), outputs[algorithm][1:2])
+    assert np.array_equal(outputs["automatic"], outputs["winograd"])
+    assert not np.array_equal(outputs["direct"], outputs["winograd"])
+    weight = np.abs(net.state_dict()["0.weight"].astype(np.float64)).sum((2, 3))
+    magnitude = weight @ np.abs(x).max((0, 1, 2))
+    bounds = {"direct": 9 * 32 + 2, "winograd": 16 * (32 + 12)}  # docs/numerics.md, and two roundings for the bias
+    wide = np.pad(x.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    kernel = net.state_dict()["0.weight"].astype(np.float64)
+    want = sum(wide[:, i : i + 6, j : j + 7] @ kernel[:, :, i, j].T for i in range(3) for j in range(3))
+    for algorithm, bound in bounds.items():
+        assert (np.abs(outputs[algorithm] - want) <= bound * 2.0**-24 * 1.001 * magnitude).all()
+
+
 @pytest.mark.parametrize(
     ("layer", "shape", "expected"),
     [
@@ -93,6 +112,7 @@ def test_repr_is_the_call_that_makes_it():
         "GlobalAvgPool2D()",
         "ZeroPad2D(((1, 0), (2, 3)))",
         "Upsample2D((1, 2))",
+        "Conv2D(4, 3, algorithm='winograd')",
     ):
         assert repr(eval(text)) == text
 
@@ -107,6 +127,8 @@ def test_files_keep_every_option(tmp_path, rng):
             MaxPool2D((2, 1), 1, "same"),
             AvgPool2D(2, 1, ((1, 0), (0, 1)), True),
             Upsample2D((2, 1)),
+            Conv2D(6, 3, padding=1, algorithm="winograd"),
+            Conv2D(6, 3, padding=1, algorithm="direct"),
             Reshape((-1, 6)),
             Conv1D(4, 3, 2, (1, 2), 2, 2, bias_initializer=Initializer("constant", 0.5)),
             MaxPool1D(2, 1, "same"),
@@ -137,6 +159,7 @@ def test_files_keep_every_option(tmp_path, rng):
         (lambda: Conv2D(2, 3, padding=-1), "padding must be at least 0"),
         (lambda: Conv2D(2, 3, groups=0), "groups must be at least 1"),
         (lambda: Conv2D(2, 3, bias=2), "bias must be True or False"),
+        (lambda: Conv2D(2, 3, algorithm="fft"), "algorithm must be one of 'automatic', 'direct', 'winograd'"),
         (lambda: Conv1D(2, (3, 3)), "kernel_size must be a whole number"),
         (lambda: Conv1D(2, 3, padding=(1, 2, 3)), r"\(left, right\)"),
         (lambda: MaxPool2D(0), "size must be at least 1"),
@@ -172,6 +195,12 @@ def test_arguments_that_cannot_be(make, words):
         (lambda: Conv2D(2, 1), (0, 5, 1), ShapeError, "images of 1 or more"),
         (lambda: Conv2D(2**40, 1, padding=2**20), (5, 5, 1), ShapeError, "more elements than memory"),
         (lambda: Conv2D(1, 2**31), (5, 5, 1), InvalidArgumentError, "height of the window must be in 1...2147483647"),
+        (
+            lambda: Conv2D(2, 3, 2, algorithm="winograd"),
+            (5, 5, 1),
+            InvalidArgumentError,
+            r'Layer "0": algorithm: winograd needs a kernel of 3×3, strides 1×1, .* strides 2×2',
+        ),
         (lambda: MaxPool2D(2, padding=2), (4, 4, 1), InvalidArgumentError, "less than the window's 2"),
         (lambda: MaxPool1D(9), (4, 1), ShapeError, "length: the window spans 9"),
         (lambda: GlobalAvgPool2D(), (4, 4), ShapeError, "takes images"),

@@ -25,11 +25,14 @@ public struct Conv2D: Layer, Equatable {
   public var bias: Bool
   public var weightInitializer: Initializer
   public var biasInitializer: Initializer
+  /// ``ConvolutionAlgorithm/winograd`` needs a kernel of 3×3, strides and dilation 1 and no groups.
+  public var algorithm: ConvolutionAlgorithm
   var names = WindowNames(kind: Conv2D.kind)
 
   public init(
     _ filters: Int, kernelSize: Extent2D, strides: Extent2D = 1, padding: Padding = .valid, dilation: Extent2D = 1,
-    groups: Int = 1, bias: Bool = true, weightInitializer: Initializer = .glorotUniform, biasInitializer: Initializer = .zeros
+    groups: Int = 1, bias: Bool = true, weightInitializer: Initializer = .glorotUniform, biasInitializer: Initializer = .zeros,
+    algorithm: ConvolutionAlgorithm = .automatic
   ) {
     self.filters = filters
     self.kernelSize = kernelSize
@@ -40,6 +43,7 @@ public struct Conv2D: Layer, Equatable {
     self.bias = bias
     self.weightInitializer = weightInitializer
     self.biasInitializer = biasInitializer
+    self.algorithm = algorithm
   }
 }
 
@@ -53,6 +57,7 @@ extension Conv2D: TailedLayer {
     guard groups >= 1 else { throw MartletError.invalidArgument("groups must be 1 or more; \(groups) came.") }
     try weightInitializer.check("weight_initializer")
     try biasInitializer.check("bias_initializer")
+    try checkAlgorithm()
     let window = try window(Self.single(inputs))
     guard window.channels % groups == 0 else {
       throw MartletError.shapeMismatch(
@@ -63,6 +68,16 @@ extension Conv2D: TailedLayer {
     }
     _ = try Shape.elementCount(weightShape(window.channels), argument: "weight")
     return [window.height.count, window.width.count, filters]
+  }
+
+  private func checkAlgorithm() throws {
+    guard algorithm == .winograd, kernelSize != 3 || strides != 1 || dilation != 1 || groups != 1 else { return }
+    func text(_ size: Extent2D) -> String { "\(size.height)×\(size.width)" }
+    throw MartletError.invalidArgument(
+      "algorithm: winograd needs a kernel of 3×3, strides 1×1, dilation 1×1 and groups 1; the layer has a kernel of "
+        + "\(text(kernelSize)), strides \(text(strides)), dilation \(text(dilation)) and groups \(groups). "
+        + "Use automatic or direct."
+    )
   }
 
   private func weightShape(_ channels: Int) -> [Int] {
@@ -88,24 +103,29 @@ extension Conv2D: TailedLayer {
   }
 
   func makeStep(_ site: StepSite) -> PlanStep? {
-    guard let window = try? window(site.inputShapes[0]) else { return nil }
-    return ConvolutionStep(
-      site,
-      ConvolutionShape(
-        samples: site.capacity, height: window.height.length, width: window.width.length, inChannels: window.channels,
-        outChannels: filters, groups: groups, kernelHeight: window.height.size, kernelWidth: window.width.size,
-        strideHeight: window.height.stride, strideWidth: window.width.stride, dilationHeight: window.height.dilation,
-        dilationWidth: window.width.dilation, padTop: window.height.before, padBottom: window.height.after,
-        padLeft: window.width.before, padRight: window.width.after))
+    guard let shape = convolutionShape(site.inputShapes[0], samples: site.capacity) else { return nil }
+    return ConvolutionStep(site, shape, algorithm)
   }
 
+  /// Nil where the layer does not fit the image.
+  func convolutionShape(_ image: [Int], samples: Int) -> ConvolutionShape? {
+    guard let window = try? window(image) else { return nil }
+    return ConvolutionShape(
+      samples: samples, height: window.height.length, width: window.width.length, inChannels: window.channels,
+      outChannels: filters, groups: groups, kernelHeight: window.height.size, kernelWidth: window.width.size,
+      strideHeight: window.height.stride, strideWidth: window.width.stride, dilationHeight: window.height.dilation,
+      dilationWidth: window.width.dilation, padTop: window.height.before, padBottom: window.height.after,
+      padLeft: window.width.before, padRight: window.width.after)
+  }
+
+  /// The algorithm where it was chosen: files of others read as they did before there was a choice.
   var configuration: [(key: String, value: JSON)] {
     [
       ("filters", .integer(Int64(filters))), ("kernel_size", kernelSize.configuration), ("strides", strides.configuration),
       ("padding", padding.configuration), ("dilation", dilation.configuration), ("groups", .integer(Int64(groups))),
       ("bias", .bool(bias)), ("weight_initializer", weightInitializer.configuration),
       ("bias_initializer", biasInitializer.configuration),
-    ]
+    ] + (algorithm == .automatic ? [] : [("algorithm", .string(algorithm.name))])
   }
 
   init(configuration json: JSON) throws {
@@ -114,6 +134,15 @@ extension Conv2D: TailedLayer {
       reader.int("filters"), kernelSize: reader.extent("kernel_size"), strides: reader.extent("strides"),
       padding: reader.padding("padding"), dilation: reader.extent("dilation"), groups: reader.int("groups"),
       bias: reader.bool("bias"), weightInitializer: Initializer(configuration: reader.value("weight_initializer")),
-      biasInitializer: Initializer(configuration: reader.value("bias_initializer")))
+      biasInitializer: Initializer(configuration: reader.value("bias_initializer")),
+      algorithm: json["algorithm"] == nil ? .automatic : Self.algorithm(reader.string("algorithm")))
+  }
+
+  private static func algorithm(_ name: String) throws -> ConvolutionAlgorithm {
+    guard let algorithm = ConvolutionAlgorithm.allCases.first(where: { $0.name == name }) else {
+      throw MartletError.corruptFile(
+        "\(kind): the option \"algorithm\" should be automatic, direct or winograd, it is \"\(name)\"")
+    }
+    return algorithm
   }
 }

@@ -9,12 +9,14 @@ final class ConvolutionStep: PlanStep {
   private let tail: FoldedTail
   /// Of the largest batch.
   private let shape: ConvolutionShape
+  private let algorithm: ConvolutionAlgorithm
 
-  init(_ site: StepSite, _ shape: ConvolutionShape) {
+  init(_ site: StepSite, _ shape: ConvolutionShape, _ algorithm: ConvolutionAlgorithm) {
     weight = site.layer.variable("weight")
     bias = site.layer.variable("bias")
     tail = FoldedTail(site, channels: shape.outChannels)
     self.shape = shape
+    self.algorithm = algorithm
     super.init(site)
   }
 
@@ -31,15 +33,16 @@ final class ConvolutionStep: PlanStep {
 
   /// Room for the packed filters, up to a cache line.
   private var packedByteCount: Int {
-    (site.compute.convolutionPackedByteCount(shape) + Storage.alignment - 1) & ~(Storage.alignment - 1)
+    (site.compute.convolutionPackedByteCount(shape, algorithm: algorithm) + Storage.alignment - 1) & ~(Storage.alignment - 1)
   }
   override var forwardWorkspaceByteCount: Int {
-    packedByteCount + site.compute.convolutionWorkspaceByteCount(shape)
+    packedByteCount + site.compute.convolutionWorkspaceByteCount(shape, algorithm: algorithm)
   }
   override var backwardWorkspaceByteCount: Int {
     let compute = site.compute
     return max(
-      compute.convolutionGradInputWorkspaceByteCount(shape), compute.convolutionGradWeightWorkspaceByteCount(shape),
+      compute.convolutionGradInputWorkspaceByteCount(shape, algorithm: algorithm),
+      compute.convolutionGradWeightWorkspaceByteCount(shape),
       compute.reductionWorkspaceByteCount(outer: 1, axis: positions(shape), inner: shape.outChannels))
   }
 
@@ -48,7 +51,7 @@ final class ConvolutionStep: PlanStep {
   override func forward(_ run: Executor) {
     guard let weight, let workspace = forwardWorkspace.map(run.pointer) else { return }
     run.compute.convolve(
-      run.floats(inputs[0]), packed: packed(weight, workspace, run.compute), shape(run),
+      run.floats(inputs[0]), packed: packed(weight, workspace, run.compute), shape(run), algorithm: algorithm,
       tail: tail.current(kept.map(run.pointer)), into: run.floats(output), workspace: workspace + packedByteCount)
   }
 
@@ -57,14 +60,11 @@ final class ConvolutionStep: PlanStep {
     _ weight: Variable, _ workspace: UnsafeMutableRawPointer, _ compute: Compute
   ) -> UnsafeRawPointer {
     func pack(_ target: UnsafeMutableRawPointer) -> Bool {
-      compute.packConvolution(weight.floats, shape, into: target)
+      compute.packConvolution(weight.floats, shape, algorithm: algorithm, into: target)
       return true
     }
-    if !site.isTraining,
-      let copy = site.packed.floats.current(weight, byteCount: compute.convolutionPackedByteCount(shape), pack)
-    {
-      return copy
-    }
+    let byteCount = compute.convolutionPackedByteCount(shape, algorithm: algorithm)
+    if !site.isTraining, let copy = site.packed.floats.current(weight, byteCount: byteCount, pack) { return copy }
     _ = pack(workspace)
     return UnsafeRawPointer(workspace)
   }
@@ -89,8 +89,8 @@ final class ConvolutionStep: PlanStep {
     }
     if let target = gradInputs[0] {
       compute.convolutionGradInput(
-        grad, weights: weight.floats, shape, into: run.floats(target.buffer), accumulate: target.accumulates,
-        workspace: workspace)
+        grad, weights: weight.floats, shape, algorithm: algorithm, into: run.floats(target.buffer),
+        accumulate: target.accumulates, workspace: workspace)
     }
   }
 }

@@ -22,16 +22,24 @@ struct FoldingBound {
 
   private let rewrite: FoldingRewrite
   private var states: [Int: State] = [:]
-  /// Roundings that a value meets in a layer, where it is not the layer's own number: norms that were folded count as their target.
-  private var roundings: [String: Double] = [:]
+  /// What rounding does to a value in a layer, relative to its sum of magnitudes: norms that were folded count as their target.
+  private var relativeErrors: [String: Double] = [:]
 
   init(_ rewrite: FoldingRewrite) {
     self.rewrite = rewrite
-    for layer in rewrite.network.layers {
-      guard layer.layer is any FoldableLayer, let weight = layer.variable("weight") else { continue }
+    for node in rewrite.network.nodes {
+      guard let layer = node.layer, layer.layer is any FoldableLayer, let weight = layer.variable("weight") else { continue }
       let norms = rewrite.takenIn[ObjectIdentifier(layer)] ?? []
-      let count = Double(weight.count / max(weight.shape[0], 1) + 8 * (1 + norms.count))
-      for name in norms + [layer.name] { roundings[name] = count }
+      let around = Double(8 * (1 + norms.count))
+      var error = Self.gamma(Double(weight.count / max(weight.shape[0], 1)) + around)
+      let image = node.inputs.first.map { rewrite.network.nodes[$0].shape } ?? []
+      if let layer = layer.layer as? Conv2D, let shape = layer.convolutionShape(image, samples: 1),
+        shape.usesWinograd(layer.algorithm)
+      {
+        error = max(error, 16 * Self.gamma(Double(shape.inChannels + 12) + around))
+      }
+      // A layer in several places: the largest of them.
+      for name in norms + [layer.name] { relativeErrors[name] = max(relativeErrors[name] ?? 0, error) }
     }
   }
 
@@ -96,7 +104,7 @@ struct FoldingBound {
       let unknown = [Double](repeating: .infinity, count: layer.outputShape.last ?? 1)
       return State(size: unknown, error: unknown)
     }
-    let own = 2 * Self.gamma(roundings[layer.name] ?? 0)
+    let own = 2 * (relativeErrors[layer.name] ?? 0)
     let underflow = 2 * Double(weights.depth + 8) * Self.smallest * (1 + (x.size.max() ?? 0) + (x.error.max() ?? 0))
     var result = State(size: [], error: [], underflow: underflow)
     for o in 0..<weights.filters {
@@ -116,7 +124,7 @@ struct FoldingBound {
   /// (x − mean)·multiplier + shift.
   private func affine(_ layer: ModelLayer, _ x: State) -> State {
     guard let norm = InferenceAffine(layer) else { return x }
-    let own = 2 * Self.gamma(roundings[layer.name] ?? 8)
+    let own = 2 * (relativeErrors[layer.name] ?? Self.gamma(8))
     let underflow = x.underflow + 8 * Self.smallest
     var result = State(size: [], error: [], underflow: underflow)
     for c in 0..<norm.channels {

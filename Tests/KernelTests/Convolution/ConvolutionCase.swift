@@ -97,21 +97,17 @@ struct ConvolutionCase: CustomTestStringConvertible {
     let o = makeOperands(seed: seed)
     let reference = reference
     checkForward(compute, o, reference.forward(o.x, o.weights))
-    let error =
-      algorithm == .winograd
-      ? Tolerance.winograd(channels: shape.outChannels, product: largest(o.gradOutput) * largest(o.weights)) : nil
-    checkSums("gradInput", compute, gradInput(compute, o), reference.gradInput(o.gradOutput, o.weights), o, error: error)
+    let errors = algorithm == .winograd ? winogradErrors(o.gradOutput, o.weights, isBackward: true) : nil
+    checkSums("gradInput", compute, gradInput(compute, o), reference.gradInput(o.gradOutput, o.weights), o, errors: errors)
     checkSums("gradWeight", compute, gradWeight(compute, o), reference.gradWeight(o.x, o.gradOutput), o)
   }
 
   private func checkForward(_ compute: Compute, _ o: Operands, _ sums: ReferenceConvolution.Sums) {
     let y = forward(compute, o)
-    let winogradError =
-      algorithm == .winograd
-      ? Tolerance.winograd(channels: shape.inChannels, product: largest(o.x) * largest(o.weights)) : nil
+    let winogradErrors = algorithm == .winograd ? winogradErrors(o.x, o.weights) : nil
     for i in y.indices {
       let c = i % shape.outChannels
-      let error = winogradError ?? Tolerance.dotProduct(terms: sums.terms[i], magnitude: sums.magnitudes[i])
+      let error = winogradErrors?[c] ?? Tolerance.dotProduct(terms: sums.terms[i], magnitude: sums.magnitudes[i])
       let (b, m, f) = tail ? (Double(o.bias[c]), Double(o.multiplier[c]), Double(o.offset[c])) : (0, 1, 0)
       let hasTail = tail || activation != .identity
       let expected = hasTail ? activation.reference((sums.values[i] + b) * m + f) : sums.values[i]
@@ -126,12 +122,12 @@ struct ConvolutionCase: CustomTestStringConvertible {
 
   private func checkSums(
     _ what: String, _ compute: Compute, _ result: [Float], _ sums: ReferenceConvolution.Sums, _ o: Operands,
-    error: Double? = nil
+    errors: [Double]? = nil
   ) {
     for i in result.indices {
       let start = accumulate ? Double(o.initial[i]) : 0
       let tolerance =
-        error.map { $0 + 2 * unitRoundoff * start.magnitude }
+        errors.map { $0[i % $0.count] + 2 * unitRoundoff * start.magnitude }
         ?? Tolerance.dotProduct(terms: sums.terms[i] + 1, magnitude: sums.magnitudes[i] + start.magnitude)
       if !((Double(result[i]) - sums.values[i] - start).magnitude <= tolerance) {
         Issue.record(
@@ -141,5 +137,16 @@ struct ConvolutionCase: CustomTestStringConvertible {
     }
   }
 
-  private func largest(_ values: [Float]) -> Double { Double(values.map(\.magnitude).max() ?? 0) }
+  /// Of each channel of the result, for any position: `isBackward` means the gradient of the input.
+  func winogradErrors(_ x: [Float], _ weights: [Float], isBackward: Bool = false) -> [Double] {
+    let (read, written) = isBackward ? (shape.outChannels, shape.inChannels) : (shape.inChannels, shape.outChannels)
+    var largest = [Double](repeating: 0, count: read)
+    for (i, value) in x.enumerated() { largest[i % read] = max(largest[i % read], Double(value.magnitude)) }
+    var magnitudes = [Double](repeating: 0, count: written)
+    for (i, weight) in weights.enumerated() {
+      let (o, c) = (i / 9 / shape.inChannels, i / 9 % shape.inChannels)
+      magnitudes[isBackward ? c : o] += Double(weight.magnitude) * largest[isBackward ? o : c]
+    }
+    return magnitudes.map { Tolerance.winograd(channels: read, magnitude: $0) }
+  }
 }

@@ -81,6 +81,26 @@ import Testing
     }
   }
 
+  /// What docs/numerics.md says of real errors: below a hundredth of the bound, and below that of the direct sum. Values of one sign leave
+  /// nothing to cancel in the sums over channels, and most in the transforms.
+  @Test(arguments: [32, 64, 160], [-1...1, 0...1] as [ClosedRange<Float>])
+  func errorsAreFarBelowTheBound(_ channels: Int, _ range: ClosedRange<Float>) {
+    for (name, compute) in EveryCompute.ofOneThread {
+      let test = ConvolutionCase(shape: Self.shape(2, (10, 10), (channels, 32)), algorithm: .winograd)
+      var random = TestRandom(seed: 28)
+      var o = test.makeOperands(seed: 28)
+      o.x = random.array(o.x.count, range)
+      o.weights = random.array(o.weights.count, range)
+      let (y, sums) = (test.forward(compute, o), test.reference.forward(o.x, o.weights))
+      let bounds = test.winogradErrors(o.x, o.weights)
+      for i in y.indices {
+        let error = (Double(y[i]) - sums.values[i]).magnitude
+        let direct = Tolerance.dotProduct(terms: sums.terms[i], magnitude: sums.magnitudes[i])
+        #expect(error <= min(bounds[i % 32] / 100, direct), "\(name), \(channels) channels: y[\(i)]")
+      }
+    }
+  }
+
   @Test func noSamples() {
     for (_, compute) in EveryCompute.ofOneThread {
       let test = ConvolutionCase(shape: Self.shape(0, (8, 8), (64, 64)), algorithm: .winograd)

@@ -158,11 +158,60 @@ import Testing
       Conv2D(2, kernelSize: 1, weightInitializer: .normal(deviation: -1)), [5, 5, 1], "weight_initializer", .invalidArgument)
   }
 
+  /// Bits tell which algorithm ran: the automatic one is one of the two, in training, at inference and in the gradients.
+  @Test func algorithms() throws {
+    func run(_ channels: Int, _ algorithm: ConvolutionAlgorithm) throws -> [[UInt32]] {
+      let layers: [any Layer] = [
+        Conv2D(channels, kernelSize: 3, padding: .same, algorithm: algorithm),
+        Conv2D(channels, kernelSize: 3, padding: .same, algorithm: algorithm),
+      ]
+      let model = try Model.sequential(layers, inputShape: [6, 6, channels], seed: 1)
+      let x = try randomTensor([3, 6, 6, channels], seed: 2)
+      let cotangent = try randomTensor([3, 6, 6, channels], seed: 3)
+      defer { withExtendedLifetime((x, cotangent)) {} }
+      let y = try model.predict(x)
+      #expect(try model.predict(x.rows(1..<2)).bits == y.rows(1..<2).bits)
+      try model.forward([x.view()], training: true)
+      let trained = try model.output(0).copied.bits
+      try model.backward([cotangent.view()])
+      return [y.bits, trained, try model.variable(named: "0.weight").gradientValues.bits]
+    }
+    let (narrow, wide) = (try run(8, .automatic), try run(32, .automatic))
+    #expect(try run(8, .direct) == narrow && run(32, .winograd) == wide)
+    for (other, automatic) in [(try run(8, .winograd), narrow), (try run(32, .direct), wide)] {
+      for (a, b) in zip(other, automatic) { #expect(a != b) }
+    }
+  }
+
+  @Test func winograd() throws {
+    try check([Conv2D(3, kernelSize: 3, algorithm: .winograd)], [4, 5, 2], terms: 40)
+    try check(
+      [Conv2D(2, kernelSize: 3, padding: .same, bias: false, algorithm: .winograd), BatchNorm(), ReLU()], [3, 4, 2], terms: 40)
+    let refused: [(Conv2D, String)] = [
+      (Conv2D(2, kernelSize: Extent2D(3, 1), algorithm: .winograd), "a kernel of 3×1"),
+      (Conv2D(2, kernelSize: 3, strides: 2, algorithm: .winograd), "strides 2×2"),
+      (Conv2D(2, kernelSize: 3, dilation: Extent2D(1, 2), algorithm: .winograd), "dilation 1×2"),
+      (Conv2D(2, kernelSize: 3, groups: 2, algorithm: .winograd), "groups 2"),
+    ]
+    for (layer, words) in refused {
+      expectError(.invalidArgument, "algorithm: winograd needs a kernel of 3×3", words, "Use automatic or direct") {
+        _ = try Model.sequential([layer], inputShape: [9, 9, 2])
+      }
+      for algorithm in [ConvolutionAlgorithm.automatic, .direct] {
+        var layer = layer
+        layer.algorithm = algorithm
+        _ = try Model.sequential([layer], inputShape: [9, 9, 2])
+      }
+    }
+  }
+
   @Test func files() throws {
     let layers: [any Layer] = [
       Conv2D(4, kernelSize: Extent2D(3, 2), strides: Extent2D(2, 1), padding: .explicit(top: 1, bottom: 0, left: 2, right: 3)),
       Conv2D(4, kernelSize: 3, padding: .same, dilation: Extent2D(1, 2), groups: 2, bias: false, weightInitializer: .heNormal),
       Conv2D(2, kernelSize: 1, biasInitializer: .constant(0.5)),
+      Conv2D(2, kernelSize: 3, padding: .same, algorithm: .winograd),
+      Conv2D(2, kernelSize: 3, padding: .same, algorithm: .direct),
     ]
     let model = try Model.sequential(layers, inputShape: [6, 6, 2], seed: 1)
     let directory = try ScratchDirectory()
@@ -171,6 +220,14 @@ import Testing
     for (found, layer) in zip(loaded.layers, layers) { #expect(found.options as? Conv2D == layer as? Conv2D) }
     let x = try randomTensor([2, 6, 6, 2], seed: 2)
     #expect(try loaded.predict(x).values == model.predict(x).values)
+    // Files of layers without a choice know nothing of it.
+    let text = try model.architectureText
+    #expect(text.ranges(of: "\"algorithm\"").count == 2)
+    expectError(.corruptFile, "\"algorithm\" should be automatic, direct or winograd, it is \"fft\"") {
+      var json = try Model.sequential([layers[3]], inputShape: [6, 6, 2]).architectureText
+      json.replace("winograd", with: "fft")
+      _ = try ArchitectureDescription(JSON.parse(json, source: "test"))
+    }
   }
 
   @Test(arguments: [#""full""#, "[[1, 2]]", "[[1, 2], [3]]", "[[1, 2], [3, 0.5]]", "3", "null"]) func badPadding(_ json: String)

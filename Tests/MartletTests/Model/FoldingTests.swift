@@ -70,6 +70,29 @@ import Testing
     withExtendedLifetime(x) {}
   }
 
+  /// Wide layers run by Winograd's algorithm, whose bound is its own.
+  @Test(arguments: ConvolutionAlgorithm.allCases) func wideConvolutions(_ algorithm: ConvolutionAlgorithm) throws {
+    let model = try Model.sequential(
+      [
+        Conv2D(32, kernelSize: 3, algorithm: algorithm), BatchNorm(), ReLU(),
+        Conv2D(40, kernelSize: 3, padding: .same, bias: false, algorithm: algorithm), BatchNorm(), ReLU(),
+      ],
+      inputShape: [8, 8, 33], seed: 1)
+    randomiseAffine(model, seed: 2)
+    let (folded, certificate) = try model.folded(checkedOn: randomTensor([5, 8, 8, 33], seed: 3))
+    #expect(certificate.foldedCount == 2 && certificate.isWithinBounds, "\(certificate)")
+    #expect(folded.layers.compactMap { $0.options as? Conv2D }.allSatisfy { $0.algorithm == algorithm })
+    let direct = Double(33 * 9 + 16)
+    let bounds = try ConvolutionAlgorithm.allCases.map { algorithm in
+      let layer = Conv2D(32, kernelSize: 3, algorithm: algorithm)
+      let model = try Model.sequential([layer, BatchNorm()], inputShape: [8, 8, 33], seed: 1)
+      return try #require(model.folded(checkedOn: randomTensor([5, 8, 8, 33], seed: 3)).1.outputs?.first).bound
+    }
+    // 16·γ(C + 12 + 16) for γ(9·C + 16), once for each of the two layers of the bound.
+    #expect(bounds[0] == bounds[2])
+    #expect(abs(bounds[2] / bounds[1] - 16 * (33 + 12 + 16) / direct) < 0.01)
+  }
+
   @Test func whatStaysAndWhy() throws {
     var graph = Graph()
     let x = try graph.input([6, 6, 2], name: "x")

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ..graph import Graph
 
 
+_ALGORITHMS = {"automatic": 0, "direct": 1, "winograd": 2}
+
+
 class Conv2D(Layer):
     """Convolution over images ``[rows, height, width, channels]``.
 
@@ -43,6 +46,11 @@ class Conv2D(Layer):
         Whether to add ``b``. Before a batch norm it has no effect: its shift does that work.
     weight_initializer, bias_initializer : Initializer or str, optional
         Glorot uniform, and zeros.
+    algorithm : {"automatic", "direct", "winograd"}, optional
+        How outputs, and the input's gradient, are computed: the fastest for the filters and one image, whatever the batch;
+        every product of the definition; or Winograd's F(2×2, 3×3), for kernels of 3×3, strides and dilation 1, and 1 group. The
+        last rounds up to 2.5 times as much at 32 channels or more (``docs/numerics.md``), and a NaN or infinity reaches all
+        four values of a 2×2 tile that reads it.
 
     Examples
     --------
@@ -52,6 +60,11 @@ class Conv2D(Layer):
     ... )
     >>> net.parameters()["0.weight"].shape
     (8, 1, 3, 3)
+
+    A wide layer that computes every product of the definition:
+
+    >>> Sequential([Conv2D(64, 3, padding="same", algorithm="direct")], input_shape=(8, 8, 64)).output_shape
+    (8, 8, 64)
     """
 
     kind = "conv2d"
@@ -68,6 +81,7 @@ class Conv2D(Layer):
         *,
         weight_initializer: Initializer | str = "glorot_uniform",
         bias_initializer: Initializer | str = "zeros",
+        algorithm: str = "automatic",
         name: str | None = None,
     ) -> None:
         super().__init__(name)
@@ -80,6 +94,8 @@ class Conv2D(Layer):
         self.bias = bool(_arguments.flag(bias, "bias"))
         self.weight_initializer = as_initializer(weight_initializer, "weight_initializer")
         self.bias_initializer = as_initializer(bias_initializer, "bias_initializer")
+        _arguments.one_of(algorithm, "algorithm", _ALGORITHMS)
+        self.algorithm = algorithm
         self._arguments = _shown(self)
 
     def _shown_first(self) -> tuple[str, ...]:
@@ -87,6 +103,7 @@ class Conv2D(Layer):
 
     def _add(self, graph: Graph, name: str, *nodes: int) -> int:
         options = _options(self, self.strides, self.dilation)
+        options.algorithm = _ALGORITHMS[self.algorithm]
         return graph.add("conv2d", name, *nodes, self.filters, *self.kernel_size, ctypes.byref(options))
 
 
@@ -162,6 +179,8 @@ def _shown(layer: Conv2D | Conv1D) -> dict[str, Any]:
     for key, kind in (("weight_initializer", "glorot_uniform"), ("bias_initializer", "zeros")):
         if getattr(layer, key).kind != kind:
             shown[key] = getattr(layer, key)
+    if isinstance(layer, Conv2D) and layer.algorithm != "automatic":
+        shown["algorithm"] = layer.algorithm
     return shown
 
 

@@ -1,19 +1,6 @@
 // The convolution: packing its filters, and the forward pass.
 import MartletKernels
 
-/// How a convolution is computed.
-public enum ConvolutionAlgorithm: Sendable, CaseIterable {
-  /// The fastest for the shape of a sample.
-  case automatic
-  /// Every product of the definition.
-  case direct
-  /// Winograd's F(2×2, 3×3) where the kernel is 3×3, stride and dilation 1 and there are no groups, else direct.
-  ///
-  /// Rounding errors are larger: up to γ·81·C·max|x|·max|w|, γ = (C + 16)·2⁻²⁴, C the channels summed, where the direct sum has
-  /// γ·9·C·max|x|·max|w| with γ = 9·C·2⁻²⁴. NaN and infinity make NaN in all four outputs of a 2×2 tile that see them.
-  case winograd
-}
-
 extension Compute {
   /// Memory of ``packConvolution(_:_:algorithm:into:)``.
   public func convolutionPackedByteCount(_ s: ConvolutionShape, algorithm: ConvolutionAlgorithm = .automatic) -> Int {
@@ -65,7 +52,8 @@ extension Compute {
   /// has in any batch, for any thread count.
   ///
   /// Edge cases: no samples, nothing happens. NaN and infinity reach the values whose window or filter they are in, and no others (a window's
-  /// zeros count: infinity in a filter makes NaN at the border). y must not overlap x.
+  /// zeros count: infinity in a filter makes NaN at the border); by Winograd's algorithm, all four values of a tile that reads them.
+  /// y must not overlap x.
   public func convolve(
     _ x: UnsafePointer<Float>, packed: UnsafeRawPointer, _ s: ConvolutionShape,
     algorithm: ConvolutionAlgorithm = .automatic, tail: MatrixTail = MatrixTail(), into y: UnsafeMutablePointer<Float>,

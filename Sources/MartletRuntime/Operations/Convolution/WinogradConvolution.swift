@@ -3,29 +3,9 @@
 import MartletKernels
 
 extension TapGrid {
-  /// 3×3 taps side by side, stride 1, no groups, results side by side.
-  var allowsWinograd: Bool {
-    func allows(_ axis: TapAxis) -> Bool { axis.taps == 3 && axis.stride == 1 && axis.dilation == 1 && axis.step == 1 }
-    return groups == 1 && allows(vertical) && allows(horizontal)
-  }
-
-  /// Whether it is faster: 16 products a tile for 9 a position, and the transforms cost what some products more do.
-  var prefersWinograd: Bool {
-    allowsWinograd && min(channels, resultChannels) >= 32
-      && Double(tilesPerSample) * 16 * 1.2 < Double(positionsPerSample) * 9
-  }
-
   var tileRows: Int { (vertical.positions + 1) / 2 }
   var tileColumns: Int { (horizontal.positions + 1) / 2 }
   var tilesPerSample: Int { tileRows * tileColumns }
-
-  func usesWinograd(_ algorithm: ConvolutionAlgorithm) -> Bool {
-    switch algorithm {
-    case .automatic: prefersWinograd
-    case .direct: false
-    case .winograd: allowsWinograd
-    }
-  }
 }
 
 /// Panels of transformed filters: strip after strip, in a strip the sixteen elements, each `[channels, width]`.

@@ -1,5 +1,6 @@
 /* Graphs: layers on images and sequences, with right and wrong options. */
 #include "arrays.h"
+#include "tolerance.h"
 
 /* An image of 6 x 5 pixels of 4 channels, and a sequence of 8 of 4: nodes 0 and 1. */
 static martlet_graph *graph_of_images(martlet_node *image, martlet_node *sequence) {

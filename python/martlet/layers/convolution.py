@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from ..graph import Graph
 
 
-_ALGORITHMS = {"automatic": 0, "direct": 1, "winograd": 2}
+_ALGORITHMS = {
+    "automatic": _abi.CONVOLUTION_AUTOMATIC,
+    "direct": _abi.CONVOLUTION_DIRECT,
+    "winograd": _abi.CONVOLUTION_WINOGRAD,
+}
 
 
 class Conv2D(Layer):

@@ -593,6 +593,11 @@ martlet_status martlet_folding_text(const martlet_folding *folding, char *buffer
 martlet_status martlet_model_save(const martlet_model *model, const char *path);
 /* MARTLET_IO_ERROR if it cannot be read, MARTLET_CORRUPT_FILE if it is not a whole Martlet model. *out is owned. */
 martlet_status martlet_model_load(martlet_model **out, const char *path);
+/* Parameters and state by name from any safetensors file (F32, F64, F16, BF16; rounded to nearest) into a model that exists: all,
+ * or after an error none. strict: every tensor of the model must be there and no other, but batch norm's counters may be missing
+ * and become 0; otherwise what is missing stays, and what is unknown is left out. A file of another architecture:
+ * MARTLET_INVALID_ARGUMENT for names, MARTLET_SHAPE_MISMATCH for shapes, each with its layer. Since ABI 2. */
+martlet_status martlet_model_load_weights(martlet_model *model, const char *path, int32_t strict);
 
 /* ---- Losses and optimizers --------------------------------------------------------------------------------------------- */
 

@@ -149,6 +149,13 @@ public func martlet_model_load(_ out: UnsafeMutablePointer<OpaquePointer?>!, _ p
   makeModel(out) { try Model.load(from: text(path, "path")) }
 }
 
+@_cdecl("martlet_model_load_weights") @implementation
+public func martlet_model_load_weights(
+  _ handle: OpaquePointer!, _ path: UnsafePointer<CChar>!, _ strict: Int32
+) -> martlet_status {
+  boundary { try model(handle).loadWeights(from: text(path, "path"), strict: flag(strict, "strict")) }
+}
+
 @_cdecl("martlet_model_set_tensors") @implementation
 public func martlet_model_set_tensors(
   _ handle: OpaquePointer!, _ tensor_names: UnsafePointer<UnsafePointer<CChar>?>!, _ values: UnsafePointer<martlet_array>!,

@@ -78,6 +78,35 @@ static void test_arguments(void) {
   martlet_model_destroy(model);
 }
 
+static void test_weights(void) {
+  martlet_model *model = make_model(7), *other = make_model(8);
+  CHECK_OK(martlet_model_save(model, path_of("weights.safetensors")));
+  CHECK(model_fingerprint(model) != model_fingerprint(other));
+  CHECK_OK(martlet_model_load_weights(other, path_of("weights.safetensors"), 1));
+  CHECK(model_fingerprint(model) == model_fingerprint(other));
+
+  martlet_graph *graph = NULL;
+  martlet_node input, hidden;
+  martlet_model *narrow = NULL;
+  CHECK_OK(martlet_graph_create(&graph));
+  CHECK_OK(martlet_graph_input(graph, "in", 1, net_input_shape, &input));
+  CHECK_OK(martlet_graph_dense(graph, "dense1", input, NET_HIDDEN + 1, NULL, &hidden));
+  CHECK_OK(martlet_model_create(&narrow, graph, &input, 1, &hidden, 1, 1));
+  const uint64_t before = model_fingerprint(narrow);
+  const char *weights = path_of("weights.safetensors");
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "norm1", martlet_model_load_weights(narrow, weights, 1));
+  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "layer \"dense1\"", martlet_model_load_weights(narrow, weights, 0));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "strict", martlet_model_load_weights(narrow, weights, 2));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "path", martlet_model_load_weights(narrow, NULL, 1));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_load_weights(NULL, weights, 1));
+  CHECK_FAILS(STATUS(IO_ERROR), "missing", martlet_model_load_weights(narrow, path_of("missing"), 1));
+  CHECK(model_fingerprint(narrow) == before);
+  martlet_model_destroy(narrow);
+  martlet_graph_destroy(graph);
+  martlet_model_destroy(other);
+  martlet_model_destroy(model);
+}
+
 /* A save that cannot be completed (here: the disk is "full" after 100 bytes) leaves the old file, and nothing beside it. */
 static void test_failed_save_keeps_the_old_file(void) {
   martlet_model *model = make_model(7), *other = make_model(8), *loaded = NULL;
@@ -96,6 +125,27 @@ static void test_failed_save_keeps_the_old_file(void) {
   CHECK(model_fingerprint(model) == model_fingerprint(loaded));
   martlet_model_destroy(loaded);
   martlet_model_destroy(other);
+  martlet_model_destroy(model);
+}
+
+/* A node that reads a later one, or itself, written over the file's own text. */
+static void test_cycles(void) {
+  martlet_model *model = make_model(7), *out;
+  CHECK_OK(martlet_model_save(model, path_of("whole.safetensors")));
+  unsigned char *bytes = NULL;
+  const size_t size = read_file(path_of("whole.safetensors"), &bytes);
+  size_t changed = 0;
+  const char from[] = "\\\"from\\\":[0]";
+  for (size_t place = 0; place + sizeof from <= size && changed == 0; place++) {
+    if (memcmp(bytes + place, from, sizeof from - 1) != 0) continue;
+    bytes[place + sizeof from - 3] = '1';
+    changed = place;
+  }
+  CHECK(changed != 0);
+  write_file(path_of("bad.safetensors"), bytes, size);
+  POISON(out);
+  CHECK_FAILS(STATUS(CORRUPT_FILE), "not before it", martlet_model_load(&out, path_of("bad.safetensors")));
+  free(bytes);
   martlet_model_destroy(model);
 }
 
@@ -213,7 +263,8 @@ static void test_changed_bytes(void) {
   martlet_model_destroy(model);
 }
 
-static const check_test tests[] = {TEST(test_round_trip), TEST(test_arguments),     TEST(test_failed_save_keeps_the_old_file),
+static const check_test tests[] = {TEST(test_round_trip), TEST(test_arguments),     TEST(test_weights),
+                                   TEST(test_cycles),     TEST(test_failed_save_keeps_the_old_file),
                                    TEST(test_truncated),  TEST(test_lying_headers), TEST(test_changed_bytes)};
 
 int main(int argc, char **argv) {
@@ -222,7 +273,8 @@ int main(int argc, char **argv) {
     return 2;
   }
   const int result = check_main(argc, argv, tests, CHECK_COUNT(tests));
-  static const char *const names[] = {"model.safetensors", "whole.safetensors", "bad.safetensors", "kept.safetensors"};
+  static const char *const names[] = {"model.safetensors", "whole.safetensors", "bad.safetensors", "kept.safetensors",
+                                      "weights.safetensors"};
   for (int i = 0; i < CHECK_COUNT(names); i++) unlink(path_of(names[i]));
   if (rmdir(folder) != 0) {
     fprintf(stderr, "%s: %s: a save left something behind\n", folder, strerror(errno));

@@ -44,6 +44,7 @@ static martlet_status add_layer(martlet_graph *graph, const martlet_node *nodes,
   }
   conv.groups = any_extent(one_in(3) ? 1 + below(4) : 1);
   conv.bias = below(2);
+  conv.algorithm = one_in(3) ? any_int(below(3)) : MARTLET_CONVOLUTION_AUTOMATIC;
   const int64_t a = any_extent(1 + below(3)), b = any_extent(1 + below(3)), filters = any_extent(1 + below(20)) % 1000;
   switch (below(20)) {
     case 0:

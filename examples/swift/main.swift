@@ -55,6 +55,16 @@ try trainer.fit(x, labels: labels, FitOptions(epochs: 3, batchSize: 60, dropsLas
 }
 print("test accuracy \(try trainer.evaluate(testX, labels: testLabels).accuracy)")
 
+// Saved, and back into the same network: here after an epoch with a learning rate that is too high.
+let path = "/tmp/martlet-example-\(getpid()).safetensors"
+try net.save(to: path)
+let wild = try Trainer(net, loss: .crossEntropy, optimizer: .sgd(learningRate: 100))
+try wild.fit(testX, labels: testLabels, FitOptions(epochs: 1, batchSize: 60))
+print("after a wild epoch \(try trainer.evaluate(testX, labels: testLabels).accuracy)")
+try net.loadWeights(from: path)
+unlink(path)
+print("restored \(try trainer.evaluate(testX, labels: testLabels).accuracy)")
+
 // Serving: weights rounded to half precision are half the memory to read for each row.
 net.inferenceWeights = .float16
 print("with weights in 16 bits \(try trainer.evaluate(testX, labels: testLabels).accuracy)")

@@ -3,6 +3,9 @@
 python examples/fine_tune.py
 """
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
 from martlet import SGD, BatchNorm, Dense, Sequential, Tanh, Trainer
@@ -20,6 +23,8 @@ for layer in net.layers:
     if isinstance(layer, BatchNorm):
         layer.freeze()
 net.set_trainable("0", False)
+path = Path(tempfile.mkdtemp()) / "trained.safetensors"
+net.save(path)
 before = net.state_dict()
 
 trainer = Trainer(net, optimizer=SGD(learning_rate=0.5))
@@ -30,3 +35,7 @@ print(f"after:  {trainer.evaluate(few, labels).accuracy:.3f}")
 after = net.state_dict()
 changed = [name for name in after if not np.array_equal(before[name], after[name])]
 print(f"changed: {', '.join(changed)}")
+
+# Back to the first task: the saved weights into the same network.
+net.load_weights(path)
+print(f"restored: {trainer.evaluate(x, y).accuracy:.3f}")

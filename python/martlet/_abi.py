@@ -472,6 +472,7 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_folding_text": _status(_folding, c_char_p, c_size_t, _length),
     "martlet_model_save": _status(_model, c_char_p),
     "martlet_model_load": _status(POINTER(_model), c_char_p),
+    "martlet_model_load_weights": _status(_model, c_char_p, c_int32),
     # Losses and optimizers
     "martlet_loss": _status(c_int32, _array, _array, POINTER(c_double), POINTER(c_int64), _array),
     "martlet_optimizer_create": _status(POINTER(_optimizer), _model, POINTER(martlet_optimizer_options)),

@@ -364,6 +364,29 @@ class Model(Handle):
         """Writes the model to one safetensors file, whole or not at all."""
         library().martlet_model_save(self._open(), _arguments.file_path(path))
 
+    def load_weights(self, path: str | bytes | os.PathLike[str], strict: bool = True) -> None:
+        """Reads parameters and state by name from any safetensors file: all of them, or (after an error) none.
+
+        The file may be :meth:`save`'s or another library's; an architecture in it is not looked at. Float64, float16 and
+        bfloat16 are converted, rounded to nearest.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        strict : bool, optional
+            As in :meth:`load_state_dict`. Shapes must fit in either case.
+
+        Raises
+        ------
+        FileError, CorruptFileError
+            The file cannot be read; it is not a whole safetensors file.
+        InvalidArgumentError, ShapeError
+            Its names, its shapes are those of another architecture: the message names the layer. The model is unchanged.
+        """
+        flag = _arguments.flag(strict, "strict")
+        library().martlet_model_load_weights(self._open(), _arguments.file_path(path), flag)
+
     def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
         copy: Self = self.clone()  # type: ignore[attr-defined]
         return copy

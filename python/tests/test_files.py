@@ -125,6 +125,70 @@ def test_a_file_without_an_architecture_says_so(net, path):
         martlet.load(path)
 
 
+def test_weights_go_into_a_model_that_exists(net, batch, path):
+    other = net.clone()
+    Trainer(other).step(*batch)
+    other.save(path)
+    assert not np.array_equal(net(batch[0]), other(batch[0]))
+    net.load_weights(path)
+    assert np.array_equal(net(batch[0]), other(batch[0]))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16])
+def test_weights_of_other_types_are_converted(net, path, dtype):
+    state = {
+        name: value.astype(dtype) if value.dtype.kind == "f" else value.astype(np.int32)
+        for name, value in net.state_dict().items()
+    }
+    safetensors.numpy.save_file(state, path)
+    net.load_weights(path)
+    for name, value in net.state_dict().items():
+        assert np.array_equal(value, state[name])
+
+
+def test_weights_of_another_architecture_name_the_layer(net, path):
+    image = (8, 8, 3)
+    small = martlet.models.cnn(image, 10, width=8)
+    martlet.models.cnn(image, 10, width=16).save(path)
+    before = small.state_dict()
+    layer = small.layers[0].name
+    with pytest.raises(martlet.ShapeError, match=rf'layer "{layer}" \(conv2d\)') as caught:
+        small.load_weights(path)
+    assert "the file's has" in str(caught.value)
+    with pytest.raises(InvalidArgumentError, match=r'lacks "0.weight".*which the model does not have'):
+        net.load_weights(path)
+    after = small.state_dict()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_weights_that_fit_are_taken_if_one_wants_so(net, path):
+    state = net.state_dict()
+    kept = np.full_like(state["0.bias"], 7.0)
+    safetensors.numpy.save_file({"0.bias": kept, "elsewhere": np.zeros(3, np.float32)}, path)
+    with pytest.raises(InvalidArgumentError, match="elsewhere"):
+        net.load_weights(path)
+    net.load_weights(path, strict=False)
+    assert np.array_equal(net.state_dict()["0.bias"], kept)
+    assert np.array_equal(net.state_dict()["0.weight"], state["0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda nodes: nodes[1].update({"from": [2]}), "node 1 reads a node that is not before it"),
+        (lambda nodes: nodes[2].update({"from": [2]}), "node 2 reads a node that is not before it"),
+        (lambda nodes: nodes[2].update({"from": [-1]}), "node 2 reads a node that is not before it"),
+    ],
+    ids=["of two", "of one", "before all"],
+)
+def test_cyclic_graphs_are_refused(net, path, change, words):
+    described = json.loads(net.architecture)
+    change(described["nodes"])
+    safetensors.numpy.save_file(net.state_dict(), path, {"martlet": json.dumps(described)})
+    with pytest.raises(CorruptFileError, match=words):
+        martlet.load(path)
+
+
 def test_saving_replaces_and_leaves_nothing_beside(net, path):
     path.write_bytes(b"old")
     net.save(path)

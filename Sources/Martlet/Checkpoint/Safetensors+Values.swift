@@ -27,6 +27,14 @@ extension SafetensorsTensor {
     }
   }
 
+  /// The values as Float64, all exact.
+  ///
+  /// - Throws: ``MartletError/Kind/unsupported`` for types that are not floating-point.
+  func float64Values() throws(MartletError) -> [Double] {
+    guard dtype == .f64 else { return try float32Values().map(Double.init) }
+    return (0..<count).map { Double(bitPattern: bits($0)) }
+  }
+
   /// The values as 64-bit integers, from I64, I32, I16, I8 and U8.
   ///
   /// - Throws: ``MartletError/Kind/unsupported`` for other types.

@@ -49,7 +49,7 @@ extension Model {
   }
 
   /// Counters that other libraries' files do not have.
-  private static let optionalNames: Set<String> = ["num_batches_tracked", "num_batches_skipped"]
+  static let optionalNames: Set<String> = ["num_batches_tracked", "num_batches_skipped"]
 
   /// Whether optimizers change the parameter. Kept with the model.
   public func setTrainable(_ name: String, _ isTrainable: Bool) throws {

@@ -18,6 +18,13 @@ public struct ChannelGradientTerms<Tag: InstructionSet, Activation: ChannelActiv
   }
 
   @inlinable @inline(__always)
+  public func prefetch(_ at: ChannelOperands) {
+    Tag.prefetch(at.input)
+    Tag.prefetch(at.gradOutput)
+    if Activation.derivativeNeedsOutput { Tag.prefetch(at.output) }
+  }
+
+  @inlinable @inline(__always)
   public func exactTerm(
     _ at: ChannelOperands, _ center: Tag.Double64, _ map: ChannelMapFactors<Tag>
   ) -> (Tag.Double64, Tag.Double64) {

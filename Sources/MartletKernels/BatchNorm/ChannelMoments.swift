@@ -12,6 +12,8 @@ public protocol ChannelTerms: SendableMetatype {
   func repeatedFactors(_ at: ChannelCoefficients) -> Factors
   /// u and v of `Tag.lanes` elements.
   func term(_ at: ChannelOperands, _ factors: Factors) -> (Tag.Vector, Tag.Vector)
+  /// Asks for the lines that `term` at this place will read.
+  func prefetch(_ at: ChannelOperands)
   /// The same in Float64, about a center in Float64.
   func exactTerm(_ at: ChannelOperands, _ center: Tag.Double64, _ factors: Factors) -> (Tag.Double64, Tag.Double64)
 }
@@ -33,6 +35,9 @@ public struct ChannelMomentTerms<Tag: InstructionSet>: ChannelTerms {
     let d = Tag.load(at.input) - center
     return (d, d)
   }
+
+  @inlinable @inline(__always)
+  public func prefetch(_ at: ChannelOperands) { Tag.prefetch(at.input) }
 
   @inlinable @inline(__always)
   public func exactTerm(

@@ -125,13 +125,14 @@ struct ChannelGrid {
   /// The values of a run; a single piece in the view of columns.
   let within: Cut
 
-  init(_ layout: ChannelLayout, elements: Int, columnBlock: Int) {
+  /// - Parameter samples: of a run at least, where there are so many.
+  init(_ layout: ChannelLayout, elements: Int, columnBlock: Int, samples: Int = 1) {
     self.layout = layout
     if layout.isRuns {
       within = Cut(layout.shape.inner, size: max(elements, layout.shape.inner < 2 * elements ? layout.shape.inner : 0))
       let run = min(layout.shape.inner, within.size)
       // Neighbouring channels first: they are neighbours in memory.
-      across = Cut(layout.shape.channels, size: max(1, elements / run))
+      across = Cut(layout.shape.channels, size: max(1, elements / (run * max(1, min(layout.shape.outer, samples)))))
       let width = max(1, min(layout.shape.channels, across.size))
       along = Cut(layout.shape.outer, size: max(1, elements / (run * width)))
     } else {
@@ -145,7 +146,8 @@ struct ChannelGrid {
   /// How sums over a channel are cut: about 256 KB of each operand a piece, less than a core's second-level cache, and many pieces
   /// for the threads.
   init(summing layout: ChannelLayout) {
-    self.init(layout, elements: 65536, columnBlock: 256)
+    // What is done once a channel and piece shall be small beside short runs.
+    self.init(layout, elements: 65536, columnBlock: 256, samples: 1024 / max(1, layout.shape.inner))
     // Longer stretches of memory side by side; the chunks stay what they are.
     if !layout.isRuns { across = Cut(layout.columns, size: 512) }
   }

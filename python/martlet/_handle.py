@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
-from typing import Any, TypeVar
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._errors import InvalidStateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Self = TypeVar("Self", bound="Handle")
 
@@ -17,12 +20,16 @@ class Owner:
     closing a handle while another thread computes, or while a view is alive, is safe.
     """
 
-    __slots__ = ("__weakref__", "_as_parameter_")
+    __slots__ = ("__weakref__", "_as_parameter_", "_destroy")
 
     def __init__(self, pointer: Any, destroy: Any) -> None:
         self._as_parameter_ = pointer
+        self._destroy = destroy
+
+    def __del__(self, _is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # At exit the process gives its memory back; threads may still be computing.
-        weakref.finalize(self, destroy, pointer).atexit = False
+        if not _is_finalizing():
+            self._destroy(self._as_parameter_)
 
 
 class Handle:

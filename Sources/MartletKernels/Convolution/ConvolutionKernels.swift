@@ -19,9 +19,9 @@ public struct ConvolutionKernels: Sendable {
   public let depthwiseRow: @Sendable (_ row: DepthwiseRow) -> Void
   /// Depthwise convolution: what one row of the output adds to the filters' gradient.
   public let depthwiseFilterGradient: @Sendable (_ row: DepthwiseGradientRow) -> Void
-  /// Winograd's transforms: (patch, count) of neighbouring patches, the outputs of a tile, and (panel, count) of filters in place.
+  /// Winograd's transforms: (patch, count) of neighbouring patches, (the outputs of neighbouring tiles, their distance), and (panel, count) of filters in place.
   public let winogradPatches: @Sendable (_ first: WinogradPatch, _ count: Int) -> Void
-  public let winogradTile: @Sendable (_ tile: WinogradTile) -> Void
+  public let winogradTiles: @Sendable (_ first: WinogradTiles, _ tileWidth: Int) -> Void
   public let winogradFilters: @Sendable (UnsafeMutablePointer<Float>, Int) -> Void
 
   @inlinable
@@ -34,7 +34,7 @@ public struct ConvolutionKernels: Sendable {
     packFilters = { MartletKernels.packFilters(I.self, $0) }
     gatherFilterGradient = { MartletKernels.gatherFilterGradient(I.self, $0) }
     winogradPatches = { MartletKernels.winogradPatches(I.self, $0, count: $1) }
-    winogradTile = { MartletKernels.winogradTile(I.self, $0) }
+    winogradTiles = { MartletKernels.winogradTiles(I.self, $0, tileWidth: $1) }
     winogradFilters = { MartletKernels.winogradFilters(I.self, $0, count: $1) }
     depthwiseRow = { MartletKernels.depthwiseRow(I.self, $0) }
     depthwiseFilterGradient = { MartletKernels.depthwiseFilterGradient(I.self, $0) }

@@ -18,16 +18,22 @@ public struct WinogradPatch {
   public var channels: Int
   public var v: UnsafeMutablePointer<Float>
   public var elementStride: Int
+  /// Of the 4×4 values those inside the input; the others count as zeros and are not read.
+  public var rows: Range<Int>
+  public var columns: Range<Int>
 
   @inlinable
   public init(
-    x: UnsafePointer<Float>, rowStride: Int, channels: Int, v: UnsafeMutablePointer<Float>, elementStride: Int
+    x: UnsafePointer<Float>, rowStride: Int, channels: Int, v: UnsafeMutablePointer<Float>, elementStride: Int,
+    rows: Range<Int> = 0..<4, columns: Range<Int> = 0..<4
   ) {
     self.x = x
     self.rowStride = rowStride
     self.channels = channels
     self.v = v
     self.elementStride = elementStride
+    self.rows = rows
+    self.columns = columns
   }
 }
 
@@ -35,21 +41,24 @@ public struct WinogradPatch {
 @inlinable
 public func winogradPatches<I: InstructionSet>(_: I.Type, _ first: WinogradPatch, count: Int) {
   var p = first
+  let isInside = p.rows == 0..<4 && p.columns == 0..<4
   for _ in 0..<count {
     var channel = 0
-    while channel + I.lanes <= p.channels {
-      winogradPatch(I.self, p, channel, I.lanes)
-      channel += I.lanes
+    if isInside {
+      while channel + I.lanes <= p.channels {
+        winogradPatch(I.self, p, channel, I.lanes)
+        channel += I.lanes
+      }
+    } else {
+      while channel + I.lanes <= p.channels {
+        winogradBorderPatch(I.self, p, channel, I.lanes)
+        channel += I.lanes
+      }
     }
-    if channel < p.channels { winogradPatchEdge(I.self, p, channel, p.channels - channel) }
+    if channel < p.channels { winogradBorderPatch(I.self, p, channel, p.channels - channel) }
     p.x += 2 * p.channels
     p.v += p.channels
   }
-}
-
-@inlinable @inline(never)
-func winogradPatchEdge<I: InstructionSet>(_: I.Type, _ p: WinogradPatch, _ channel: Int, _ count: Int) {
-  winogradPatch(I.self, p, channel, count)
 }
 
 /// Four vectors: a row or a column of a patch.
@@ -75,6 +84,7 @@ public struct WinogradQuad<I: InstructionSet> {
 
 @inlinable @inline(__always)
 func winogradPatch<I: InstructionSet>(_: I.Type, _ p: WinogradPatch, _ channel: Int, _ count: Int) {
+  @inline(__always)
   func row(_ i: Int) -> WinogradQuad<I> {
     let x = p.x + (i * p.rowStride + channel)
     return WinogradQuad(
@@ -82,6 +92,34 @@ func winogradPatch<I: InstructionSet>(_: I.Type, _ p: WinogradPatch, _ channel: 
       vectorOf(I.self, count, x + 3 * p.channels)
     ).input
   }
+  writePatch(I.self, p, channel, count, row(0), row(1), row(2), row(3))
+}
+
+/// Of a patch that the input covers in part, or of a last few channels.
+@inlinable @inline(never)
+func winogradBorderPatch<I: InstructionSet>(_: I.Type, _ p: WinogradPatch, _ channel: Int, _ count: Int) {
+  @inline(__always)
+  func value(_ x: UnsafePointer<Float>, _ j: Int) -> I.Vector {
+    j >= p.columns.lowerBound && j < p.columns.upperBound
+      ? vectorOf(I.self, count, x + j * p.channels) : I.Vector(repeating: 0)
+  }
+  @inline(__always)
+  func row(_ i: Int) -> WinogradQuad<I> {
+    let zero = I.Vector(repeating: 0)
+    guard i >= p.rows.lowerBound, i < p.rows.upperBound else { return WinogradQuad(zero, zero, zero, zero) }
+    let x = p.x + (i * p.rowStride + channel)
+    return WinogradQuad(value(x, 0), value(x, 1), value(x, 2), value(x, 3)).input
+  }
+  writePatch(I.self, p, channel, count, row(0), row(1), row(2), row(3))
+}
+
+/// Bᵀ of the four rows, each of which is d B already.
+@inlinable @inline(__always)
+func writePatch<I: InstructionSet>(
+  _: I.Type, _ p: WinogradPatch, _ channel: Int, _ count: Int, _ r0: WinogradQuad<I>, _ r1: WinogradQuad<I>,
+  _ r2: WinogradQuad<I>, _ r3: WinogradQuad<I>
+) {
+  @inline(__always)
   func write(_ j: Int, _ column: WinogradQuad<I>) {
     let v = p.v + (j * p.elementStride + channel)
     let t = column.input
@@ -90,23 +128,22 @@ func winogradPatch<I: InstructionSet>(_: I.Type, _ p: WinogradPatch, _ channel: 
     put(I.self, count, t.v2, v + 8 * p.elementStride, false)
     put(I.self, count, t.v3, v + 12 * p.elementStride, false)
   }
-  let (r0, r1, r2, r3) = (row(0), row(1), row(2), row(3))
   write(0, WinogradQuad(r0.v0, r1.v0, r2.v0, r3.v0))
   write(1, WinogradQuad(r0.v1, r1.v1, r2.v1, r3.v1))
   write(2, WinogradQuad(r0.v2, r1.v2, r2.v2, r3.v2))
   write(3, WinogradQuad(r0.v3, r1.v3, r2.v3, r3.v3))
 }
 
-/// The outputs of one tile: element e of column c at `m[e·elementStride + c]`, output (i, j) at `y[i·rowStride + j·pixelStride + c]`.
+/// The outputs of neighbouring tiles of one row: element e of column c at `m[e·elementStride + c]`, output (i, j) at `y[i·rowStride + j·pixelStride + c]`.
 @frozen
-public struct WinogradTile {
+public struct WinogradTiles {
   public var m: UnsafePointer<Float>
   public var elementStride: Int
   public var columns: Int
   public var y: UnsafeMutablePointer<Float>
   public var rowStride: Int
   public var pixelStride: Int
-  /// Of the 2×2 outputs, those that exist.
+  /// Of the outputs those that exist: one row of pixels or two, and pixels in each, an odd one in the last tile.
   public var rows: Int
   public var pixels: Int
   public var accumulate: Bool
@@ -128,20 +165,32 @@ public struct WinogradTile {
   }
 }
 
-/// Aᵀ m A
+/// Aᵀ m A of ⌈pixels / 2⌉ tiles: tile t reads from `m[t·tileWidth]`, and writes from `y[2·t·pixelStride]` on.
 @inlinable
-public func winogradTile<I: InstructionSet>(_: I.Type, _ p: WinogradTile) {
-  var column = 0
-  while column + I.lanes <= p.columns {
-    winogradOutputs(I.self, p, column, I.lanes)
-    column += I.lanes
+public func winogradTiles<I: InstructionSet>(_: I.Type, _ first: WinogradTiles, tileWidth: Int) {
+  var p = first
+  while p.pixels > 0 {
+    var column = 0
+    while column + I.lanes <= p.columns {
+      winogradOutputs(I.self, p, column, I.lanes)
+      column += I.lanes
+    }
+    if column < p.columns { winogradEdgeOutputs(I.self, p, column, p.columns - column) }
+    p.m += tileWidth
+    p.y += 2 * p.pixelStride
+    p.pixels -= 2
   }
-  if column < p.columns { winogradOutputs(I.self, p, column, p.columns - column) }
+}
+
+@inlinable @inline(never)
+func winogradEdgeOutputs<I: InstructionSet>(_: I.Type, _ p: WinogradTiles, _ column: Int, _ count: Int) {
+  winogradOutputs(I.self, p, column, count)
 }
 
 @inlinable @inline(__always)
-func winogradOutputs<I: InstructionSet>(_: I.Type, _ p: WinogradTile, _ column: Int, _ count: Int) {
+func winogradOutputs<I: InstructionSet>(_: I.Type, _ p: WinogradTiles, _ column: Int, _ count: Int) {
   // Reading a whole vector is allowed: rows of m are whole vectors wide.
+  @inline(__always)
   func pair(_ i: Int) -> (I.Vector, I.Vector) {
     let m = p.m + (4 * i * p.elementStride + column)
     let (m1, m2) = (I.load(m + p.elementStride), I.load(m + 2 * p.elementStride))
@@ -162,6 +211,7 @@ func winogradOutputs<I: InstructionSet>(_: I.Type, _ p: WinogradTile, _ column: 
 @inlinable
 public func winogradFilters<I: InstructionSet>(_: I.Type, _ panel: UnsafeMutablePointer<Float>, count: Int) {
   let half = I.Vector(repeating: 0.5)
+  @inline(__always)
   func spread(_ g0: I.Vector, _ g1: I.Vector, _ g2: I.Vector) -> WinogradQuad<I> {
     let outer = (g0 + g2) * half
     return WinogradQuad(g0, I.multiplyAdd(g1, half, outer), I.multiplyAdd(g1, -half, outer), g2)
@@ -169,9 +219,11 @@ public func winogradFilters<I: InstructionSet>(_: I.Type, _ panel: UnsafeMutable
   var i = 0
   while i < count {
     let p = panel + i
+    @inline(__always)
     func column(_ j: Int) -> WinogradQuad<I> {
       spread(I.load(p + (7 + j) * count), I.load(p + (10 + j) * count), I.load(p + (13 + j) * count))
     }
+    @inline(__always)
     func write(_ row: Int, _ u: WinogradQuad<I>) {
       I.store(u.v0, p + 4 * row * count)
       I.store(u.v1, p + (4 * row + 1) * count)

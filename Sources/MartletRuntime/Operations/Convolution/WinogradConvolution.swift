@@ -86,8 +86,7 @@ struct WinogradCut {
   var tileStride: Int { tilesPerBlock * panelColumns + 16 }
   var patchCount: Int { WinogradPanels.elements * patchStride }
   var tileCount: Int { WinogradPanels.elements * tileStride }
-  var borderCount: Int { WinogradPanels.elements * grid.channels }
-  private var slotFloats: Int { patchCount + tileCount + borderCount + edgeFloats }
+  private var slotFloats: Int { patchCount + tileCount + edgeFloats }
   private var tableByteCount: Int {
     3 * tilesPerBlock * MemoryLayout<Int>.stride + segmentCount * MemoryLayout<TapSegment>.stride + 64
   }
@@ -149,8 +148,7 @@ struct WinogradConvolution: PieceWork {
     let first = block * cut.tilesPerBlock
     let tiles = first..<min(first + cut.tilesPerBlock, cut.grid.samples * cut.grid.tilesPerSample)
     let sums = patches + cut.patchCount
-    let border = sums + cut.tileCount
-    forEachRun(tiles) { transform($0, patches + ($0.tile - first) * cut.grid.channels, border) }
+    forEachRun(tiles) { transform($0, patches + ($0.tile - first) * cut.grid.channels) }
     for strip in strips {
       let columns = cut.panels.panels.columns(strip)
       let width = cut.panels.panels.width(strip)
@@ -162,7 +160,7 @@ struct WinogradConvolution: PieceWork {
               positions: tiles.count, columns: width, x: patches + element * cut.patchStride, sources: tables.sources,
               segments: tables.segments + segment, segmentCount: 1, b: b, y: sums + element * cut.tileStride,
               targets: width == kernels.lanes ? tables.narrow : tables.wide, accumulate: segment > 0,
-              edge: border + cut.borderCount))
+              edge: sums + cut.tileCount))
           b += tables.segments[segment].depth * width
         }
       }
@@ -191,50 +189,34 @@ struct WinogradConvolution: PieceWork {
     }
   }
 
-  /// Patches inside the input are read where they lie, those at its border are copied first, with zeros around.
-  private func transform(_ run: Run, _ v: UnsafeMutablePointer<Float>, _ border: UnsafeMutablePointer<Float>) {
+  /// Patches inside the input side by side, those at its border one by one.
+  private func transform(_ run: Run, _ v: UnsafeMutablePointer<Float>) {
     let grid = cut.grid
     let (height, width, channels) = (grid.vertical.length, grid.horizontal.length, grid.channels)
     let image = x + run.sample * height * width * channels
     let top = 2 * run.row + grid.vertical.origin
     let left = 2 * run.column + grid.horizontal.origin
-    var patch = WinogradPatch(
-      x: image, rowStride: width * channels, channels: channels, v: v, elementStride: cut.patchStride)
-    // The first and the last that lie inside.
-    let isInside = top >= 0 && top + 4 <= height
-    let first = isInside ? min(run.count, left < 0 ? (1 - left) / 2 : 0) : run.count
-    let end = isInside ? max(first, min(run.count, left + 4 <= width ? (width - 4 - left) / 2 + 1 : 0)) : run.count
-    if first < end {
-      patch.x = image + (top * width + left + 2 * first) * channels
-      patch.v = v + first * channels
-      kernels.convolution.winogradPatches(patch, end - first)
+    // The first and the last that lie between left and right.
+    let first = min(run.count, left < 0 ? (1 - left) / 2 : 0)
+    let end = max(first, min(run.count, left + 4 <= width ? (width - 4 - left) / 2 + 1 : 0))
+    func transform(_ i: Int, count: Int) {
+      let column = left + 2 * i
+      let (rows, columns) = (inside(top, height), inside(column, width))
+      // Where the patch would begin: read from its first value inside on.
+      kernels.convolution.winogradPatches(
+        WinogradPatch(
+          x: image + (top * width + column) * channels, rowStride: width * channels, channels: channels,
+          v: v + i * channels, elementStride: cut.patchStride, rows: rows, columns: columns), count)
     }
-    patch.rowStride = 4 * channels
-    for i in 0..<run.count where i < first || i >= end {
-      copyPatch(image, top, left + 2 * i, border)
-      patch.x = UnsafePointer(border)
-      patch.v = v + i * channels
-      kernels.convolution.winogradPatches(patch, 1)
-    }
+    for i in 0..<first { transform(i, count: 1) }
+    if first < end { transform(first, count: end - first) }
+    for i in end..<run.count { transform(i, count: 1) }
   }
 
-  private func copyPatch(
-    _ image: UnsafePointer<Float>, _ top: Int, _ left: Int, _ patch: UnsafeMutablePointer<Float>
-  ) {
-    let (height, width, channels) = (cut.grid.vertical.length, cut.grid.horizontal.length, cut.grid.channels)
-    let first = min(max(-left, 0), 4)
-    let end = max(first, min(width - left, 4))
-    for i in 0..<4 {
-      let target = patch + i * 4 * channels
-      guard 0..<height ~= top + i else {
-        target.update(repeating: 0, count: 4 * channels)
-        continue
-      }
-      target.update(repeating: 0, count: first * channels)
-      (target + first * channels).update(
-        from: image + ((top + i) * width + left + first) * channels, count: (end - first) * channels)
-      (target + end * channels).update(repeating: 0, count: (4 - end) * channels)
-    }
+  /// Of four places from `start` on, those in 0..<length.
+  private func inside(_ start: Int, _ length: Int) -> Range<Int> {
+    let first = min(max(-start, 0), 4)
+    return first..<max(first, min(length - start, 4))
   }
 
   private func write(_ run: Run, _ m: UnsafeMutablePointer<Float>, _ columns: Range<Int>) {
@@ -243,18 +225,13 @@ struct WinogradConvolution: PieceWork {
     let (height, width) = (grid.vertical.positions, grid.horizontal.positions)
     let target = y + ((run.sample * height + 2 * run.row) * width + 2 * run.column) * channels + columns.lowerBound
     let panelWidth = (columns.count + kernels.lanes - 1) / kernels.lanes * kernels.lanes
-    var tile = WinogradTile(
-      m: UnsafePointer(m), elementStride: cut.tileStride, columns: columns.count, y: target, rowStride: width * channels,
-      pixelStride: channels, rows: min(2, height - 2 * run.row), pixels: 2, accumulate: accumulate)
-    for i in 0..<run.count {
-      tile.pixels = min(2, width - 2 * (run.column + i))
-      kernels.convolution.winogradTile(tile)
-      tile.m += panelWidth
-      tile.y += 2 * channels
-    }
+    let (rows, pixels) = (min(2, height - 2 * run.row), min(2 * run.count, width - 2 * run.column))
+    kernels.convolution.winogradTiles(
+      WinogradTiles(
+        m: UnsafePointer(m), elementStride: cut.tileStride, columns: columns.count, y: target, rowStride: width * channels,
+        pixelStride: channels, rows: rows, pixels: pixels, accumulate: accumulate), panelWidth)
     if tail.isPresent {
-      let pixels = min(2 * run.count, width - 2 * run.column)
-      for row in 0..<tile.rows {
+      for row in 0..<rows {
         kernels.matrix.applyTail(
           target + row * width * channels, channels, pixels, columns.count, tail.kernelTail(from: columns.lowerBound))
       }

@@ -114,7 +114,7 @@ class _Extents:
 
     def __init__(self) -> None:
         self._seen: dict[tuple[int, ...], Any] = {}
-        #: Shape and dtype of contiguous arrays -> address of the shape, rank, dtype's code. What it points to stays in ``_seen``.
+        #: Shape and dtype of contiguous arrays -> address of the shape (kept in ``_seen``), rank, code of the dtype.
         self.forms: dict[tuple[tuple[int, ...], Any], tuple[int, int, int]] = {}
 
     def of(self, numbers: tuple[int, ...]) -> Any:
@@ -140,7 +140,7 @@ _form = _extents.forms.get
 def _struct(array: Array) -> _abi.martlet_array:
     """The C struct that describes an array; it keeps what it points to, except the array's memory."""
     flags = array.flags
-    # Contiguous, aligned, writeable: read-only arrays do not export their memory so. A fifth of the time of __array_interface__.
+    # Contiguous, aligned, writeable: read-only arrays do not export their memory so, in a fifth of __array_interface__'s time.
     if flags.carray and array.size:
         form = _form((array.shape, array.dtype))
         if form is not None:
@@ -176,6 +176,10 @@ class Described:
 
     def __len__(self) -> int:
         return len(self.arrays)
+
+    def pointer(self) -> Any:
+        """What a struct's field takes in place of a function's argument."""
+        return ctypes.cast(self._as_parameter_, _pointer)
 
 
 def describe(value: ArrayLike, name: str) -> Described:

@@ -56,7 +56,7 @@ class Tensor(Handle):
 
     def _adopt(self, pointer: Any) -> None:
         self._owner = Owner(pointer, library().martlet_tensor_destroy)
-        self._array = _view_of(self._owner)
+        self._shape: tuple[int, ...] | None = None
 
     @staticmethod
     def filled(shape: int | Sequence[int], value: float) -> Tensor:
@@ -81,8 +81,10 @@ class Tensor(Handle):
     @property
     def shape(self) -> tuple[int, ...]:
         """The dimensions."""
-        self._open()
-        return self._array.shape
+        owner = self._open()
+        if self._shape is None:  # not before somebody asks: a small product takes less time than an array for its result
+            self._shape = _view_of(owner).shape
+        return self._shape
 
     def __len__(self) -> int:
         if not self.shape:

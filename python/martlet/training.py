@@ -251,7 +251,7 @@ class Trainer(Handle):
         )
         if validation_data is not None:
             validation = self._data(*_pair(validation_data), name="validation ")
-            options.validation_inputs, options.validation_targets = (pair._as_parameter_ for pair in validation)
+            options.validation_inputs, options.validation_targets = (given.pointer() for given in validation)
         if augment is not None:
             options.augmentation = augmentation_pointer(augment)
         if normalize is not None:

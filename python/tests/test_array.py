@@ -68,12 +68,30 @@ def test_bytes_that_are_no_whole_elements_apart_are_copied():
 
 
 def test_contiguous_arrays_have_no_strides_and_empty_ones_no_data():
-    described = Described([np.zeros((2, 3), np.float32)])
-    struct = described._as_parameter_[0]
-    assert not struct.strides
-    assert (struct.rank, struct.dtype, struct.shape[1]) == (2, _abi.FLOAT32, 3)
-    described = Described([np.zeros((0, 3), np.float32)])
-    assert described._as_parameter_[0].data is None
+    array = np.zeros((2, 3), np.float32)
+    for _ in range(2):  # at first, and as a form that was seen
+        struct = Described([array])._as_parameter_._obj
+        assert not struct.strides
+        assert (struct.rank, struct.dtype, struct.shape[:2]) == (2, _abi.FLOAT32, [2, 3])
+        assert struct.data == array.ctypes.data
+    assert Described([np.zeros((0, 3), np.float32)])._as_parameter_._obj.data is None
+
+
+def test_forms_are_told_apart():
+    shape = (5, 3)
+    for array in (np.zeros(shape, np.float32), np.zeros(shape), np.zeros(shape, np.float32, order="F"), np.zeros((3, 5)).T):
+        for _ in range(2):
+            struct = Described([array])._as_parameter_._obj
+            assert struct.dtype == (_abi.FLOAT32 if array.itemsize == 4 else _abi.FLOAT64)
+            strides = [stride // array.itemsize for stride in array.strides]
+            assert struct.strides[:2] == strides if struct.strides else array.flags.c_contiguous
+
+
+def test_more_shapes_than_are_kept(monkeypatch):
+    monkeypatch.setattr("martlet._array._Extents.MOST", 0)
+    for length in range(1000, 1010):
+        array = np.ones((1, length, 1), np.float32)
+        assert martlet.Tensor(array).shape == array.shape
 
 
 def test_several_inputs_are_a_list_of_that_many():

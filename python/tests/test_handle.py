@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -11,6 +13,7 @@ import pytest
 
 import martlet
 from martlet import InvalidStateError
+from martlet._handle import Owner
 
 
 def _handles():
@@ -128,3 +131,20 @@ def test_closing_while_other_threads_compute_is_safe(rng):
         assert len(found) == 3
         for result in found:
             assert result is None or np.array_equal(result, expected)
+
+
+def test_an_object_is_let_go_of_once():
+    destroyed = []
+    owner = Owner("object", destroyed.append)
+    other = owner
+    del owner
+    assert destroyed == []
+    del other
+    gc.collect()
+    assert destroyed == ["object"]
+
+
+def test_at_exit_the_process_gives_its_memory_back():
+    program = "from martlet._handle import Owner; kept = Owner('destroyed', print); print('end')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["end"]

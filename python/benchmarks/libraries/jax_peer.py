@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..cases.convolution import Convolution
+from ..cases.image_network import ImageNetwork
 from ..cases.matrix_product import MatrixProduct
 from ..cases.normalization import Normalization, channels_first, channels_last
 from ..cases.single_row import SingleRow
 from ..cases.training_step import TrainingStep
+from .jax_images import convolved, image_network
 from .library import Contender, Library, Makers
 
 _ACTIVATIONS = {"relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}
@@ -116,10 +118,7 @@ class Jax(Library):
         x, weight = jnp.array(data["x"]), jnp.array(data["weight"].transpose(2, 3, 1, 0))
 
         def forward(x: Any, weight: Any) -> Any:
-            sides = [(case.padding, case.padding)] * 2
-            return jax.lax.conv_general_dilated(
-                x, weight, (case.stride, case.stride), sides, dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
+            return convolved(x, weight, case.stride, case.padding)
 
         if not case.training:
             infer = jax.jit(forward)
@@ -136,6 +135,9 @@ class Jax(Library):
             return {"dx": np.array(dx), "dweight": np.array(dweight).transpose(3, 2, 0, 1)}
 
         return Contender(answer, lambda: jax.block_until_ready(train(x, weight, dy)))
+
+    def image_network(self, case: ImageNetwork) -> Makers:
+        return {"jit": lambda: image_network(case)}
 
     def normalization(self, case: Normalization) -> Makers:
         if not case.is_image:

@@ -11,10 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
+from ..cases.convolution import Convolution
+from ..cases.image_network import ImageNetwork
 from ..cases.normalization import Normalization
 from ..cases.single_row import SingleRow
 from ..cases.training_step import TrainingStep
 from .library import Contender, Library, Makers
+from .tensorflow_images import convolution, image_network
 
 _ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid}
 
@@ -111,6 +114,12 @@ class TensorFlow(Library):
             return {"loss": loss, **after, **{n: v.numpy() for n, v in statistics.items()}}
 
         return Contender(answer, lambda: step(x, labels))
+
+    def convolution(self, case: Convolution) -> Makers:
+        return {way: lambda xla=xla: convolution(case, xla) for way, xla in self._ways().items()}  # type: ignore[misc]
+
+    def image_network(self, case: ImageNetwork) -> Makers:
+        return {way: lambda xla=xla: image_network(case, xla) for way, xla in self._ways().items()}  # type: ignore[misc]
 
     def normalization(self, case: Normalization) -> Makers:
         return {way: lambda xla=xla: self._normalization(case, xla) for way, xla in self._ways().items()}  # type: ignore[misc]

@@ -73,24 +73,55 @@ public func multiplyPanel<I: InstructionSet>(_: I.Type, _ p: PanelProduct) {
   }
 }
 
+/// How A lies within a tile. A type, so that the stride of 1 is a constant in the loop: as an argument it came in a register, and each
+/// address was an addition (168 instructions for four steps of depth, where rows that lie side by side took 148).
+public protocol TileOrder {
+  static func rowStride(_ p: PanelProduct) -> Int
+  static func depthStride(_ p: PanelProduct) -> Int
+}
+
+/// Each row's values lie side by side.
+public enum ContiguousRows: TileOrder {
+  @inlinable @inline(__always)
+  public static func rowStride(_ p: PanelProduct) -> Int { p.aRowStride }
+  @inlinable @inline(__always)
+  public static func depthStride(_ p: PanelProduct) -> Int { 1 }
+}
+
+/// Each column's values lie side by side: A is a transpose, or was packed.
+public enum ContiguousColumns: TileOrder {
+  @inlinable @inline(__always)
+  public static func rowStride(_ p: PanelProduct) -> Int { 1 }
+  @inlinable @inline(__always)
+  public static func depthStride(_ p: PanelProduct) -> Int { p.aDepthStride }
+}
+
+/// There is no second row.
+public enum OnlyRow: TileOrder {
+  @inlinable @inline(__always)
+  public static func rowStride(_ p: PanelProduct) -> Int { 0 }
+  @inlinable @inline(__always)
+  public static func depthStride(_ p: PanelProduct) -> Int { p.aDepthStride }
+}
+
 /// A panel of one row, in a single tile.
 @inlinable @inline(__always)
 func multiplyRow<Row: TileRow>(_: Row.Type, _ p: PanelProduct) {
-  multiplyTile(OneRow<Row>.self, p, 0, aRowStride: 0, aDepthStride: p.aDepthStride)
+  multiplyTile(OneRow<Row>.self, OnlyRow.self, p, 0)
 }
 
 /// The panel from top to bottom, in the tallest tiles that fit.
 @inlinable @inline(__always)
 func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct) {
   if p.aDepthStride == 1 {
-    multiplyRows(Row.self, p, aRowStride: p.aRowStride, aDepthStride: 1)
+    multiplyRows(Row.self, ContiguousRows.self, p)
   } else {
-    multiplyRows(Row.self, p, aRowStride: 1, aDepthStride: p.aDepthStride)
+    multiplyRows(Row.self, ContiguousColumns.self, p)
   }
 }
 
 @inlinable @inline(__always)
-func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int, aDepthStride: Int) {
+func multiplyRows<Row: TileRow, Order: TileOrder>(_: Row.Type, _: Order.Type, _ p: PanelProduct) {
   typealias One = OneRow<Row>
   typealias Two = Stacked<One, One>
   typealias Four = Stacked<Two, Two>
@@ -99,27 +130,29 @@ func multiplyRows<Row: TileRow>(_: Row.Type, _ p: PanelProduct, aRowStride: Int,
   if Row.vectors == 1, p.aTileStride == p.aRowStride {
     // A narrow tile of six rows has too few independent sums to hide the latency of the additions (packed rows come in sixes).
     while i + 12 <= p.rows {
-      multiplyTile(Stacked<Six, Six>.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
+      multiplyTile(Stacked<Six, Six>.self, Order.self, p, i)
       i += 12
     }
   }
   while i + 6 <= p.rows {
-    multiplyTile(Six.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
+    multiplyTile(Six.self, Order.self, p, i)
     i += 6
   }
   if i + 4 <= p.rows {
-    multiplyTile(Four.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
+    multiplyTile(Four.self, Order.self, p, i)
     i += 4
   }
   if i + 2 <= p.rows {
-    multiplyTile(Two.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride)
+    multiplyTile(Two.self, Order.self, p, i)
     i += 2
   }
-  if i < p.rows { multiplyTile(One.self, p, i, aRowStride: aRowStride, aDepthStride: aDepthStride) }
+  if i < p.rows { multiplyTile(One.self, Order.self, p, i) }
 }
 
 @inlinable @inline(__always)
-func multiplyTile<Rows: TileRows>(_: Rows.Type, _ p: PanelProduct, _ row: Int, aRowStride: Int, aDepthStride: Int) {
+func multiplyTile<Rows: TileRows, Order: TileOrder>(_: Rows.Type, _: Order.Type, _ p: PanelProduct, _ row: Int) {
+  let aRowStride = Order.rowStride(p)
+  let aDepthStride = Order.depthStride(p)
   var tile = Rows.zero
   // C is wanted when the depth is summed: from a far cache it takes as long to come.
   let c = p.c + row * p.cRowStride

@@ -33,6 +33,8 @@ let shapes = [
   Shape(name: "dx 60×10→100", rows: 60, columns: 100, depth: 10),
   Shape(name: "forward 256×1024→1024", rows: 256, columns: 1024, depth: 1024, transposedB: true),
   Shape(name: "dx 256×1024→1024", rows: 256, columns: 1024, depth: 1024),
+  Shape(name: "dW 1024×1024, 256 rows", rows: 1024, columns: 1024, depth: 256, transposedA: true),
+  Shape(name: "dW 1024×784, 256 rows", rows: 1024, columns: 784, depth: 256, transposedA: true),
   Shape(name: "forward 1×784→100", rows: 1, columns: 100, depth: 784, transposedB: true),
   Shape(name: "forward 1×1024→1024", rows: 1, columns: 1024, depth: 1024, transposedB: true),
   Shape(name: "dx 1×1024→1024", rows: 1, columns: 1024, depth: 1024),

@@ -111,7 +111,8 @@ final class BatchNormStep: PlanStep {
     let target = gradInputs[0]
     run.compute.batchNormGradients(
       BatchNormGradientOperands(
-        gradOutput: gradOutput, output: keepsOutput && !site.hasResidual ? run.floats(output) : nil, input: run.floats(backwardInputs[0]),
+        gradOutput: gradOutput, output: keepsOutput && !site.hasResidual ? run.floats(output) : nil,
+        input: run.floats(backwardInputs[0]),
         gradInput: target.map { run.floats($0.buffer) }, accumulates: target?.accumulates ?? false),
       shape, BatchNormContext(memory, channels: channels), activation: site.hasResidual ? .identity : site.activation,
       statisticsAreConstant: !usesBatch,

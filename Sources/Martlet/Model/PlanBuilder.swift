@@ -127,7 +127,8 @@ struct PlanBuilder {
     var readers: [Int: [Int]] = [:]
     for (number, place) in places.enumerated() {
       if let norm = place.step as? BatchNormStep, let channels = norm.wantedMomentChannels,
-        let writer = writers[place.sources[0]], places[writer].step.momentChannels == channels
+        let writer = writers[place.sources[0]], places[writer].step.momentChannels == channels,
+        places[writer].step.momentsByteCount > 0
       {
         readers[writer, default: []].append(number)
       }

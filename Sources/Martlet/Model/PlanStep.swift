@@ -71,6 +71,7 @@ class PlanStep {
   var gradientHeirs: Range<Int> { 0..<0 }
   /// The channels whose moments it can gather as it writes its output; nil: it cannot.
   var momentChannels: Int? { nil }
+  /// 0 where the largest batch's are not gathered.
   var momentsByteCount: Int { 0 }
   var contextByteCount: Int { 0 }
   /// What is kept from run to run, zeros before the first.

@@ -58,4 +58,3 @@ private struct ForwardWork: ChannelBlockWork {
       shift: affine.shift, inverseStandardDeviation: context.inverseDeviation)
   }
 }
-

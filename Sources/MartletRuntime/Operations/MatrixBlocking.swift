@@ -116,12 +116,13 @@ struct MatrixBlocking {
   /// Whether pieces may gather moments; a single row has none.
   private var gathersMoments: Bool {
     rows > 1
-      && (0..<columnPieces).allSatisfy { OutputMomentsGathering.allows(columnRange($0), channels: columns) }
+      && (0..<columnPieces).allSatisfy { OutputMomentsGathering.allows(columnRange($0), channels: columns, lanes: lanes) }
   }
 
-  /// For these rows and for any fewer.
+  /// For these rows and for any fewer; 0 if these rows' are not gathered.
   var momentsByteCount: Int {
-    OutputMoments.byteCount(
+    guard gathersMoments else { return 0 }
+    return OutputMoments.byteCount(
       chunks: max(1, min(rows / Self.rowsPerPiece, Self.maximumPieces)), pieces: mostPieces, channels: columns)
   }
 

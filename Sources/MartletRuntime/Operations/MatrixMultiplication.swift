@@ -41,7 +41,7 @@ extension Compute {
     MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix).workspaceByteCount
   }
 
-  /// Memory in which a product of at most so many rows leaves its moments.
+  /// Memory in which a product of at most so many rows leaves its moments; 0 where its cut does not allow that.
   public func multiplyMomentsByteCount(rows: Int, columns: Int, depth: Int) -> Int {
     MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix).momentsByteCount
   }

@@ -128,9 +128,9 @@ struct OutputMomentsGathering {
   let kernels: ChannelSumKernels
   let moments: OutputMoments
 
-  /// Columns that a piece may gather: whole rows, or as many as the widest vector has lanes.
-  static func allows(_ columns: Range<Int>, channels: Int) -> Bool {
-    columns.count == channels || columns.count >= ChannelLayout.leastWidth
+  /// Columns that a piece may gather: whole rows, or as many as a vector has lanes.
+  static func allows(_ columns: Range<Int>, channels: Int, lanes: Int) -> Bool {
+    columns.count == channels || columns.count >= lanes
   }
 
   /// Adds the moments of a block, which was just written, to its chunk's.
@@ -180,8 +180,8 @@ struct OutputMomentsGathering {
   }
 }
 
-/// Mean and variance of one block, as ``Compute/channelMoments(_:_:mean:variance:exactly:workspace:)`` finds them: about a pivot, and where that was far off, again in
-/// Float64.
+/// Mean and variance of one block, as ``Compute/channelMoments(_:_:mean:variance:exactly:workspace:)`` finds them: about a pivot, and
+/// where that was far off, again in Float64.
 private struct MomentBlock {
   let kernels: ChannelSumKernels
   let scratch: BlockScratch

@@ -59,19 +59,23 @@ extension Compute {
     return TapCut(s.forwardGrid, kernels.convolution).workspaceByteCount
   }
 
-  /// Memory in which a convolution of at most so many samples leaves its moments.
+  /// Memory in which a convolution of at most so many samples leaves its moments; 0 where its cut does not allow that.
   public func convolutionMomentsByteCount(_ s: ConvolutionShape, algorithm: ConvolutionAlgorithm = .automatic) -> Int {
     let grid = s.forwardGrid
     let pieces: Int
     if grid.usesWinograd(algorithm) {
-      pieces = WinogradCut(grid, kernels.convolution).mostPieces
+      let cut = WinogradCut(grid, kernels.convolution)
+      pieces = cut.gathersMoments ? cut.mostPieces : 0
     } else if s.isProduct {
       return MatrixBlocking(rows: s.positions, columns: s.outChannels, depth: s.inChannels, b: .packed, kernels.matrix)
         .momentsByteCount
+    } else if s.isDepthwise {
+      pieces = DepthwiseCut(grid, kernels).mostPieces
     } else {
-      pieces = s.isDepthwise ? DepthwiseCut(grid, kernels).mostPieces : TapCut(grid, kernels.convolution).mostPieces
+      let cut = TapCut(grid, kernels.convolution)
+      pieces = cut.gathersMoments ? cut.mostPieces : 0
     }
-    return OutputMoments.byteCount(chunks: pieces, pieces: pieces, channels: s.outChannels)
+    return pieces == 0 ? 0 : OutputMoments.byteCount(chunks: pieces, pieces: pieces, channels: s.outChannels)
   }
 
   /// `y = tail(x ∗ w)`, the convolution of ``ConvolutionShape``; the tail's vectors are indexed by output channel.

@@ -82,11 +82,11 @@ struct TapBlocks {
 
   /// As ``MatrixBlocking/moments(_:_:)``, for a convolution's own output; a chunk is a piece of blocks.
   func moments(
-    _ memory: UnsafeMutableRawPointer?, _ kernels: BatchNormKernels, pieces: Int, parts: Int, columns: (Int) -> Range<Int>
+    _ memory: UnsafeMutableRawPointer?, _ kernels: BatchNormKernels, pieces: Int, isAllowed: Bool = true
   ) -> OutputMomentsGathering? {
     guard let memory else { return nil }
     let moments = OutputMoments(memory, channels: grid.resultChannels)
-    guard (0..<parts).allSatisfy({ OutputMomentsGathering.allows(columns($0), channels: grid.resultChannels) }) else {
+    guard isAllowed else {
       moments.clear()
       return nil
     }

@@ -38,9 +38,16 @@ struct TapCut {
   /// The channels of a part of the strips.
   func columns(_ part: Int) -> Range<Int> { panels.channels(part, of: stripPieces) }
 
+  var gathersMoments: Bool {
+    let channels = blocks.grid.resultChannels
+    return (0..<stripPieces).allSatisfy {
+      OutputMomentsGathering.allows(columns($0), channels: channels, lanes: panels.lanes)
+    }
+  }
+
   /// As ``MatrixBlocking/moments(_:_:)``.
   func moments(_ memory: UnsafeMutableRawPointer?, _ kernels: BatchNormKernels) -> OutputMomentsGathering? {
-    blocks.moments(memory, kernels, pieces: blockPieces, parts: stripPieces, columns: columns)
+    blocks.moments(memory, kernels, pieces: blockPieces, isAllowed: gathersMoments)
   }
 
   // Offsets of every position's input and result, the segments, then the slots.

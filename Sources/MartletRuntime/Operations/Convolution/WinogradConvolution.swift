@@ -123,14 +123,18 @@ struct WinogradCut {
     return first(range.lowerBound)..<first(range.upperBound)
   }
 
+  var gathersMoments: Bool {
+    hasWholeRows
+      && (0..<stripPieces).allSatisfy {
+        OutputMomentsGathering.allows(columns($0), channels: grid.resultChannels, lanes: panels.panels.lanes)
+      }
+  }
+
   /// As ``MatrixBlocking/moments(_:_:)``.
   func moments(_ memory: UnsafeMutableRawPointer?, _ kernels: BatchNormKernels) -> OutputMomentsGathering? {
     guard let memory else { return nil }
-    let channels = grid.resultChannels
-    let moments = OutputMoments(memory, channels: channels)
-    guard hasWholeRows,
-      (0..<stripPieces).allSatisfy({ OutputMomentsGathering.allows(columns($0), channels: channels) })
-    else {
+    let moments = OutputMoments(memory, channels: grid.resultChannels)
+    guard gathersMoments else {
       moments.clear()
       return nil
     }

@@ -127,15 +127,14 @@ struct MatrixBlocking {
   }
 
   /// Prepares the memory for a product's pieces; nil where its cut does not allow it.
-  func moments(_ memory: UnsafeMutableRawPointer?, _ kernels: BatchNormKernels) -> OutputMomentsGathering? {
-    guard let memory else { return nil }
+  func moments(_ memory: UnsafeMutableRawPointer, _ kernels: ChannelSumKernels) -> OutputMomentsGathering? {
     let moments = OutputMoments(memory, channels: columns)
     guard gathersMoments else {
       moments.clear()
       return nil
     }
     moments.begin(chunks: rowPieces) { rowRange($0 * columnPieces).count }
-    return OutputMomentsGathering(kernels: kernels.moments, moments: moments)
+    return OutputMomentsGathering(kernels: kernels, moments: moments)
   }
 
   // MARK: - Scratch memory

@@ -68,7 +68,7 @@ extension Compute {
     run(
       MatrixProduct(
         kernels: kernels.matrix, blocking: blocking, a: a, b: .view(b), c: c, cRowStride: rowStride, accumulate: accumulate,
-        tail: tail, workspace: workspace, moments: blocking.moments(moments, kernels.batchNorm)))
+        tail: tail, workspace: workspace, moments: moments.flatMap { blocking.moments($0, kernels.batchNorm.moments) }))
   }
 
   func run(_ product: MatrixProduct) {

@@ -135,7 +135,7 @@ extension Compute {
     run(
       TapConvolution(
         kernels: kernels, cut: cut, tables: cut.prepare(workspace), x: x, filters: filters, y: y, accumulate: accumulate,
-        tail: tail, moments: cut.moments(moments, kernels.batchNorm)),
+        tail: tail, moments: moments.flatMap { cut.moments($0, kernels.batchNorm.moments) }),
       pieces: cut.pieces)
   }
 

@@ -29,7 +29,7 @@ extension Compute {
       DepthwiseConvolution(
         kernels: kernels, cut: cut, slots: WorkspaceSlots(workspace, floats: cut.blocks.windowFloats), x: x, filters: filters,
         y: y, accumulate: accumulate, tail: tail,
-        moments: cut.blocks.moments(moments, kernels.batchNorm, pieces: cut.pieces)),
+        moments: moments.flatMap { cut.blocks.moments($0, kernels.batchNorm.moments, pieces: cut.pieces) }),
       pieces: cut.pieces)
   }
 

@@ -82,16 +82,15 @@ struct TapBlocks {
 
   /// As ``MatrixBlocking/moments(_:_:)``, for a convolution's own output; a chunk is a piece of blocks.
   func moments(
-    _ memory: UnsafeMutableRawPointer?, _ kernels: BatchNormKernels, pieces: Int, isAllowed: Bool = true
+    _ memory: UnsafeMutableRawPointer, _ kernels: ChannelSumKernels, pieces: Int, isAllowed: Bool = true
   ) -> OutputMomentsGathering? {
-    guard let memory else { return nil }
     let moments = OutputMoments(memory, channels: grid.resultChannels)
     guard isAllowed else {
       moments.clear()
       return nil
     }
     moments.begin(chunks: pieces) { range($0, of: pieces).reduce(0) { $0 + positions($1).count } }
-    return OutputMomentsGathering(kernels: kernels.moments, moments: moments)
+    return OutputMomentsGathering(kernels: kernels, moments: moments)
   }
 
   struct Block {

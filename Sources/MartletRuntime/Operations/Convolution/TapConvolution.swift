@@ -46,7 +46,7 @@ struct TapCut {
   }
 
   /// As ``MatrixBlocking/moments(_:_:)``.
-  func moments(_ memory: UnsafeMutableRawPointer?, _ kernels: BatchNormKernels) -> OutputMomentsGathering? {
+  func moments(_ memory: UnsafeMutableRawPointer, _ kernels: ChannelSumKernels) -> OutputMomentsGathering? {
     blocks.moments(memory, kernels, pieces: blockPieces, isAllowed: gathersMoments)
   }
 

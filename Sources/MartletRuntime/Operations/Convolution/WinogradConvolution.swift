@@ -131,15 +131,14 @@ struct WinogradCut {
   }
 
   /// As ``MatrixBlocking/moments(_:_:)``.
-  func moments(_ memory: UnsafeMutableRawPointer?, _ kernels: BatchNormKernels) -> OutputMomentsGathering? {
-    guard let memory else { return nil }
+  func moments(_ memory: UnsafeMutableRawPointer, _ kernels: ChannelSumKernels) -> OutputMomentsGathering? {
     let moments = OutputMoments(memory, channels: grid.resultChannels)
     guard gathersMoments else {
       moments.clear()
       return nil
     }
     moments.begin(chunks: blockPieces) { positions(range($0)).count }
-    return OutputMomentsGathering(kernels: kernels.moments, moments: moments)
+    return OutputMomentsGathering(kernels: kernels, moments: moments)
   }
 
   /// Between the elements: one cache line more than they need, as a power of two would put all sixteen into one set of the cache.
@@ -352,7 +351,7 @@ extension Compute {
     run(
       WinogradConvolution(
         kernels: kernels, cut: cut, tables: cut.prepare(workspace), x: x, filters: filters, y: y, accumulate: accumulate,
-        tail: tail, moments: cut.moments(moments, kernels.batchNorm)),
+        tail: tail, moments: moments.flatMap { cut.moments($0, kernels.batchNorm.moments) }),
       pieces: cut.pieces)
   }
 }

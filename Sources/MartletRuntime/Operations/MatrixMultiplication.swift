@@ -68,7 +68,17 @@ extension Compute {
     run(
       MatrixProduct(
         kernels: kernels.matrix, blocking: blocking, a: a, b: .view(b), c: c, cRowStride: rowStride, accumulate: accumulate,
-        tail: tail, workspace: workspace, moments: moments.flatMap { blocking.moments($0, kernels.batchNorm.moments) }))
+        tail: tail, workspace: workspace), moments)
+  }
+
+  /// The product, and the moments of its columns where there is memory for them.
+  func run(_ product: MatrixProduct, _ moments: UnsafeMutableRawPointer?) {
+    guard let moments, let gathering = product.blocking.moments(moments, kernels.batchNorm.moments) else { return run(product) }
+    withUnsafePointer(to: gathering) {
+      var product = product
+      product.moments = $0
+      run(product)
+    }
   }
 
   func run(_ product: MatrixProduct) {

@@ -12,8 +12,9 @@ struct MatrixProduct {
   let accumulate: Bool
   let tail: MatrixTail
   let workspace: UnsafeMutableRawPointer
-  /// Where C's rows lie end to end: what gathers their moments.
-  var moments: OutputMomentsGathering?
+  /// Where C's rows lie end to end: what gathers their moments. Through a pointer, so that a product without moments costs one row no
+  /// more than before.
+  var moments: UnsafePointer<OutputMomentsGathering>?
 
   /// The right operand: where it lies, or its panels, packed beforehand.
   enum OperandB {
@@ -57,7 +58,7 @@ struct MatrixProduct {
       computeBlock(block, strips, slot.panel, slot.edge, slot.rows)
       if let moments {
         let columns = blocking.columnRange(piece)
-        moments.gather(
+        moments.pointee.gather(
           c + block.lowerBound * cRowStride + columns.lowerBound, rows: block.count, columns: columns,
           chunk: piece / blocking.columnPieces, before: block.lowerBound - rows.lowerBound, piece: piece)
       }

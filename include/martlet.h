@@ -533,7 +533,8 @@ martlet_status martlet_model_backward(martlet_model *model, const martlet_array 
 martlet_status martlet_model_input_gradient(const martlet_model *model, int32_t index, martlet_view *out);
 /* What one batch runs, as text for people: a line for each step with the layers that became one, the shape of the output, the bytes
  * of its buffers and, in training, what stays for the backward pass; then the arena that holds them all, and what they would take
- * without sharing memory. buffer as in martlet_model_architecture. */
+ * without sharing memory. "0 dense, moments": as it writes its output, it gathers the mean and variance that the batch norm behind it
+ * needs. buffer as in martlet_model_architecture. */
 martlet_status martlet_model_plan(const martlet_model *model, int64_t batch_size, int32_t training, char *buffer,
                                   size_t capacity, size_t *out_length);
 

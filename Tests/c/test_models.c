@@ -240,6 +240,7 @@ static void test_architecture(void) {
 
 static void test_plan(void) {
   check_text_function(plan_text, "dense");
+  check_text_function(plan_text, "dense, moments");
   martlet_model *model = make_model(0);
   size_t length;
   POISON(length);

@@ -127,7 +127,18 @@ class Model(Handle):
 
         A line for each step: the layers that became one, the shape of the output, the bytes of its buffers (scratch: for the
         step alone, forward / backward), and in training what stays for the backward pass. Then the arena that holds them all,
-        and what they would take without sharing.
+        and what they would take without sharing. ``, moments`` behind the layers of a step: as it writes its output, it
+        gathers the mean and variance that the batch norm behind it needs.
+
+        Examples
+        --------
+        >>> from martlet import BatchNorm, Dense, ReLU, Sequential
+        >>> net = Sequential([Dense(8), BatchNorm(), ReLU(), Dense(3)], input_shape=(4,))
+        >>> for line in net.plan(64, training=True).splitlines()[2:5]:
+        ...     print(line.split("  ")[1])
+        0 dense, moments
+        1 batch_norm + 2 relu
+        3 dense
         """
         size = _arguments.integer(batch_size, "batch_size", 1)
         return text_of(library().martlet_model_plan, self._open(), size, _arguments.flag(training, "training"))

@@ -293,6 +293,8 @@ def test_plan_tells_the_steps(net):
     assert net.plan(32, training=True) != net.plan(32, training=False)
     lines = net.plan(32, training=True).splitlines()
     assert lines[1].split("  ")[-1] == "stays for backward"
+    assert lines[2].split()[:3] == ["0", "dense,", "moments"]
+    assert "moments" not in net.plan(32, training=False)
     assert lines[3].split()[:4] == ["1", "batch_norm", "+", "2"]
     assert "  input 640, " in lines[3]  # 32 rows of 5 numbers
     assert " bytes in one arena (" in lines[-1]

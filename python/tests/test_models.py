@@ -230,8 +230,20 @@ def distance(ours, other):
     return np.linalg.norm(np.asarray(ours, np.float64) - other) / max(np.linalg.norm(other), 1e-30)
 
 
+def smallest_before_relu(network, peer, x, monkeypatch):
+    """The value nearest to ReLU's kink, where the derivative jumps."""
+    import torch
+
+    found = []
+    plain = torch.nn.functional.relu
+    with monkeypatch.context() as patched, torch.no_grad():
+        patched.setattr(torch.nn.functional, "relu", lambda z: (found.append(z.abs().min().item()), plain(z))[1])
+        network(peer, x)
+    return min(found)
+
+
 @pytest.mark.parametrize(("name", "options", "shape", "rows"), CASES, ids=[f"{c[0]}-{c[1]}" for c in CASES])
-def test_inference_and_one_step_are_pytorchs(name, options, shape, rows, record_property):
+def test_inference_and_one_step_are_pytorchs(name, options, shape, rows, record_property, monkeypatch):
     torch = pytest.importorskip("torch", reason="the peer: PyTorch is not installed")
     from peer_networks import Peer
 
@@ -245,10 +257,17 @@ def test_inference_and_one_step_are_pytorchs(name, options, shape, rows, record_
         elif local in ("bias", "running_mean"):
             state[key] = rng.normal(0, 0.2, value.shape).astype(np.float32)
     net.load_state_dict(state)
-    x = rng.normal(size=(rows, *shape)).astype(np.float32)
     labels = rng.integers(0, 7, rows)
-
     network = peer_of(name, options)
+
+    def kink(x):
+        peer = Peer(state, torch.float64)
+        peer.training = True
+        return smallest_before_relu(network, peer, torch.tensor(x, dtype=torch.float64), monkeypatch)
+
+    # Of some batches the one that stays farthest from ReLU's kink in PyTorch: a value within rounding of it would decide by itself
+    # whether a row's gradient flows, and in a stage of 32 values a channel that is a thousandth of all.
+    x = max((rng.normal(size=(rows, *shape)).astype(np.float32) for _ in range(12)), key=kink)
     peer = Peer(state, torch.float64)
     inputs = torch.tensor(x, dtype=torch.float64)
     inference = distance(net(x), network(peer, inputs))

@@ -4,11 +4,11 @@ import MartletRuntime
 extension BatchNormContext {
   /// The map of the statistics that stand in `mean` and `variance`, then `y`.
   func apply(
-    _ x: UnsafePointer<Float>, _ shape: ChannelShape, epsilon: Double, _ affine: ScaleShift, activation: Activation,
-    into y: UnsafeMutablePointer<Float>, _ compute: Compute
+    _ x: UnsafePointer<Float>, _ shape: ChannelShape, epsilon: Double, _ affine: ScaleShift,
+    residual: UnsafePointer<Float>? = nil, activation: Activation, into y: UnsafeMutablePointer<Float>, _ compute: Compute
   ) {
     fillMap(epsilon: epsilon, affine, compute)
-    compute.applyChannelMap(map, x, shape, activation: activation, into: y)
+    compute.applyChannelMap(map, x, shape, residual: residual, activation: activation, into: y)
   }
 
   func fillMap(epsilon: Double, _ affine: ScaleShift, _ compute: Compute) {

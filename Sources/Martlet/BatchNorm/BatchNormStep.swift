@@ -30,9 +30,16 @@ final class BatchNormStep: PlanStep {
 
   override var keepsInput: Bool { true }
   override var readsBackwardInputs: Bool { true }
-  override var recomputesOutput: Bool { true }
-  /// ReLU's derivative follows from the input, which is kept anyway.
-  override var keepsOutput: Bool { site.activation != .identity && site.activation != .relu }
+  override var recomputesOutput: Bool { !site.hasResidual }
+  override func keepsInput(_ index: Int) -> Bool { index == 0 }
+  /// The residual's.
+  override var gradientHeirs: Range<Int> { site.hasResidual ? 1..<2 : 0..<0 }
+  /// The channels of its input whose moments it needs.
+  var wantedMomentChannels: Int? { usesBatch ? channels : nil }
+  /// ReLU's derivative follows from the input, which is kept anyway, unless there is a residual.
+  override var keepsOutput: Bool {
+    site.activation != .identity && (site.activation != .relu || site.hasResidual)
+  }
   override var contextByteCount: Int { BatchNormContext.byteCount(channels: channels) }
   private var workspaceByteCount: Int { site.compute.channelWorkspaceByteCount(shape(rows: site.capacity)) }
   override var forwardWorkspaceByteCount: Int { site.isTraining ? workspaceByteCount : 0 }
@@ -51,19 +58,22 @@ final class BatchNormStep: PlanStep {
     let shape = shape(rows: run.rows)
     // Rows without values are an empty batch.
     guard shape.valuesPerChannel > 0 else { return }
-    let (x, y) = (run.floats(inputs[0]), run.floats(output))
+    let (x, y, residual) = (run.floats(inputs[0]), run.floats(output), residual(run))
     guard site.isTraining, let workspace = forwardWorkspace.map(run.pointer) else {
       context.load(mean: moving.mean, variance: moving.variance)
-      return context.apply(x, shape, epsilon: options.epsilon, affine, activation: site.activation, into: y, run.compute)
+      return context.apply(
+        x, shape, epsilon: options.epsilon, affine, residual: residual, activation: site.activation, into: y, run.compute)
     }
     if usesBatch {
       run.compute.normalizeBatch(
-        x, shape, context, epsilon: options.epsilon, affine, activation: site.activation, into: y, workspace: workspace)
+        x, shape, context, epsilon: options.epsilon, affine, residual: residual, activation: site.activation,
+        moments: inputMoments.map(run.pointer), into: y, workspace: workspace)
       if options.updatesMoving { moving.follow(context, valuesPerChannel: shape.valuesPerChannel, options) }
     } else {
       // Normalise with what stood before this batch; then, if asked, let the statistics follow it.
       context.load(mean: moving.mean, variance: moving.variance)
-      context.apply(x, shape, epsilon: options.epsilon, affine, activation: site.activation, into: y, run.compute)
+      context.apply(
+        x, shape, epsilon: options.epsilon, affine, residual: residual, activation: site.activation, into: y, run.compute)
       if options.updatesMoving { followWithoutUsing(x, shape, context, workspace, run.compute) }
     }
   }
@@ -97,17 +107,39 @@ final class BatchNormStep: PlanStep {
       if !(run.accumulatesGradients || addsToGradients) { clearGradients() }
       return
     }
+    if site.hasResidual { differentiateActivation(run, gradOutput) }
     let target = gradInputs[0]
     run.compute.batchNormGradients(
       BatchNormGradientOperands(
-        gradOutput: gradOutput, output: keepsOutput ? run.floats(output) : nil, input: run.floats(backwardInputs[0]),
+        gradOutput: gradOutput, output: keepsOutput && !site.hasResidual ? run.floats(output) : nil,
+        input: run.floats(backwardInputs[0]),
         gradInput: target.map { run.floats($0.buffer) }, accumulates: target?.accumulates ?? false),
-      shape, BatchNormContext(memory, channels: channels), activation: site.activation, statisticsAreConstant: !usesBatch,
+      shape, BatchNormContext(memory, channels: channels), activation: site.hasResidual ? .identity : site.activation,
+      statisticsAreConstant: !usesBatch,
       ScaleShiftGradients(
         scale: scale.flatMap { $0.isTrainable ? $0.gradient : nil },
         shift: shift.flatMap { $0.isTrainable ? $0.gradient : nil },
         accumulates: run.accumulatesGradients || addsToGradients),
       workspace: workspace)
+    if site.hasResidual { passResidualGradient(run, gradOutput) }
+  }
+}
+
+extension BatchNormStep {
+  /// In place: nobody else reads this gradient. What results is the gradient of the residual and of the normalised value.
+  private func differentiateActivation(_ run: Executor, _ grad: UnsafeMutablePointer<Float>) {
+    if site.activation == .identity { return }
+    run.compute.activationGradient(
+      site.activation, gradOutput: grad, output: run.floats(output), count: run.rows * site.outputLength, into: grad,
+      accumulate: false)
+  }
+
+  /// After the normalised value's: where both inputs are one, this adds to it.
+  private func passResidualGradient(_ run: Executor, _ grad: UnsafeMutablePointer<Float>) {
+    guard let target = gradInputs[1], target.buffer != gradOutput else { return }
+    run.compute.activationGradient(
+      .identity, gradOutput: grad, output: grad, count: run.rows * site.outputLength, into: run.floats(target.buffer),
+      accumulate: target.accumulates)
   }
 }
 

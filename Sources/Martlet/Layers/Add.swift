@@ -25,7 +25,7 @@ public struct Add: Layer, BuildableLayer {
 /// With the activation behind it: the sum itself is not kept.
 final class AddStep: PlanStep {
   override var keepsOutput: Bool { site.activation != .identity }
-  override var handsGradientOn: Bool { true }
+  override var gradientHeirs: Range<Int> { site.inputShapes.indices }
 
   override func forward(_ run: Executor) {
     let count = run.rows * site.outputLength

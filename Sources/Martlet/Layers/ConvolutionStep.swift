@@ -46,13 +46,17 @@ final class ConvolutionStep: PlanStep {
       compute.reductionWorkspaceByteCount(outer: 1, axis: positions(shape), inner: shape.outChannels))
   }
 
+  override var momentChannels: Int? { shape.outChannels }
+  override var momentsByteCount: Int { site.compute.convolutionMomentsByteCount(shape, algorithm: algorithm) }
+
   private func positions(_ shape: ConvolutionShape) -> Int { shape.samples * shape.outHeight * shape.outWidth }
 
   override func forward(_ run: Executor) {
     guard let weight, let workspace = forwardWorkspace.map(run.pointer) else { return }
     run.compute.convolve(
       run.floats(inputs[0]), packed: packed(weight, workspace, run.compute), shape(run), algorithm: algorithm,
-      tail: tail.current(kept.map(run.pointer)), into: run.floats(output), workspace: workspace + packedByteCount)
+      tail: tail.current(kept.map(run.pointer), residual: residual(run)), into: run.floats(output),
+      workspace: workspace + packedByteCount, moments: moments.map(run.pointer))
   }
 
   /// The copy that all inference shares, or one made here and now.

@@ -37,6 +37,11 @@ final class DenseStep: PlanStep {
         compute.packedMultiplyWorkspaceByteCount(rows: site.capacity, columns: outCount, depth: inCount))
   }
 
+  override var momentChannels: Int? { outCount }
+  override var momentsByteCount: Int {
+    site.compute.multiplyMomentsByteCount(rows: site.capacity, columns: outCount, depth: inCount)
+  }
+
   override var backwardWorkspaceByteCount: Int {
     let compute = site.compute
     return max(
@@ -48,7 +53,7 @@ final class DenseStep: PlanStep {
   override func forward(_ run: Executor) {
     guard let weight, let workspace = forwardWorkspace.map(run.pointer) else { return }
     let input = MatrixView(run.floats(inputs[0]), rowStride: inCount, columnStride: 1)
-    let tail = tail.current(kept.map(run.pointer))
+    let tail = tail.current(kept.map(run.pointer), residual: residual(run))
     if !site.isTraining, let packed = packed(weight, run.compute) {
       return run.compute.multiply(
         rows: run.rows, input, packed, into: run.floats(output), rowStride: outCount, tail: tail, workspace: workspace)
@@ -56,7 +61,7 @@ final class DenseStep: PlanStep {
     run.compute.multiply(
       rows: run.rows, columns: outCount, depth: inCount, input,
       MatrixView(weight.floats, rowStride: 1, columnStride: inCount),
-      into: run.floats(output), rowStride: outCount, tail: tail, workspace: workspace)
+      into: run.floats(output), rowStride: outCount, tail: tail, workspace: workspace, moments: moments.map(run.pointer))
   }
 
   /// The packed copy of the weights `[out, in]` as the matrix `[in, out]`, in the wanted format, or in Float32 if they do not fit it; nil

@@ -3,7 +3,7 @@ import MartletRuntime
 
 /// The tail of a layer with weights: its bias, the batch norm folded in at inference, the activation.
 ///
-///     y = activation((x + bias − mean)·multiplier + shift)      multiplier = scale / √(variance + epsilon)
+///     y = activation((x + bias − mean)·multiplier + shift + residual)      multiplier = scale / √(variance + epsilon)
 ///
 /// Subtracting the mean before multiplying keeps precision where the mean is large.
 struct FoldedTail {
@@ -30,10 +30,12 @@ struct FoldedTail {
   /// version of what they were made from, plus one. None without a batch norm.
   var keptByteCount: Int { moving == nil ? 0 : Storage.alignment + 3 * channels * 4 }
 
-  /// - Parameter kept: of ``keptByteCount`` bytes, zeros before the first call.
-  func current(_ kept: UnsafeMutableRawPointer?) -> MatrixTail {
+  /// - Parameters:
+  ///   - kept: of ``keptByteCount`` bytes, zeros before the first call.
+  ///   - residual: what is added before the activation.
+  func current(_ kept: UnsafeMutableRawPointer?, residual: UnsafePointer<Float>?) -> MatrixTail {
     guard let moving, let options, let norm, let kept else {
-      return MatrixTail(bias: bias?.floats, activation: activation)
+      return MatrixTail(bias: bias?.floats, activation: activation, residual: residual)
     }
     let numbers = (kept + Storage.alignment).assumingMemoryBound(to: Float.self)
     var (version, isExposed) = (1, false)
@@ -47,7 +49,8 @@ struct FoldedTail {
       made.pointee = version
     }
     return MatrixTail(
-      bias: numbers, multiplier: numbers + channels, offset: numbers + 2 * channels, activation: activation)
+      bias: numbers, multiplier: numbers + channels, offset: numbers + 2 * channels, activation: activation,
+      residual: residual)
   }
 
   private func fold(

@@ -3,7 +3,8 @@ import MartletRuntime
 
 extension Model {
   /// The steps of a batch: the layers that became one (joined by +), the shape of the output and its bytes, scratch (memory for the
-  /// step alone; in training forward / backward), gradients that it writes to buffers of their own, and what stays for the backward
+  /// step alone; in training forward / backward; ", moments" behind the layers: as it writes, it gathers what the batch norm behind it
+  /// needs of its output), gradients that it writes to buffers of their own, and what stays for the backward
   /// pass or, at inference, from run to run; then the arena that holds all of it, and what it would take if no two buffers shared memory.
   ///
   /// Values have no step where they are another under a new name: Flatten, Reshape, Dropout at inference.
@@ -34,8 +35,11 @@ private enum PlanTable {
   static func row(of step: PlanStep, batchSize: Int) -> [String] {
     func bytes(_ shape: [Int]) -> Int { shape.reduce(4 * batchSize, *) }
     let site = step.site
-    let scratch = grouped(step.forwardWorkspaceByteCount)
-    var row = [step.title, Shape.text([batchSize] + site.outputShape), grouped(bytes(site.outputShape))]
+    let scratch = grouped(step.forwardWorkspaceByteCount + (step.moments == nil ? 0 : step.momentsByteCount))
+    var row = [
+      step.title + (step.moments == nil ? "" : ", moments"), Shape.text([batchSize] + site.outputShape),
+      grouped(bytes(site.outputShape)),
+    ]
     guard site.isTraining else { return row + [scratch, grouped(step.keptByteCount + step.contextByteCount)] }
     guard step.gradOutput != nil else { return row + [scratch, "-", "nothing: no gradient is wanted"] }
     row.append(scratch + " / " + grouped(step.backwardWorkspaceByteCount))
@@ -46,7 +50,10 @@ private enum PlanTable {
     }
     row.append(grouped(gradients))
     var kept: [String] = []
-    if step.keepsInput { kept.append("input \(grouped(site.inputShapes.reduce(0) { $0 + bytes($1) }))") }
+    if step.keepsInput {
+      let inputs = site.inputShapes.indices.filter(step.keepsInput).reduce(0) { $0 + bytes(site.inputShapes[$1]) }
+      kept.append("input \(grouped(inputs))")
+    }
     if step.keepsOutput { kept.append("output \(grouped(bytes(site.outputShape)))") }
     if step.contextByteCount > 0 { kept.append("context \(grouped(step.contextByteCount))") }
     row.append(kept.isEmpty ? "nothing" : kept.joined(separator: ", "))

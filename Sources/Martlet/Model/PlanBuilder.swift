@@ -67,14 +67,16 @@ struct PlanBuilder {
     let nodes = network.nodesReaching(outputNodes)
     for group in Fusion.groups(nodes, of: network, visible: Set(outputNodes), training: isTraining) {
       guard let head = group.nodes.first, let last = group.nodes.last, let layer = network.nodes[head].layer else { continue }
-      let sources = network.nodes[head].inputs.map { root[$0] ?? $0 }
+      let inputs = network.nodes[head].inputs + (group.residual.map { [$0] } ?? [])
+      let sources = inputs.map { root[$0] ?? $0 }
       var site = StepSite(
         layer: layer, name: network.nodes[head].name, packed: network.nodes[head].packed,
-        inputShapes: network.nodes[head].inputs.map { network.nodes[$0].shape },
+        inputShapes: inputs.map { network.nodes[$0].shape },
         outputShape: network.nodes[last].shape, capacity: capacity, isTraining: isTraining, compute: compute)
       site.inferenceWeights = network.inferenceWeights
       site.norm = group.norm.flatMap { network.nodes[$0].layer }
       site.activation = group.activation
+      site.hasResidual = group.residual != nil
       guard let step = layer.layer.makeStep(site) else {
         root[last] = sources[0]
         continue
@@ -88,17 +90,23 @@ struct PlanBuilder {
   /// A buffer for each value, from the step that writes it to the last that reads it, forward or backward.
   mutating func placeValues() throws {
     if isTraining { chooseRecomputed() }
+    let momentReaders = isTraining ? readersOfMoments() : [:]
     for node in inputNodes { values[node] = try planner.request(floats: floatCount(node), from: -1, through: -1) }
     for (time, place) in places.enumerated() {
       let step = place.step
       func last(_ isKept: Bool) -> Int { isTraining && isKept ? backwardTime(time) : time }
       step.inputs = try place.sources.map(value)
       step.backwardInputs = step.inputs
-      for (input, source) in zip(step.inputs, place.sources) {
-        planner.extend(input, through: last(step.keepsInput && recomputed[source] == nil))
+      for (index, (input, source)) in zip(step.inputs, place.sources).enumerated() {
+        planner.extend(input, through: last(step.keepsInput(index) && recomputed[source] == nil))
       }
       step.output = try planner.request(floats: floatCount(place.output), from: time, through: last(step.keepsOutput))
       values[place.output] = step.output
+      if let readers = momentReaders[time] {
+        let moments = try planner.request(byteCount: step.momentsByteCount, from: time, through: readers.last ?? time)
+        step.moments = moments
+        for reader in readers { places[reader].step.inputMoments = moments }
+      }
       if step.forwardWorkspaceByteCount > 0 {
         step.forwardWorkspace = try planner.request(byteCount: step.forwardWorkspaceByteCount, from: time, through: time)
       }
@@ -111,6 +119,22 @@ struct PlanBuilder {
     }
     // Outputs stay readable after the whole run.
     for node in outputNodes { planner.extend(try value(node), through: end) }
+  }
+
+  /// Of each place that can gather its output's moments, the batch norms that want them.
+  private func readersOfMoments() -> [Int: [Int]] {
+    var writers: [Int: Int] = [:]
+    var readers: [Int: [Int]] = [:]
+    for (number, place) in places.enumerated() {
+      if let norm = place.step as? BatchNormStep, let channels = norm.wantedMomentChannels,
+        let writer = writers[place.sources[0]], places[writer].step.momentChannels == channels,
+        places[writer].step.momentsByteCount > 0
+      {
+        readers[writer, default: []].append(number)
+      }
+      writers[place.output] = number
+    }
+    return readers
   }
 
   /// Outputs that nobody outside the plan sees, that can be made again, and that no step behind them needs where forward put them.
@@ -158,10 +182,10 @@ struct PlanBuilder {
       guard let gradOutput = gradients[place.output] else { continue }
       planner.extend(gradOutput, through: now)
       step.gradOutput = gradOutput
-      let heir = step.handsGradientOn ? place.sources.first { isHeir($0, of: place, wanted) } : nil
-      step.gradInputs = try place.sources.map { source in
+      let heir = step.gradientHeirs.first { isHeir(place.sources[$0], of: place, wanted) }
+      step.gradInputs = try place.sources.enumerated().map { index, source in
         guard wanted.contains(source) else { return nil }
-        if source == heir {
+        if index == heir {
           if network.nodes[source].layer == nil { planner.extend(gradOutput, through: end) }
           gradients[source] = gradOutput
           return GradientTarget(buffer: gradOutput, accumulates: false)
@@ -178,7 +202,11 @@ struct PlanBuilder {
       if step.backwardWorkspaceByteCount > 0 {
         step.backwardWorkspace = try planner.request(byteCount: step.backwardWorkspaceByteCount, from: now, through: now)
       }
-      if step.keepsInput { step.backwardInputs = try place.sources.map { try backwardValue($0, now) } }
+      if step.keepsInput {
+        step.backwardInputs = try place.sources.enumerated().map {
+          step.keepsInput($0) ? try backwardValue($1, now) : step.inputs[$0]
+        }
+      }
       step.addsToGradients = !seenLayers.insert(ObjectIdentifier(step.site.layer)).inserted
       backwardSteps.append(step)
     }

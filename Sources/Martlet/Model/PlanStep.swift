@@ -12,6 +12,8 @@ struct StepSite {
   var norm: ModelLayer?
   /// An activation applied in the same pass.
   var activation: Activation = .identity
+  /// The last input is added before the activation.
+  var hasResidual = false
   /// Shapes of one row.
   var inputShapes: [[Int]]
   var outputShape: [Int]
@@ -42,6 +44,9 @@ class PlanStep {
   var output = BufferID(index: 0)
   var context: BufferID?
   var kept: BufferID?
+  /// Where it leaves the moments of its output for the batch norms behind it, and where a batch norm finds those of its input.
+  var moments: BufferID?
+  var inputMoments: BufferID?
   var forwardWorkspace: BufferID?
   var backwardWorkspace: BufferID?
   /// Nil if nothing before this step, nor the step itself, wants a gradient.
@@ -60,13 +65,24 @@ class PlanStep {
   var readsBackwardInputs: Bool { false }
   /// Whether ``recompute(_:from:into:)`` can make the output again from the inputs and the context alone.
   var recomputesOutput: Bool { false }
-  /// The gradient of an input is that of the output, to the bit: one input may take over its buffer.
-  var handsGradientOn: Bool { false }
+  /// Whether backward reads an input.
+  func keepsInput(_ index: Int) -> Bool { keepsInput }
+  /// Inputs whose gradient is that of the output (the activation's derivative applied in place): one of them may take over its buffer.
+  var gradientHeirs: Range<Int> { 0..<0 }
+  /// The channels whose moments it can gather as it writes its output; nil: it cannot.
+  var momentChannels: Int? { nil }
+  /// 0 where the largest batch's are not gathered.
+  var momentsByteCount: Int { 0 }
   var contextByteCount: Int { 0 }
   /// What is kept from run to run, zeros before the first.
   var keptByteCount: Int { 0 }
   var forwardWorkspaceByteCount: Int { 0 }
   var backwardWorkspaceByteCount: Int { 0 }
+
+  /// What is added before the activation.
+  func residual(_ run: Executor) -> UnsafePointer<Float>? {
+    site.hasResidual ? inputs.last.map { UnsafePointer(run.floats($0)) } : nil
+  }
 
   /// Whether this step changes trainable variables.
   var hasTrainableVariables: Bool { site.layer.variables.contains { $0.isTrainable } }

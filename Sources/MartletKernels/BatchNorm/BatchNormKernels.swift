@@ -19,13 +19,15 @@ public struct BatchNormKernels: Sendable {
     tanh = ActivatedChannelKernels(set, TanhActivation.self)
     relu = ActivatedChannelKernels(set, ReLUActivation.self)
     recomputedRelu = ActivatedChannelKernels(
-      map: relu.map, gradientsOf: RecomputedReLUActivation.self, set)
+      map: relu.map, residualMap: relu.residualMap, gradientsOf: RecomputedReLUActivation.self, set)
   }
 }
 
 /// The passes that apply an activation, or its derivative, as they go.
 public struct ActivatedChannelKernels: Sendable {
   public let map: ChannelPassKernels
+  /// The map, a residual added before the activation.
+  public let residualMap: ChannelPassKernels
   /// Σg and Σg·(x − center).
   public let gradientSums: ChannelSumKernels
   public let gradientInput: ChannelPassKernels
@@ -34,12 +36,17 @@ public struct ActivatedChannelKernels: Sendable {
 
   @inlinable
   init<I: InstructionSet, A: ChannelActivation>(_ set: I.Type, _ activation: A.Type) {
-    self.init(map: ChannelPassKernels(ChannelMapPass<I, A>.self), gradientsOf: activation, set)
+    self.init(
+      map: ChannelPassKernels(ChannelMapPass<I, A>.self), residualMap: ChannelPassKernels(ChannelResidualMapPass<I, A>.self),
+      gradientsOf: activation, set)
   }
 
   @inlinable
-  init<I: InstructionSet, A: ChannelActivation>(map: ChannelPassKernels, gradientsOf activation: A.Type, _ set: I.Type) {
+  init<I: InstructionSet, A: ChannelActivation>(
+    map: ChannelPassKernels, residualMap: ChannelPassKernels, gradientsOf activation: A.Type, _ set: I.Type
+  ) {
     self.map = map
+    self.residualMap = residualMap
     gradientSums = ChannelSumKernels(ChannelGradientTerms<I, A>.self)
     gradientInput = ChannelPassKernels(ChannelGradientPass<I, A>.self)
     scaledGradient = ChannelPassKernels(ChannelScaledGradientPass<I, A>.self)

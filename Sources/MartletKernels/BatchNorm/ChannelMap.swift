@@ -61,3 +61,24 @@ public struct ChannelMapPass<Tag: InstructionSet, Activation: ChannelActivation>
     Activation.value(Tag.self, map.value(x))
   }
 }
+
+/// `y = activation(map(x) + residual)`; the residual is where a gradient's pass has `gradOutput`.
+public struct ChannelResidualMapPass<Tag: InstructionSet, Activation: ChannelActivation>: ChannelPass {
+  /// A map always replaces.
+  @inlinable @inline(__always)
+  public init(accumulate: Bool) {}
+
+  @inlinable @inline(__always)
+  public func coefficients(_ at: ChannelCoefficients) -> ChannelMapFactors<Tag> { ChannelMapFactors(at) }
+
+  @inlinable @inline(__always)
+  public func repeatedCoefficients(_ at: ChannelCoefficients) -> ChannelMapFactors<Tag> { ChannelMapFactors(repeating: at) }
+
+  @inlinable @inline(__always)
+  public func values(_ at: ChannelOperands) -> (Tag.Vector, Tag.Vector) { (Tag.load(at.input), Tag.load(at.gradOutput)) }
+
+  @inlinable @inline(__always)
+  public func result(_ values: (Tag.Vector, Tag.Vector), _ map: ChannelMapFactors<Tag>) -> Tag.Vector {
+    Activation.value(Tag.self, map.value(values.0) + values.1)
+  }
+}

@@ -72,7 +72,7 @@ public struct ChannelCoefficients {
 
 /// `rows` × `columns` values, one coefficient a column: channels-last data, or rows of it laid end to end.
 ///
-/// At least as many columns as the widest vector has lanes (16): a last, partial vector overlaps its neighbour.
+/// At least as many columns as a vector has lanes (16 in the widest): a last, partial vector overlaps its neighbour.
 public struct ColumnBlock {
   public var rows: Int
   public var columns: Int

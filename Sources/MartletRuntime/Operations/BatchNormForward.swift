@@ -9,28 +9,35 @@ extension Compute {
   /// ``applyChannelMap(_:_:_:activation:into:)``, but a block of channels at a time, so that the second read of `x` comes
   /// from the cache.
   ///
+  /// - Parameters:
+  ///   - residual: added before the activation; not `y`.
+  ///   - moments: what the operation that wrote `x` gathered, so that `x` is read once; nil, or memory in which it gathered nothing: they
+  ///     are found here.
+  ///
   /// Edge cases: theirs. Cost: reads `x` once from memory where a block of whole channels fits the cache, else twice; one write.
   public func normalizeBatch(
     _ x: UnsafePointer<Float>, _ shape: ChannelShape, _ context: BatchNormContext, epsilon: Double, _ affine: ScaleShift,
-    activation: Activation, into y: UnsafeMutablePointer<Float>, workspace: UnsafeMutableRawPointer
+    residual: UnsafePointer<Float>? = nil, activation: Activation, moments: UnsafeMutableRawPointer? = nil,
+    into y: UnsafeMutablePointer<Float>, workspace: UnsafeMutableRawPointer
   ) {
     if shape.channels * shape.valuesPerChannel == 0 {
       return channelMoments(x, shape, mean: context.mean, variance: context.variance, workspace: workspace)
     }
     let totals = ChannelTotals(shape, workspace: workspace)
-    let moments = ChannelMomentsWork(
+    let work = ChannelMomentsWork(
       totals: totals, kernels: kernels.batchNorm.moments, x: x, mean: context.mean, variance: context.variance)
-    let pass = ChannelPassJob(
-      kernels: kernels.batchNorm[activation].map,
-      operands: ChannelOperands(input: x, gradOutput: x, output: x, result: y).streaming(shape, on: self),
-      coefficients: context.mapCoefficients, shape)
+    let gathered = moments.map { OutputMoments($0, channels: shape.channels) }
+    let pass = mapPass(context.map, x, shape, residual: residual, activation: activation, into: y)
     ChannelBlocks.run(
-      ForwardWork(moments: moments, pass: pass, context: context, epsilon: epsilon, affine: affine), tensors: 1, on: self)
+      ForwardWork(
+        moments: work, gathered: gathered.flatMap { $0.cover(shape.valuesPerChannel) ? $0 : nil }, pass: pass, context: context,
+        epsilon: epsilon, affine: affine), tensors: residual == nil ? 1 : 2, on: self)
   }
 }
 
 private struct ForwardWork: ChannelBlockWork {
   var moments: ChannelMomentsWork
+  let gathered: OutputMoments?
   let pass: ChannelPassJob
   let context: BatchNormContext
   let epsilon: Double
@@ -41,16 +48,13 @@ private struct ForwardWork: ChannelBlockWork {
   }
 
   func prepare(_ scope: ChannelScope) {
-    moments.run(scope)
+    if let gathered {
+      gathered.combine(scope.channels, mean: context.mean, variance: context.variance)
+    } else {
+      moments.run(scope)
+    }
     context.map.fill(
       scope.channels, mean: context.mean, variance: context.variance, epsilon: epsilon, scale: affine.scale,
       shift: affine.shift, inverseStandardDeviation: context.inverseDeviation)
-  }
-}
-
-extension BatchNormContext {
-  var mapCoefficients: ChannelCoefficients {
-    ChannelCoefficients(
-      center: map.center, multiplier: map.multiplier, slope: map.multiplierLow, offset: map.offset)
   }
 }

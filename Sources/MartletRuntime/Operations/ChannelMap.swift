@@ -15,21 +15,28 @@ extension Compute {
       inverseStandardDeviation: inverseStandardDeviation)
   }
 
-  /// `y = activation(map(x))`; `y` may be `x`.
+  /// `y = activation(map(x) + residual)`; `y` may be `x`, but not `residual` (nil: no sum).
   ///
   /// Edge cases: a NaN yields NaN (relu keeps it, too); an infinite x yields NaN, as ∞·multiplier +
   /// ∞·multiplierLow has no value. |x − center| beyond Float32's range counts as infinite. Cost: one read, one write.
   public func applyChannelMap(
-    _ map: ChannelMap, _ x: UnsafePointer<Float>, _ shape: ChannelShape, activation: Activation,
-    into y: UnsafeMutablePointer<Float>
+    _ map: ChannelMap, _ x: UnsafePointer<Float>, _ shape: ChannelShape, residual: UnsafePointer<Float>? = nil,
+    activation: Activation, into y: UnsafeMutablePointer<Float>
   ) {
-    ChannelPassJob(
-      kernels: kernels.batchNorm[activation].map,
-      operands: ChannelOperands(input: x, gradOutput: x, output: x, result: y).streaming(shape, on: self),
+    mapPass(map, x, shape, residual: residual, activation: activation, into: y).run(on: pool)
+  }
+
+  func mapPass(
+    _ map: ChannelMap, _ x: UnsafePointer<Float>, _ shape: ChannelShape, residual: UnsafePointer<Float>?,
+    activation: Activation, into y: UnsafeMutablePointer<Float>
+  ) -> ChannelPassJob {
+    let activated = kernels.batchNorm[activation]
+    return ChannelPassJob(
+      kernels: residual == nil ? activated.map : activated.residualMap,
+      operands: ChannelOperands(input: x, gradOutput: residual ?? x, output: x, result: y).streaming(shape, on: self),
       coefficients: ChannelCoefficients(
         center: map.center, multiplier: map.multiplier, slope: map.multiplierLow, offset: map.offset),
-      shape
-    ).run(on: pool)
+      shape)
   }
 }
 

@@ -57,14 +57,11 @@ struct ChannelMomentsWork {
 
     var anyRedone = false
     for channel in scope.channels {
-      let difference = totals.sum[channel] / count
-      let square = totals.products[channel] / count
-      mean[channel] = Double(totals.center[channel &* layout.columnInner]) + difference
-      variance[channel] = max(square - difference * difference, 0)
-      // Squares near the end of Float32's range have lost digits, too.
-      let isRedone =
-        isExact || !(difference * difference <= 4 * variance[channel]) || !(square < .infinity)
-        || (square > 0 && square < 1e-36)
+      let found = Self.moments(
+        sum: totals.sum[channel], products: totals.products[channel], count: count,
+        pivot: totals.center[channel &* layout.columnInner])
+      (mean[channel], variance[channel]) = (found.mean, found.variance)
+      let isRedone = isExact || found.isRedone
       totals.isRedone[channel] = isRedone
       anyRedone = anyRedone || isRedone
     }
@@ -77,13 +74,33 @@ struct ChannelMomentsWork {
     totals.expand(mean, into: totals.exactCenter, scope) { $0 }
     totals.run(kernels, operands, exact: true, scope)
     for channel in scope.channels where totals.isRedone[channel] {
-      let difference = totals.sum[channel] / count
-      let square = totals.products[channel] / count
-      // An infinite mean stays what it is: infinity minus itself would make it NaN.
-      if mean[channel].isFinite { mean[channel] += difference }
-      let result = square - difference * difference
-      variance[channel] = result < 0 ? 0 : result
+      Self.refine(
+        &mean[channel], &variance[channel], sum: totals.sum[channel], products: totals.products[channel], count: count)
     }
+  }
+
+  /// A channel's moments from its sums about a pivot, and whether they have lost digits.
+  @inline(__always)
+  static func moments(
+    sum: Double, products: Double, count: Double, pivot: Float
+  ) -> (mean: Double, variance: Double, isRedone: Bool) {
+    let difference = sum / count
+    let square = products / count
+    let variance = max(square - difference * difference, 0)
+    // Squares near the end of Float32's range have lost digits, too.
+    let isRedone =
+      !(difference * difference <= 4 * variance) || !(square < .infinity) || (square > 0 && square < 1e-36)
+    return (Double(pivot) + difference, variance, isRedone)
+  }
+
+  /// The same from sums in Float64 about `mean`.
+  @inline(__always)
+  static func refine(_ mean: inout Double, _ variance: inout Double, sum: Double, products: Double, count: Double) {
+    let difference = sum / count
+    // An infinite mean stays what it is: infinity minus itself would make it NaN.
+    if mean.isFinite { mean += difference }
+    let result = products / count - difference * difference
+    variance = result < 0 ? 0 : result
   }
 }
 
@@ -92,27 +109,42 @@ enum ChannelPivots {
   /// Values of a channel that make its pivot.
   private static let samples = 8
 
+  /// The same of neighbouring channels whose values lie `rowStride` apart.
+  static func fill(
+    _ pivots: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, rows: Int, rowStride: Int, channels: Int
+  ) {
+    let count = min(samples, rows)
+    for channel in 0..<channels { pivots[channel] = 0 }
+    for sample in 1..<max(count, 1) {
+      let row = x + sample * rows / count * rowStride
+      for channel in 0..<channels { pivots[channel] += row[channel] - x[channel] }
+    }
+    let weight = 1 / Float(count)
+    for channel in 0..<channels { pivots[channel] = x[channel] + pivots[channel] * weight }
+  }
+
   /// x₀ + mean(xᵢ − x₀) over eight values spread evenly over the channel: close to the mean in shuffled and in sorted data, and
   /// exactly the constant where all are equal.
   static func fill(
     _ pivots: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ layout: ChannelLayout, _ scope: Range<Int>
   ) {
     let shape = layout.shape
-    let count = min(samples, shape.valuesPerChannel)
     let channels = shape.channels
-    for channel in scope { pivots[channel] = 0 }
-    for sample in 1..<max(count, 1) {
-      let value = sample * shape.valuesPerChannel / count
-      let row = x + value / shape.inner * channels * shape.inner + value % shape.inner
-      if shape.inner == 1 {
-        for channel in scope { pivots[channel] += row[channel] - x[channel] }
-      } else {
+    if shape.inner == 1 {
+      let first = scope.lowerBound
+      fill(pivots + first, x + first, rows: shape.outer, rowStride: channels, channels: scope.count)
+    } else {
+      let count = min(samples, shape.valuesPerChannel)
+      for channel in scope { pivots[channel] = 0 }
+      for sample in 1..<max(count, 1) {
+        let value = sample * shape.valuesPerChannel / count
+        let row = x + value / shape.inner * channels * shape.inner + value % shape.inner
         for channel in scope { pivots[channel] += row[channel &* shape.inner] - x[channel &* shape.inner] }
       }
-    }
-    let weight = 1 / Float(count)
-    for channel in scope {
-      pivots[channel] = x[channel &* shape.inner] + pivots[channel] * weight
+      let weight = 1 / Float(count)
+      for channel in scope {
+        pivots[channel] = x[channel &* shape.inner] + pivots[channel] * weight
+      }
     }
     if layout.columnsAreChannels { return }
     // In place from the end: a column's channel never lies behind the column. Then row after row, as the first.

@@ -20,7 +20,7 @@ struct MatrixBlocking {
   private let slotPanelFloats: Int
   private let edgeFloats: Int
   /// No number of rows up to `rows` is cut into more pieces.
-  private let mostPieces: Int
+  let mostPieces: Int
   let stripCount: Int
   /// Pieces side by side, and pieces on top of each other.
   let columnPieces: Int
@@ -99,11 +99,45 @@ struct MatrixBlocking {
     return j * stripCount / columnPieces..<(j + 1) * stripCount / columnPieces
   }
 
+  /// The columns of a piece.
+  func columnRange(_ piece: Int) -> Range<Int> {
+    let strips = stripRange(piece)
+    return columnRange(strip: strips.lowerBound).lowerBound..<columnRange(strip: strips.upperBound - 1).upperBound
+  }
+
   /// The columns of a strip.
   func columnRange(strip: Int) -> Range<Int> {
     if let width = packedStripVectors { return strip * width * lanes..<min((strip + 1) * width * lanes, columns) }
     return strip * vectors / stripCount * lanes..<min((strip + 1) * vectors / stripCount * lanes, columns)
   }
+
+  // MARK: - Moments of the product
+
+  /// Whether pieces may gather moments; a single row has none.
+  private var gathersMoments: Bool {
+    rows > 1
+      && (0..<columnPieces).allSatisfy { OutputMomentsGathering.allows(columnRange($0), channels: columns, lanes: lanes) }
+  }
+
+  /// For these rows and for any fewer; 0 if these rows' are not gathered.
+  var momentsByteCount: Int {
+    guard gathersMoments else { return 0 }
+    return OutputMoments.byteCount(
+      chunks: max(1, min(rows / Self.rowsPerPiece, Self.maximumPieces)), pieces: mostPieces, channels: columns)
+  }
+
+  /// Prepares the memory for a product's pieces; nil where its cut does not allow it.
+  func moments(_ memory: UnsafeMutableRawPointer, _ kernels: ChannelSumKernels) -> OutputMomentsGathering? {
+    let moments = OutputMoments(memory, channels: columns)
+    guard gathersMoments else {
+      moments.clear()
+      return nil
+    }
+    moments.begin(chunks: rowPieces) { rowRange($0 * columnPieces).count }
+    return OutputMomentsGathering(kernels: kernels, moments: moments)
+  }
+
+  // MARK: - Scratch memory
 
   // A slot holds one packed panel of B, one tile and one packed block of A, each from a new cache line on.
   private var rowFloats: Int { min(depth, Self.depthGroup) * min(rows, Self.rowsPerBlock) }

@@ -13,20 +13,24 @@ public struct MatrixView {
 }
 
 /// What happens to each element of a product while it is still in a register:
-/// `y = activation((x + bias[j])·multiplier[j] + offset[j])`, j the column; a missing pointer means 0, 1 and 0.
+/// `y = activation((x + bias[j])·multiplier[j] + offset[j] + residual)`, j the column; a missing pointer means 0, 1 and 0, and no
+/// last sum.
 public struct MatrixTail {
   public var bias: UnsafePointer<Float>?
   public var multiplier: UnsafePointer<Float>?
   public var offset: UnsafePointer<Float>?
   public var activation: Activation
+  /// Laid out as the result, which must not overlap it.
+  public var residual: UnsafePointer<Float>?
   public init(
     bias: UnsafePointer<Float>? = nil, multiplier: UnsafePointer<Float>? = nil, offset: UnsafePointer<Float>? = nil,
-    activation: Activation = .identity
+    activation: Activation = .identity, residual: UnsafePointer<Float>? = nil
   ) {
     self.bias = bias
     self.multiplier = multiplier
     self.offset = offset
     self.activation = activation
+    self.residual = residual
   }
 }
 
@@ -37,10 +41,18 @@ extension Compute {
     MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix).workspaceByteCount
   }
 
+  /// Memory in which a product of at most so many rows leaves its moments; 0 where its cut does not allow that.
+  public func multiplyMomentsByteCount(rows: Int, columns: Int, depth: Int) -> Int {
+    MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix).momentsByteCount
+  }
+
   /// `C[rows, columns] (+)= A[rows, depth] · B[depth, columns]`, then the tail (never together with `accumulate`).
   ///
   /// Each element is the sum, in order, of one chain of multiply-adds for each ``MatrixBlocking/depthBlock`` of depth, whatever
   /// `rows`, the strides and the thread count are: row i of a product alone has the bits of row i in any larger product.
+  ///
+  /// - Parameter moments: receives the moments of C's columns after the tail, for ``normalizeBatch(_:_:_:epsilon:_:residual:activation:moments:into:workspace:)``;
+  ///   C's rows then lie end to end.
   ///
   /// Edge cases: `depth == 0` writes zeros (then the tail), or adds nothing; NaN and infinity reach the elements whose row or
   /// column they are in, and no others. C must not overlap A or B.
@@ -49,13 +61,24 @@ extension Compute {
   public func multiply(
     rows: Int, columns: Int, depth: Int, _ a: MatrixView, _ b: MatrixView,
     into c: UnsafeMutablePointer<Float>, rowStride: Int, accumulate: Bool = false, tail: MatrixTail = MatrixTail(),
-    workspace: UnsafeMutableRawPointer
+    workspace: UnsafeMutableRawPointer, moments: UnsafeMutableRawPointer? = nil
   ) {
     guard rows > 0, columns > 0 else { return }
+    let blocking = MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix)
     run(
       MatrixProduct(
-        kernels: kernels.matrix, blocking: MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix),
-        a: a, b: .view(b), c: c, cRowStride: rowStride, accumulate: accumulate, tail: tail, workspace: workspace))
+        kernels: kernels.matrix, blocking: blocking, a: a, b: .view(b), c: c, cRowStride: rowStride, accumulate: accumulate,
+        tail: tail, workspace: workspace), moments)
+  }
+
+  /// The product, and the moments of its columns where there is memory for them.
+  func run(_ product: MatrixProduct, _ moments: UnsafeMutableRawPointer?) {
+    guard let moments, let gathering = product.blocking.moments(moments, kernels.batchNorm.moments) else { return run(product) }
+    withUnsafePointer(to: gathering) {
+      var product = product
+      product.moments = $0
+      run(product)
+    }
   }
 
   func run(_ product: MatrixProduct) {

@@ -12,6 +12,9 @@ struct MatrixProduct {
   let accumulate: Bool
   let tail: MatrixTail
   let workspace: UnsafeMutableRawPointer
+  /// Where C's rows lie end to end: what gathers their moments. Through a pointer, so that a product without moments costs one row no
+  /// more than before.
+  var moments: UnsafePointer<OutputMomentsGathering>?
 
   /// The right operand: where it lies, or its panels, packed beforehand.
   enum OperandB {
@@ -53,6 +56,12 @@ struct MatrixProduct {
     while row < rows.upperBound {
       let block = row..<min(row + MatrixBlocking.rowsPerBlock, rows.upperBound)
       computeBlock(block, strips, slot.panel, slot.edge, slot.rows)
+      if let moments {
+        let columns = blocking.columnRange(piece)
+        moments.pointee.gather(
+          c + block.lowerBound * cRowStride + columns.lowerBound, rows: block.count, columns: columns,
+          chunk: piece / blocking.columnPieces, before: block.lowerBound - rows.lowerBound, piece: piece)
+      }
       row = block.upperBound
     }
   }
@@ -173,11 +182,9 @@ struct MatrixProduct {
   }
 
   private func applyTail(_ rows: Range<Int>, _ columns: Range<Int>) {
-    if tail.bias == nil, tail.multiplier == nil, tail.offset == nil, tail.activation == .identity { return }
+    if !tail.isPresent { return }
+    let first = rows.lowerBound * cRowStride + columns.lowerBound
     kernels.applyTail(
-      c + rows.lowerBound * cRowStride + columns.lowerBound, cRowStride, rows.count, columns.count,
-      ProductTail(
-        bias: tail.bias.map { $0 + columns.lowerBound }, multiplier: tail.multiplier.map { $0 + columns.lowerBound },
-        offset: tail.offset.map { $0 + columns.lowerBound }, activation: tail.activation.rawValue))
+      c + first, cRowStride, rows.count, columns.count, tail.kernelTail(from: columns.lowerBound, element: first))
   }
 }

@@ -79,15 +79,15 @@ extension Compute {
   /// Cost: of one row: B is read once.
   public func multiply(
     rows: Int, _ a: MatrixView, _ b: PackedMatrix, into c: UnsafeMutablePointer<Float>, rowStride: Int,
-    tail: MatrixTail = MatrixTail(), workspace: UnsafeMutableRawPointer
+    tail: MatrixTail = MatrixTail(), workspace: UnsafeMutableRawPointer, moments: UnsafeMutableRawPointer? = nil
   ) {
     guard rows > 0, b.columns > 0 else { return }
+    let blocking = MatrixBlocking(
+      rows: rows, columns: b.columns, depth: b.depth, b: b.isHalf ? .halves : .packed, kernels.matrix)
     run(
       MatrixProduct(
-        kernels: kernels.matrix,
-        blocking: MatrixBlocking(
-          rows: rows, columns: b.columns, depth: b.depth, b: b.isHalf ? .halves : .packed, kernels.matrix),
-        a: a, b: b.operand, c: c, cRowStride: rowStride, accumulate: false, tail: tail, workspace: workspace))
+        kernels: kernels.matrix, blocking: blocking, a: a, b: b.operand, c: c, cRowStride: rowStride, accumulate: false,
+        tail: tail, workspace: workspace), moments)
   }
 }
 

@@ -42,6 +42,25 @@ import Testing
     try checkGradients(Model(graph, inputs: [x], outputs: [y]), [randomTensor([6, 4], seed: 9)], terms: 6, seed: 7)
   }
 
+  /// Sums in the step of a batch norm: of a shortcut, of the norm's own input, of a projection, behind every activation.
+  @Test func residualBehindNorms() throws {
+    for activation in [nil, Sigmoid(), Tanh(), ReLU()] as [(any Layer)?] {
+      var graph = Graph()
+      let x = try graph.input([4])
+      func activated(_ node: Graph.Node) throws -> Graph.Node { try activation.map { try graph.add($0, to: node) } ?? node }
+      func normed(_ node: Graph.Node) throws -> Graph.Node {
+        try graph.add(BatchNorm(), to: graph.add(Dense(5), to: node))
+      }
+      var h = try activated(normed(x))
+      h = try activated(graph.add(Add(), to: [normed(h), h]))
+      h = try activated(graph.add(Add(), to: [h, graph.add(BatchNorm(), to: h)]))
+      h = try activated(graph.add(Add(), to: [normed(h), normed(h)]))
+      h = try graph.add(Dense(2), to: h)
+      let model = try Model(graph, inputs: [x], outputs: [h], seed: 2)
+      try checkGradients(model, [randomTensor([6, 4], seed: 9)], terms: 6, seed: 7)
+    }
+  }
+
   @Test func concatenate() throws {
     var graph = Graph()
     let inputs = [try graph.input([2, 3]), try graph.input([2, 1]), try graph.input([2, 17])]

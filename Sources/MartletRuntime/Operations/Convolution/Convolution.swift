@@ -46,10 +46,31 @@ extension Compute {
     return TapCut(s.forwardGrid, kernels.convolution).workspaceByteCount
   }
 
+  /// Memory in which a convolution of at most so many samples leaves its moments; 0 where its cut does not allow that.
+  public func convolutionMomentsByteCount(_ s: ConvolutionShape, algorithm: ConvolutionAlgorithm = .automatic) -> Int {
+    let grid = s.forwardGrid
+    let pieces: Int
+    if grid.usesWinograd(algorithm) {
+      let cut = WinogradCut(grid, kernels.convolution)
+      pieces = cut.gathersMoments ? cut.mostPieces : 0
+    } else if s.isProduct {
+      return MatrixBlocking(rows: s.positions, columns: s.outChannels, depth: s.inChannels, b: .packed, kernels.matrix)
+        .momentsByteCount
+    } else if s.isDepthwise {
+      pieces = DepthwiseCut(grid, kernels).mostPieces
+    } else {
+      let cut = TapCut(grid, kernels.convolution)
+      pieces = cut.gathersMoments ? cut.mostPieces : 0
+    }
+    return pieces == 0 ? 0 : OutputMoments.byteCount(chunks: pieces, pieces: pieces, channels: s.outChannels)
+  }
+
   /// `y = tail(x ∗ w)`, the convolution of ``ConvolutionShape``; the tail's vectors are indexed by output channel.
   ///
   /// Each value is the sum, in order, of chains of multiply-adds that follow from the shape of one sample: a sample alone has the bits it
   /// has in any batch, for any thread count.
+  ///
+  /// - Parameter moments: receives the moments of y's channels, for ``normalizeBatch(_:_:_:epsilon:_:residual:activation:moments:into:workspace:)``.
   ///
   /// Edge cases: no samples, nothing happens. NaN and infinity reach the values whose window or filter they are in, and no others (a window's
   /// zeros count: infinity in a filter makes NaN at the border); by Winograd's algorithm, all four values of a tile that reads them.
@@ -57,27 +78,29 @@ extension Compute {
   public func convolve(
     _ x: UnsafePointer<Float>, packed: UnsafeRawPointer, _ s: ConvolutionShape,
     algorithm: ConvolutionAlgorithm = .automatic, tail: MatrixTail = MatrixTail(), into y: UnsafeMutablePointer<Float>,
-    workspace: UnsafeMutableRawPointer
+    workspace: UnsafeMutableRawPointer, moments: UnsafeMutableRawPointer? = nil
   ) {
     guard s.positions > 0 else { return }
     if s.forwardGrid.usesWinograd(algorithm) {
       return convolveWinograd(
-        x, filters: alignedFloats(packed), s.forwardGrid, tail: tail, into: y, accumulate: false, workspace: workspace)
+        x, filters: alignedFloats(packed), s.forwardGrid, tail: tail, into: y, accumulate: false, workspace: workspace,
+        moments: moments)
     }
     if s.isProduct {
       return multiply(
         rows: s.positions, MatrixView(x, rowStride: s.inChannels, columnStride: 1),
         PackedMatrix(panels: alignedFloats(packed), columns: s.outChannels, depth: s.inChannels), into: y,
-        rowStride: s.outChannels, tail: tail, workspace: workspace)
+        rowStride: s.outChannels, tail: tail, workspace: workspace, moments: moments)
     }
     let grid = s.forwardGrid
     if s.isDepthwise {
       return convolveDepthwise(
         x, filters: packed.assumingMemoryBound(to: Float.self), grid, tail: tail, into: y, accumulate: false,
-        workspace: workspace)
+        workspace: workspace, moments: moments)
     }
     convolveTaps(
-      x, filters: alignedFloats(packed), grid, tail: tail, into: y, accumulate: false, workspace: workspace)
+      x, filters: alignedFloats(packed), grid, tail: tail, into: y, accumulate: false, workspace: workspace,
+      moments: moments)
   }
 
   func pack(
@@ -93,13 +116,14 @@ extension Compute {
 
   func convolveTaps(
     _ x: UnsafePointer<Float>, filters: UnsafePointer<Float>, _ grid: TapGrid, tail: MatrixTail,
-    into y: UnsafeMutablePointer<Float>, accumulate: Bool, workspace: UnsafeMutableRawPointer
+    into y: UnsafeMutablePointer<Float>, accumulate: Bool, workspace: UnsafeMutableRawPointer,
+    moments: UnsafeMutableRawPointer? = nil
   ) {
     let cut = TapCut(grid, kernels.convolution)
     run(
       TapConvolution(
         kernels: kernels, cut: cut, tables: cut.prepare(workspace), x: x, filters: filters, y: y, accumulate: accumulate,
-        tail: tail),
+        tail: tail, moments: moments.flatMap { cut.moments($0, kernels.batchNorm.moments) }),
       pieces: cut.pieces)
   }
 

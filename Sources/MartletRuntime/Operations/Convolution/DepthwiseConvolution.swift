@@ -4,7 +4,7 @@ import MartletKernels
 struct DepthwiseCut {
   let blocks: TapBlocks
   let pieces: Int
-  private let mostPieces: Int
+  let mostPieces: Int
   private static var positionsPerBlock: Int { 1024 }
 
   init(_ grid: TapGrid, _ kernels: KernelTable) {
@@ -21,13 +21,15 @@ struct DepthwiseCut {
 extension Compute {
   func convolveDepthwise(
     _ x: UnsafePointer<Float>, filters: UnsafePointer<Float>, _ grid: TapGrid, tail: MatrixTail,
-    into y: UnsafeMutablePointer<Float>, accumulate: Bool, workspace: UnsafeMutableRawPointer
+    into y: UnsafeMutablePointer<Float>, accumulate: Bool, workspace: UnsafeMutableRawPointer,
+    moments: UnsafeMutableRawPointer? = nil
   ) {
     let cut = DepthwiseCut(grid, kernels)
     run(
       DepthwiseConvolution(
         kernels: kernels, cut: cut, slots: WorkspaceSlots(workspace, floats: cut.blocks.windowFloats), x: x, filters: filters,
-        y: y, accumulate: accumulate, tail: tail),
+        y: y, accumulate: accumulate, tail: tail,
+        moments: moments.flatMap { cut.blocks.moments($0, kernels.batchNorm.moments, pieces: cut.pieces) }),
       pieces: cut.pieces)
   }
 
@@ -61,13 +63,19 @@ private struct DepthwiseConvolution: PieceWork {
   let y: UnsafeMutablePointer<Float>
   let accumulate: Bool
   let tail: MatrixTail
+  let moments: OutputMomentsGathering?
 
   func run(_ piece: Int) {
     let slot = slots.take()
     defer { slots.giveBack(slot.index) }
-    let count = cut.blocks.count
-    for block in piece * count / cut.pieces..<(piece + 1) * count / cut.pieces {
+    var done = 0
+    for block in cut.blocks.range(piece, of: cut.pieces) {
       compute(cut.blocks.block(block), window: slot.memory)
+      guard let moments else { continue }
+      let (first, count) = cut.blocks.positions(block)
+      let channels = cut.blocks.grid.resultChannels
+      moments.gather(y + first * channels, rows: count, columns: 0..<channels, chunk: piece, before: done, piece: piece)
+      done += count
     }
   }
 
@@ -90,7 +98,7 @@ private struct DepthwiseConvolution: PieceWork {
           yStride: horizontal.step * grid.resultChannels, accumulate: accumulate))
       if tail.isPresent {
         kernels.matrix.applyTail(
-          target, grid.resultChannels, horizontal.positions, grid.resultChannels, tail.kernelTail(from: 0))
+          target, grid.resultChannels, horizontal.positions, grid.resultChannels, tail.kernelTail(from: 0, element: target - y))
       }
     }
   }

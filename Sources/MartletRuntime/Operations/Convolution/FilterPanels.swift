@@ -26,6 +26,14 @@ struct FilterPanels {
     return first..<min(first + panelColumns, grid.resultChannelsPerGroup)
   }
 
+  /// The result's channels in one of `parts` equal parts of the strips.
+  func channels(_ part: Int, of parts: Int) -> Range<Int> {
+    func first(_ strip: Int) -> Int {
+      strip == strips ? grid.resultChannels : group(strip) * grid.resultChannelsPerGroup + columns(strip).lowerBound
+    }
+    return first(part * strips / parts)..<first((part + 1) * strips / parts)
+  }
+
   func group(_ strip: Int) -> Int { strip / stripsPerGroup }
 
   /// Floats before a strip's panel.

@@ -70,6 +70,29 @@ struct TapBlocks {
       rows: max(0, min(rowsPerBlock, grid.vertical.positions - row)))
   }
 
+  /// The blocks of one of `pieces` pieces.
+  func range(_ piece: Int, of pieces: Int) -> Range<Int> { piece * count / pieces..<(piece + 1) * count / pieces }
+
+  /// Where a block's results lie, side by side: only where the grid writes every place.
+  func positions(_ index: Int) -> (first: Int, count: Int) {
+    let block = block(index)
+    let width = grid.horizontal.positions
+    return ((block.sample * grid.vertical.positions + block.row) * width, block.runs * width)
+  }
+
+  /// As ``MatrixBlocking/moments(_:_:)``, for a convolution's own output; a chunk is a piece of blocks.
+  func moments(
+    _ memory: UnsafeMutableRawPointer, _ kernels: ChannelSumKernels, pieces: Int, isAllowed: Bool = true
+  ) -> OutputMomentsGathering? {
+    let moments = OutputMoments(memory, channels: grid.resultChannels)
+    guard isAllowed else {
+      moments.clear()
+      return nil
+    }
+    moments.begin(chunks: pieces) { range($0, of: pieces).reduce(0) { $0 + positions($1).count } }
+    return OutputMomentsGathering(kernels: kernels, moments: moments)
+  }
+
   struct Block {
     let sample: Int
     let samples: Int

@@ -8,7 +8,7 @@ struct TapCut {
   /// Pieces that share the blocks, and pieces that share the strips of filters.
   let blockPieces: Int
   let stripPieces: Int
-  private let mostPieces: Int
+  let mostPieces: Int
   private let slotFloats: Int
   /// Segments a position reads at most.
   private let segmentCount: Int
@@ -34,6 +34,21 @@ struct TapCut {
   }
 
   var pieces: Int { blockPieces * stripPieces }
+
+  /// The channels of a part of the strips.
+  func columns(_ part: Int) -> Range<Int> { panels.channels(part, of: stripPieces) }
+
+  var gathersMoments: Bool {
+    let channels = blocks.grid.resultChannels
+    return (0..<stripPieces).allSatisfy {
+      OutputMomentsGathering.allows(columns($0), channels: channels, lanes: panels.lanes)
+    }
+  }
+
+  /// As ``MatrixBlocking/moments(_:_:)``.
+  func moments(_ memory: UnsafeMutableRawPointer, _ kernels: ChannelSumKernels) -> OutputMomentsGathering? {
+    blocks.moments(memory, kernels, pieces: blockPieces, isAllowed: gathersMoments)
+  }
 
   // Offsets of every position's input and result, the segments, then the slots.
   private var tableByteCount: Int {
@@ -114,6 +129,7 @@ struct TapConvolution: PieceWork {
   let accumulate: Bool
   /// Only where results lie side by side.
   let tail: MatrixTail
+  let moments: OutputMomentsGathering?
 
   func run(_ piece: Int) {
     let slot = tables.slots.take()
@@ -121,10 +137,21 @@ struct TapConvolution: PieceWork {
     let part = piece % cut.stripPieces
     let index = piece / cut.stripPieces
     let strips = part * cut.panels.strips / cut.stripPieces..<(part + 1) * cut.panels.strips / cut.stripPieces
-    let count = cut.blocks.count
-    for block in index * count / cut.blockPieces..<(index + 1) * count / cut.blockPieces {
+    var done = 0
+    for block in cut.blocks.range(index, of: cut.blockPieces) {
       compute(cut.blocks.block(block), strips, window: slot.memory, edge: slot.memory + tables.windowFloats)
+      if let moments { done += gather(moments, block, cut.columns(part), chunk: index, before: done, piece: piece) }
     }
+  }
+
+  private func gather(
+    _ moments: OutputMomentsGathering, _ block: Int, _ columns: Range<Int>, chunk: Int, before: Int, piece: Int
+  ) -> Int {
+    let (first, count) = cut.blocks.positions(block)
+    moments.gather(
+      y + first * cut.blocks.grid.resultChannels + columns.lowerBound, rows: count, columns: columns, chunk: chunk,
+      before: before, piece: piece)
+    return count
   }
 
   private func compute(
@@ -166,18 +193,25 @@ struct TapConvolution: PieceWork {
         segment = end
       }
       if tail.isPresent {
-        kernels.matrix.applyTail(target + column, grid.resultChannels, positions, columns.count, tail.kernelTail(from: column))
+        kernels.matrix.applyTail(
+          target + column, grid.resultChannels, positions, columns.count,
+          tail.kernelTail(from: column, element: target + column - y))
       }
     }
   }
 }
 
 extension MatrixTail {
-  var isPresent: Bool { bias != nil || multiplier != nil || offset != nil || activation != .identity }
+  var isPresent: Bool {
+    bias != nil || multiplier != nil || offset != nil || residual != nil || activation != .identity
+  }
 
-  func kernelTail(from column: Int) -> ProductTail {
+  /// - Parameters:
+  ///   - column: the first that the tail is for.
+  ///   - element: the first of the result, counted from its start.
+  func kernelTail(from column: Int, element: Int) -> ProductTail {
     ProductTail(
       bias: bias.map { $0 + column }, multiplier: multiplier.map { $0 + column }, offset: offset.map { $0 + column },
-      activation: activation.rawValue)
+      activation: activation.rawValue, residual: residual.map { $0 + element })
   }
 }

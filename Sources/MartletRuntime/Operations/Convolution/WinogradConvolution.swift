@@ -55,7 +55,9 @@ struct WinogradCut {
   let tilesPerBlock: Int
   let blockPieces: Int
   let stripPieces: Int
-  private let mostPieces: Int
+  let mostPieces: Int
+  /// A block's tiles are whole rows of them.
+  private let hasWholeRows: Bool
   private let panelColumns: Int
   private let edgeFloats: Int
 
@@ -70,7 +72,11 @@ struct WinogradCut {
     panelColumns = kernels.panelColumns
     edgeFloats = kernels.edgeFloats
     let fitting = Self.patchFloats / (WinogradPanels.elements * grid.channels)
-    tilesPerBlock = max(1, min(max(Self.fewestTiles, min(fitting, Self.mostTiles)), grid.samples * grid.tilesPerSample))
+    let tiles = max(1, min(max(Self.fewestTiles, min(fitting, Self.mostTiles)), grid.samples * grid.tilesPerSample))
+    // Whole rows of tiles, so that a block's outputs lie side by side.
+    let tileColumns = max(grid.tileColumns, 1)
+    hasWholeRows = tileColumns <= Self.mostTiles
+    tilesPerBlock = hasWholeRows ? max(1, (tiles + tileColumns / 2) / tileColumns) * tileColumns : tiles
     let wanted = Int(min(max(grid.multiplyAdds / 2 / TapCut.workPerPiece, 1), Double(TapCut.maximumPieces)))
     let blocks = (grid.samples * grid.tilesPerSample + tilesPerBlock - 1) / tilesPerBlock
     blockPieces = max(1, min(blocks, wanted))
@@ -80,6 +86,40 @@ struct WinogradCut {
 
   var pieces: Int { blockPieces * stripPieces }
   var blocks: Int { (grid.samples * grid.tilesPerSample + tilesPerBlock - 1) / tilesPerBlock }
+
+  /// The channels of a part of the strips.
+  func columns(_ part: Int) -> Range<Int> { panels.panels.channels(part, of: stripPieces) }
+
+  /// The blocks of a piece.
+  func range(_ piece: Int) -> Range<Int> { piece * blocks / blockPieces..<(piece + 1) * blocks / blockPieces }
+
+  /// Where the outputs of blocks lie, side by side.
+  func positions(_ range: Range<Int>) -> Range<Int> {
+    func first(_ block: Int) -> Int {
+      let row = min(block * tilesPerBlock / grid.tileColumns, grid.samples * grid.tileRows)
+      let (sample, rowInside) = row.quotientAndRemainder(dividingBy: grid.tileRows)
+      return (sample * grid.vertical.positions + 2 * rowInside) * grid.horizontal.positions
+    }
+    return first(range.lowerBound)..<first(range.upperBound)
+  }
+
+  var gathersMoments: Bool {
+    hasWholeRows
+      && (0..<stripPieces).allSatisfy {
+        OutputMomentsGathering.allows(columns($0), channels: grid.resultChannels, lanes: panels.panels.lanes)
+      }
+  }
+
+  /// As ``MatrixBlocking/moments(_:_:)``.
+  func moments(_ memory: UnsafeMutableRawPointer, _ kernels: ChannelSumKernels) -> OutputMomentsGathering? {
+    let moments = OutputMoments(memory, channels: grid.resultChannels)
+    guard gathersMoments else {
+      moments.clear()
+      return nil
+    }
+    moments.begin(chunks: blockPieces) { positions(range($0)).count }
+    return OutputMomentsGathering(kernels: kernels, moments: moments)
+  }
 
   /// Between the elements: one cache line more than they need, as a power of two would put all sixteen into one set of the cache.
   var patchStride: Int { tilesPerBlock * grid.channels + 16 }
@@ -131,6 +171,7 @@ struct WinogradConvolution: PieceWork {
   let y: UnsafeMutablePointer<Float>
   let accumulate: Bool
   let tail: MatrixTail
+  let moments: OutputMomentsGathering?
 
   func run(_ piece: Int) {
     let slot = tables.slots.take()
@@ -138,9 +179,14 @@ struct WinogradConvolution: PieceWork {
     let part = piece % cut.stripPieces
     let index = piece / cut.stripPieces
     let strips = cut.panels.panels.strips
-    let blocks = cut.blocks
-    for block in index * blocks / cut.blockPieces..<(index + 1) * blocks / cut.blockPieces {
+    let blocks = cut.range(index)
+    for block in blocks {
       compute(block, part * strips / cut.stripPieces..<(part + 1) * strips / cut.stripPieces, slot.memory)
+      guard let moments else { continue }
+      let (positions, columns) = (cut.positions(block..<block + 1), cut.columns(part))
+      moments.gather(
+        y + positions.lowerBound * cut.grid.resultChannels + columns.lowerBound, rows: positions.count, columns: columns,
+        chunk: index, before: positions.lowerBound - cut.positions(blocks).lowerBound, piece: piece)
     }
   }
 
@@ -232,8 +278,9 @@ struct WinogradConvolution: PieceWork {
         pixelStride: channels, rows: rows, pixels: pixels, accumulate: accumulate), panelWidth)
     if tail.isPresent {
       for row in 0..<rows {
+        let first = target + row * width * channels
         kernels.matrix.applyTail(
-          target + row * width * channels, channels, pixels, columns.count, tail.kernelTail(from: columns.lowerBound))
+          first, channels, pixels, columns.count, tail.kernelTail(from: columns.lowerBound, element: first - y))
       }
     }
   }
@@ -254,13 +301,14 @@ extension Compute {
 
   func convolveWinograd(
     _ x: UnsafePointer<Float>, filters: UnsafePointer<Float>, _ grid: TapGrid, tail: MatrixTail,
-    into y: UnsafeMutablePointer<Float>, accumulate: Bool, workspace: UnsafeMutableRawPointer
+    into y: UnsafeMutablePointer<Float>, accumulate: Bool, workspace: UnsafeMutableRawPointer,
+    moments: UnsafeMutableRawPointer? = nil
   ) {
     let cut = WinogradCut(grid, kernels.convolution)
     run(
       WinogradConvolution(
         kernels: kernels, cut: cut, tables: cut.prepare(workspace), x: x, filters: filters, y: y, accumulate: accumulate,
-        tail: tail),
+        tail: tail, moments: moments.flatMap { cut.moments($0, kernels.batchNorm.moments) }),
       pieces: cut.pieces)
   }
 }

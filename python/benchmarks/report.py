@@ -37,7 +37,7 @@ def line(row: Row) -> str:
         f"{ratio.median:.2f} ({ratio.low:.2f}–{ratio.high:.2f})" if ratio else "",
         f"≤ {row.goal:g}" + (f", limit ≥ {row.share_goal:.0%}" if row.share_goal else ""),
         {True: "yes", False: "**no**", None: ""}[met],
-        f"{share:.0%}" if share is not None else "",
+        f"{share:.0%} {row.limited_by}".rstrip() if share is not None else "",
     ]
     return f"| {' | '.join(cells)} |"
 

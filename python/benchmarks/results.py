@@ -98,6 +98,8 @@ class Row:
         Our time beside the best peer's, round by round; None without a peer.
     share_of_limit : float or None
         The least time the machine allows beside our median.
+    limited_by : str
+        Which of the bounds is the longest, ``"arithmetic"`` or ``"memory"``; empty where none is counted.
     """
 
     case: str
@@ -108,6 +110,7 @@ class Row:
     share_goal: float | None
     limit_seconds: float | None
     second_thread: SecondThread | None = None
+    bounds: dict[str, float] = field(default_factory=dict)
 
     @property
     def best(self) -> Timed | None:
@@ -124,6 +127,10 @@ class Row:
     @property
     def share_of_limit(self) -> float | None:
         return None if self.limit_seconds is None else self.limit_seconds / self.ours.median
+
+    @property
+    def limited_by(self) -> str:
+        return max(self.bounds, key=lambda name: self.bounds[name], default="")
 
     @property
     def met(self) -> bool | None:
@@ -147,6 +154,8 @@ class Row:
             "met": self.met,
             "limit": self.limit_seconds,
             "share_of_limit": self.share_of_limit,
+            "bounds": self.bounds,
+            "limited_by": self.limited_by or None,
             "second_thread": self.second_thread.as_json() if self.second_thread else None,
             "peers": [peer.as_json() for peer in self.peers],
         }

@@ -117,10 +117,12 @@ class Runner:
                 self._send_home(contenders, peers)
         rounds = self.settings.rounds
         finished = [peer for peer in peers if len(peer.bursts) == rounds]
-        limit = case.limit_seconds(self.limits, self.threads) if self.threads in self.limits.by_threads else None
+        known = self.threads in self.limits.by_threads
+        limit = case.limit_seconds(self.limits, self.threads) if known else None
+        bounds = case.bounds(self.limits, self.threads) if known else {}
+        goals = (case.goal, case.share_goal)
         return [
-            Row(case.name, self.threads, timed, finished, case.goal, case.share_goal, limit, second.get(timed.variant))
-            for timed in mine
+            Row(case.name, self.threads, timed, finished, *goals, limit, second.get(timed.variant), bounds) for timed in mine
         ]
 
     def _prepared(self, process: Process, case: Case) -> list[Timed]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,15 @@ sys.path.append(str(HERE.parent))  # for benchmarks, which is not installed
 from toy_benchmark import Doubling  # noqa: E402
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import limits, reference, report  # noqa: E402
+from benchmarks import copies, limits, reference, report  # noqa: E402
 from benchmarks.cases import CASES, WrongAnswerError  # noqa: E402
+from benchmarks.cases.convolution import Convolution  # noqa: E402
+from benchmarks.cases.image_network import ImageNetwork  # noqa: E402
 from benchmarks.cases.matrix_product import MatrixProduct  # noqa: E402
 from benchmarks.cases.normalization import Normalization  # noqa: E402
 from benchmarks.cases.single_row import SingleRow  # noqa: E402
 from benchmarks.cases.training_step import TrainingStep  # noqa: E402
-from benchmarks.libraries import Entry  # noqa: E402
+from benchmarks.libraries import LIBRARIES, Entry  # noqa: E402
 from benchmarks.libraries.library import UnsupportedError  # noqa: E402
 from benchmarks.limits import Limits, OfThreads  # noqa: E402
 from benchmarks.process import Process, WorkerError  # noqa: E402
@@ -29,6 +33,15 @@ from benchmarks.results import Row, SecondThread, Timed  # noqa: E402
 from benchmarks.runner import Runner, Settings  # noqa: E402
 from benchmarks.timing import Burst, burst  # noqa: E402
 
+IMAGES = [
+    Convolution("small convolution", 1.0, batch=3, size=7, channels=4, filters=6),
+    Convolution("small convolution by 2", 1.0, batch=3, size=8, channels=4, filters=6, stride=2, training=True),
+    Convolution("small 1×1 by 2", 1.0, batch=3, size=8, channels=4, filters=6, kernel=1, stride=2, training=True),
+    ImageNetwork("small CNN", 1.0, shape=(10, 10, 2), batch=6),
+    ImageNetwork("small CNN, inference", 1.0, shape=(10, 10, 2), batch=3, training=False),
+    ImageNetwork("small ResNet-20", 1.0, model="resnet20", shape=(12, 12, 3), batch=6),
+    ImageNetwork("small ResNet-20, inference", 1.0, model="resnet20", shape=(12, 12, 3), batch=1, training=False),
+]
 SMALL = [
     TrainingStep("small SGD", 1.0, width=12, depth=2, batch=9),
     TrainingStep("small Adam", 1.0, width=12, batch=9, activation="relu", optimizer="adam", learning_rate=1e-3),
@@ -38,6 +51,7 @@ SMALL = [
     Normalization("small images, ReLU", 1.0, shape=(3, 5, 4, 6), relu=True),
     SingleRow("small row", 1.0, width=12),
     MatrixProduct("small product", 1.0, rows=5, columns=7, depth=9, transposed_a=True, transposed_b=True),
+    *IMAGES,
 ]
 
 
@@ -64,6 +78,36 @@ def test_ours_agrees_with_the_reference(case):
             pytest.skip(str(error))
         assert case.check(contender.answer(), case.reference()) <= 1
         contender.run()
+
+
+#: Library → which ways it must have of a convolution, and which of a network of them.
+IMAGE_PEERS = {
+    "torch": ({"channels first", "channels last"}, {"eager channels first", "compile channels last"}),
+    "jax": ({"jit"}, {"jit"}),
+    "tensorflow": ({"graph", "xla"}, {"graph", "xla"}),
+    "onnxruntime": ({"run", "bound"}, {"run", "bound"}),
+}
+
+
+@pytest.mark.parametrize("case", IMAGES, ids=lambda case: case.name)
+@pytest.mark.parametrize("name", IMAGE_PEERS)
+def test_peers_agree_on_images(name, case):
+    """In a worker, as when they are timed: two of them in one process disturb each other."""
+    for module in ("onnx", name) if name == "onnxruntime" else (name,):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"a peer: {module} is not installed")
+    process = Process(name, LIBRARIES[name], 1, python_path=str(HERE))
+    try:
+        variants = process.ask("variants", case)
+        if name == "onnxruntime" and case.training:
+            assert variants == []
+        else:
+            assert IMAGE_PEERS[name][isinstance(case, ImageNetwork)] <= set(variants)
+        for variant in variants:
+            if "compile" not in variant:  # that takes a C++ compiler, and minutes
+                assert process.ask("prepare", variant) <= 1
+    finally:
+        process.close()
 
 
 @pytest.mark.parametrize("case", SMALL, ids=lambda case: case.name)
@@ -185,10 +229,48 @@ def test_limits_are_positive(monkeypatch, has_compiler):
     json.dumps(found.as_json())
 
 
+def test_bounds_of_convolutions():
+    machine = Limits({1: OfThreads(2.0, {"copy": {1: 4.0}})}, "invented: a multiply-add and a float a second")
+    case = Convolution("by 2", 1.0, batch=3, size=8, channels=4, filters=6, stride=2)
+    x, weight, y = 3 * 8 * 8 * 4, 9 * 4 * 6, 3 * 4 * 4 * 6
+    assert case.bounds(machine, 1) == {"arithmetic": y * 9 * 4, "memory": x + weight + y}
+    training = replace(case, training=True).bounds(machine, 1)
+    assert training == {"arithmetic": 3 * y * 9 * 4, "memory": 3 * x + 3 * weight + 2 * y}
+    net = ImageNetwork("a CNN", 1.0, shape=(8, 8, 1), batch=2, training=False)
+    # Images of 8×8, 4×4 and 2×2, then 2·2·128 values to 10.
+    taps = [64 * 9 * 32, 16 * 9 * 32 * 64, 4 * 9 * 64 * 128, 512 * 10]
+    crossings = [64 * (1 + 32), 16 * (32 + 64), 4 * (64 + 128)]
+    assert net.bounds(machine, 1) == {"arithmetic": 2 * sum(taps), "memory": 2 * sum(crossings)}
+    more = [64 * (1 + 2 * 32), 16 * (2 * 32 + 2 * 64), 4 * (2 * 64 + 2 * 128)]
+    assert replace(net, training=True).bounds(machine, 1) == {
+        "arithmetic": 2 * (3 * sum(taps) - taps[0]),
+        "memory": 2 * (sum(crossings) + sum(more)),
+    }
+
+
+def test_a_row_says_what_limits_it():
+    ours = Timed("martlet", "", [Burst(1, 1.0, 1.0, 1.0)])
+    row = Row("case", 1, ours, [], 1.0, None, 0.5, None, {"arithmetic": 0.25, "memory": 0.5})
+    assert row.limited_by == "memory"
+    assert report.line(row).endswith("| 50% memory |")
+    assert row.as_json()["limited_by"] == "memory"
+    assert Row("case", 1, ours, [], 1.0, None, 0.5).limited_by == ""
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_copies_are_those_of_a_call(training):
+    case = Convolution("small", 1.0, batch=2, size=5, channels=3, filters=4, training=training)
+    made = copies.copies(case)()
+    assert [found.shape for found in made or ()] == ([(2, 5, 5, 4), (2, 5, 5, 3)] if training else [])
+    assert copies.line(case, 1, [0.004, 0.002, 0.004], [0.001, 0.001, 0.001]) == "| small | 1 | 4 | 1 | 25% (25%–50%) |"
+
+
 def test_every_workload_has_a_limit_and_is_found_by_its_group():
     machine = Limits({1: OfThreads(1e11, {kind: {1 << 20: 1e10} for kind in ("read", "write", "copy")})}, "invented")
     for case in CASES:
-        assert case.limit_seconds(machine, 1) > 0
+        bounds = case.bounds(machine, 1)
+        assert bounds.keys() <= {"arithmetic", "memory"}
+        assert case.limit_seconds(machine, 1) >= max(bounds.values()) > 0
         assert case in command.chosen([case.group])
     assert {case.group for case in command.chosen(["w3"])} == {"W3"}
     assert [case.name for case in command.chosen(["14×14 training, relu"])] == ["W4 32×256×14×14 training, ReLU"]

@@ -80,9 +80,13 @@ class Case:
             worst = max(worst, error / allowed)
         return worst
 
+    def bounds(self, limits: Limits, threads: int) -> dict[str, float]:
+        """The least seconds for the ``"arithmetic"`` and for the ``"memory"``, each by itself; only those that are counted."""
+        return {}
+
     def limit_seconds(self, limits: Limits, threads: int) -> float | None:
-        """The least time that the machine's own limits allow; None where there is no such bound."""
-        return None
+        """The least time that the machine's own limits allow: the longest of the bounds, None where there is none."""
+        return max(self.bounds(limits, threads).values(), default=None)
 
     def random(self) -> np.random.Generator:
         """Numbers of this case alone."""

@@ -79,11 +79,18 @@ class Convolution(Case):
         # Room for transformed convolutions (Winograd); the weights' gradient sums up to 130,000 products.
         return {"y": 1e-5, "dx": 1e-5, "dweight": 2e-5}[output]
 
-    def limit_seconds(self, limits: Limits, threads: int) -> float:
-        """The multiply-adds of the direct form, twice as many again for the gradients, at the peak."""
+    def bounds(self, limits: Limits, threads: int) -> dict[str, float]:
+        """The multiply-adds of the direct form, twice as many again for the gradients, at the peak; every array through the
+        memory once forward (images and weights read, outputs written), once backward (images, weights and ``dy`` read, both
+        gradients written).
+        """
         taps = self.channels * self.kernel**2 * self.filters
         operations = 2.0 * self.batch * self.out_size**2 * taps
-        return operations * (3 if self.training else 1) / limits.operations(threads)
+        x, y = (4.0 * self.batch * size for size in (self.size**2 * self.channels, self.out_size**2 * self.filters))
+        size = x + 4.0 * taps + y
+        if self.training:
+            operations, size = 3 * operations, size + 2 * x + 2 * 4.0 * taps + y
+        return {"arithmetic": operations / limits.operations(threads), "memory": size / limits.copy(threads, size)}
 
 
 def _both(name: str, **options: Any) -> list[Case]:

@@ -144,17 +144,27 @@ class ImageNetwork(Case):
     def tolerance(self, output: str) -> float:
         return 1e-5  # 20 layers of Float32, transformed convolutions among them
 
-    def limit_seconds(self, limits: Limits, threads: int) -> float:
-        """The multiply-adds of direct convolutions at the peak; in training those of both gradients, but for the images'."""
-        height, every, first = self.shape[0], 0.0, 0.0
+    def bounds(self, limits: Limits, threads: int) -> dict[str, float]:
+        """The multiply-adds of direct convolutions at the peak, in training those of both gradients but for the images'; and
+        the fewest crossings of the memory, batch norm and ReLU done while convolutions read and write: forward each reads its
+        images x and writes z; backward x, z and the gradient of its block's output are read, and that of x is written.
+        """
+        height, every, first, seconds = self.shape[0], 0.0, 0.0, 0.0
         for number, block in enumerate(self.blocks()):
+            x = 4.0 * self.batch * height**2 * block.channels
             height = (height - 1) // block.stride + 1
+            z = 4.0 * self.batch * height**2 * block.filters
+            size = x + z
+            if self.training:
+                size += x + 2 * z + (x if number else 0.0)
+            seconds += size / limits.copy(threads, size)
             work = float(height * height * 9 * block.channels * block.filters)
             every, first = every + work, first or work
             if self.model == "cnn" and number < 2:
                 height //= 2
         every += self.features * CLASSES
-        return 2.0 * self.batch * (3 * every - first if self.training else every) / limits.operations(threads)
+        operations = 2.0 * self.batch * (3 * every - first if self.training else every)
+        return {"arithmetic": operations / limits.operations(threads), "memory": seconds}
 
 
 CASES: list[Case] = [

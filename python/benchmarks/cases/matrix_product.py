@@ -48,11 +48,11 @@ class MatrixProduct(Case):
     def tolerance(self, output: str) -> float:
         return 1e-5
 
-    def limit_seconds(self, limits: Limits, threads: int) -> float:
-        """All multiply-adds at the peak; or, if that is longer, every operand through the memory once."""
+    def bounds(self, limits: Limits, threads: int) -> dict[str, float]:
+        """All multiply-adds at the peak; every operand through the memory once."""
         m, n, k = self.rows, self.columns, self.depth
         size = 4.0 * (m * k + k * n + m * n)
-        return max(2.0 * m * n * k / limits.operations(threads), size / limits.read(threads, size))
+        return {"arithmetic": 2.0 * m * n * k / limits.operations(threads), "memory": size / limits.read(threads, size)}
 
 
 def _square(n: int) -> Case:

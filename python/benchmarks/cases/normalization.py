@@ -97,13 +97,14 @@ class Normalization(Case):
             return float(np.linalg.norm(found - right) / np.linalg.norm(right))
         return super().error(output, found, right)
 
-    def limit_seconds(self, limits: Limits, threads: int) -> float:
+    def bounds(self, limits: Limits, threads: int) -> dict[str, float]:
         """Crossings of the memory: forward one read and one write, backward two reads and one write."""
         size = 4.0 * np.prod(self.shape)
         if not self.training:
-            return float(2 * size / limits.copy(threads, 2 * size))
+            return {"memory": float(2 * size / limits.copy(threads, 2 * size))}
         working_set = 4 * size
-        return float(4 * size / limits.copy(threads, working_set) + size / limits.read(threads, working_set))
+        seconds = 4 * size / limits.copy(threads, working_set) + size / limits.read(threads, working_set)
+        return {"memory": float(seconds)}
 
 
 def _images(shape: tuple[int, ...], goal: float, relu_goal: float) -> list[Case]:

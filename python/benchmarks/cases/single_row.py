@@ -45,10 +45,10 @@ class SingleRow(Case):
     def tolerance(self, output: str) -> float:
         return 2e-3 if self.halves else 1e-5
 
-    def limit_seconds(self, limits: Limits, threads: int) -> float:
+    def bounds(self, limits: Limits, threads: int) -> dict[str, float]:
         """Every weight is read once."""
         size = (2.0 if self.halves else 4.0) * multiply_adds(self.width, self.depth)[0]
-        return size / limits.read(threads, size)
+        return {"memory": size / limits.read(threads, size)}
 
 
 CASES: list[Case] = [

@@ -91,16 +91,20 @@ class TrainingStep(Case):
         before = self.parameters()[output]
         return float(np.linalg.norm(found - right) / np.linalg.norm(right - before))
 
-    def limit_seconds(self, limits: Limits, threads: int) -> float:
-        """The products at the multiply-add peak (none for the input's gradient), then Adam's crossings of the memory."""
+    def bounds(self, limits: Limits, threads: int) -> dict[str, float]:
+        """The products at the multiply-add peak (none for the input's gradient), and Adam's crossings of the memory."""
         every, first = multiply_adds(self.width, self.depth)
-        seconds = 2.0 * self.batch * (3 * every - first) / limits.operations(threads)
+        found = {"arithmetic": 2.0 * self.batch * (3 * every - first) / limits.operations(threads)}
         if self.optimizer == "adam":  # reads parameter, gradient and two moments; writes all but the gradient
             parameter_bytes = 4.0 * every
             working_set = 4 * parameter_bytes
-            seconds += 3 * 2 * parameter_bytes / limits.copy(threads, working_set)
-            seconds += parameter_bytes / limits.read(threads, working_set)
-        return seconds
+            seconds = 3 * 2 * parameter_bytes / limits.copy(threads, working_set)
+            found["memory"] = seconds + parameter_bytes / limits.read(threads, working_set)
+        return found
+
+    def limit_seconds(self, limits: Limits, threads: int) -> float:
+        """One after the other: the update needs the gradients."""
+        return sum(self.bounds(limits, threads).values())
 
 
 CASES: list[Case] = [

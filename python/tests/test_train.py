@@ -10,7 +10,7 @@ from martlet.__main__ import main
 from martlet.data import Dataset
 from martlet.train import Epoch, Ours, Run, Settings, learning_rate, network, run
 from martlet.train.experiment import batches, first_losses, images
-from martlet.train.report import difference, line, spread, summary
+from martlet.train.report import difference, line, side_by_side, spread, summary
 
 SMALL = Settings(model="mlp", epochs=3, batch_size=20, learning_rate=0.1)
 
@@ -82,7 +82,14 @@ def test_reports():
     assert "epoch 2/3  loss 0.2500  test accuracy 92.50 %    20.0 s" in line(epochs[1], 0.01, SMALL)
     assert summary(one) == "martlet: test accuracy 92.50 % in 20.0 s of training (5000.00 ms a step), 90 % after 15.0 s."
     assert "90 % not reached" in summary(one._replace(seconds_to_goal=None))
-    assert spread([one, one._replace(epochs=epochs[:1])]) == "2 seeds: test accuracy 86.25 % on average, 80.00 to 92.50."
+    slow = one._replace(epochs=[Epoch(1, 0.5, 0.91, 40.0)])
+    assert spread([one, one._replace(epochs=epochs[:1]), slow]) == (
+        "3 seeds: test accuracy 91.00 % (median; 80.00 to 92.50), 20.0 s of training (median; at most 40.0)."
+    )
+    other = one._replace(label="torch", seconds_to_goal=20.0)
+    assert side_by_side(one, other) == "To 90 % test accuracy: martlet 15.0 s, torch 20.0 s; 0.75 of its time."
+    never = other._replace(seconds_to_goal=None)
+    assert side_by_side(one, never) == "To 90 % test accuracy: martlet 15.0 s, torch never."
     assert difference([1.0, 2.0], [1.0, 1.0]) == 1
 
 

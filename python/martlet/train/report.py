@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from .experiment import GOAL, Epoch, Run, Settings
 
@@ -28,10 +29,22 @@ def summary(run: Run) -> str:
 
 
 def spread(runs: Sequence[Run]) -> str:
-    """The last accuracies of several seeds."""
+    """The last accuracies of several seeds, and what they took."""
     found = sorted(100 * run.epochs[-1].accuracy for run in runs)
-    mean = sum(found) / len(found)
-    return f"{len(found)} seeds: test accuracy {mean:.2f} % on average, {found[0]:.2f} to {found[-1]:.2f}."
+    seconds = [run.epochs[-1].seconds for run in runs]
+    return (
+        f"{len(found)} seeds: test accuracy {median(found):.2f} % (median; {found[0]:.2f} to {found[-1]:.2f}), "
+        f"{median(seconds):.1f} s of training (median; at most {max(seconds):.1f})."
+    )
+
+
+def side_by_side(ours: Run, other: Run) -> str:
+    """Two trainings' ways to the goal."""
+    goal = f"To {100 * GOAL:g} % test accuracy: "
+    times = [f"{run.label} " + (f"{run.seconds_to_goal:.1f} s" if run.seconds_to_goal else "never") for run in (ours, other)]
+    if ours.seconds_to_goal and other.seconds_to_goal:
+        times[1] += f"; {ours.seconds_to_goal / other.seconds_to_goal:.2f} of its time"
+    return f"{goal}{', '.join(times)}."
 
 
 def difference(ours: Sequence[float], other: Sequence[float]) -> float:

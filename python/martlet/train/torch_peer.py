@@ -21,6 +21,13 @@ def is_available() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
+def version() -> str:
+    """With the instruction set that it chose."""
+    import torch
+
+    return f"{torch.__version__} ({torch.backends.cpu.get_cpu_capability()})"
+
+
 class TorchLearner:
     """A model's copy in eager PyTorch.
 
@@ -53,6 +60,7 @@ class TorchLearner:
             lr=0.0,
             momentum=settings.momentum,
             nesterov=settings.momentum > 0,
+            fused=True,  # one pass over each parameter, as ours
         )
 
     def _call(self, name: str, kind: str, options: dict[str, Any], state: dict[str, Array]) -> Callable[..., Any]:

@@ -95,10 +95,10 @@ extension martlet_array {
 }
 
 extension ArrayView {
-  /// Writes Float64 results to the caller's float64 or float32 array; checked before anything is computed.
-  func checkResult(_ shape: [Int], _ argument: String) throws {
-    guard self.shape == shape else {
-      throw MartletError(.shapeMismatch, "\(argument): the shape \(shape) is needed; \(self.shape) came.")
+  /// Refuses what ``storeResult(_:)`` cannot write one value per channel to; called before anything is computed.
+  func checkResult(_ channels: Int, _ argument: String) throws {
+    guard shape.count == 1, shape[0] == channels else {
+      throw MartletError(.shapeMismatch, "\(argument): the shape [\(channels)] is needed; \(shape) came.")
     }
     guard dataType == .float64 || dataType == .float32, isContiguous else {
       throw MartletError(
@@ -107,14 +107,15 @@ extension ArrayView {
     }
   }
 
-  func storeResult(_ values: [Double]) {
-    guard let data else { return }
+  /// Writes Float64 results to the caller's float64 or float32 array.
+  func storeResult(_ values: UnsafeBufferPointer<Double>) {
+    guard let data, let from = values.baseAddress else { return }
+    if dataType == .float64 {
+      data.copyMemory(from: from, byteCount: 8 * values.count)
+      return
+    }
     for (i, value) in values.enumerated() {
-      if dataType == .float64 {
-        data.storeBytes(of: value, toByteOffset: 8 * i, as: Double.self)
-      } else {
-        data.storeBytes(of: Float(value), toByteOffset: 4 * i, as: Float.self)
-      }
+      data.storeBytes(of: Float(value), toByteOffset: 4 * i, as: Float.self)
     }
   }
 }

@@ -12,6 +12,16 @@ private func pair(
   return try (ArrayView(mean, "mean"), ArrayView(variance, "variance"))
 }
 
+/// A place for one statistic of each channel, apart from `y`; nil for NULL.
+private func result(
+  _ pointer: UnsafePointer<martlet_array>?, _ name: String, _ x: ArrayView, _ axis: ChannelAxis, _ y: ArrayView
+) throws -> ArrayView? {
+  guard let view = try ArrayView.optional(pointer, name) else { return nil }
+  try view.checkResult(axis.channelCount(of: x.shape), name)
+  try ArrayView.checkSeparate(view, name, from: y, "y")
+  return view
+}
+
 @_cdecl("martlet_batch_norm") @implementation
 public func martlet_batch_norm(
   _ x: UnsafePointer<martlet_array>!, _ channel_axis: Int32, _ epsilon: Double, _ activation: Int32,
@@ -24,19 +34,15 @@ public func martlet_batch_norm(
     let x = try ArrayView(x, "x")
     let axis = try ChannelAxis(number: Int(channel_axis))
     let y = try ArrayView(y, "y")
-    let results = try [(out_mean, "out_mean"), (out_variance, "out_variance")].map { pointer, name in
-      let view = try ArrayView.optional(pointer, name)
-      try view?.checkResult([axis.channelCount(of: x.shape)], name)
-      try view.map { try ArrayView.checkSeparate($0, name, from: y, "y") }
-      return view
-    }
-    let used = try BatchNormFunction.normalize(
+    let meanResult = try result(out_mean, "out_mean", x, axis, y)
+    let varianceResult = try result(out_variance, "out_variance", x, axis, y)
+    _ = try BatchNormFunction.normalize(
       x, channelAxis: axis, epsilon: epsilon, activation: choice(activation, "activation"),
       scale: ArrayView.optional(scale, "scale"),
-      shift: ArrayView.optional(shift, "shift"), statistics: pair(mean, variance), into: y)
-    if let used {
-      results[0]?.storeResult(used.mean)
-      results[1]?.storeResult(used.variance)
+      shift: ArrayView.optional(shift, "shift"), statistics: pair(mean, variance), into: y
+    ) { mean, variance in
+      meanResult?.storeResult(mean)
+      varianceResult?.storeResult(variance)
     }
   }
 }
@@ -93,11 +99,11 @@ public func martlet_statistics_read(
   boundary {
     let found = try object(statistics, "statistics", as: StatisticsHandle.self).statistics
     let (meanView, varianceView) = try (ArrayView(mean, "mean"), ArrayView(variance, "variance"))
-    try meanView.checkResult([found.channels], "mean")
-    try varianceView.checkResult([found.channels], "variance")
+    try meanView.checkResult(found.channels, "mean")
+    try varianceView.checkResult(found.channels, "variance")
     let values = try found.variance(unbiased: flag(unbiased, "unbiased"))
-    meanView.storeResult(found.mean)
-    varianceView.storeResult(values)
+    found.mean.withUnsafeBufferPointer(meanView.storeResult)
+    values.withUnsafeBufferPointer(varianceView.storeResult)
     out_count?.pointee = Int64(found.count)
   }
 }

@@ -17,6 +17,21 @@ public enum BatchNormFunction {
     scale: ArrayView? = nil, shift: ArrayView? = nil, statistics: (mean: ArrayView, variance: ArrayView)? = nil,
     into y: ArrayView
   ) throws -> (mean: [Double], variance: [Double])? {
+    try normalize(
+      x, channelAxis: channelAxis, epsilon: epsilon, activation: activation, scale: scale, shift: shift, statistics: statistics,
+      into: y
+    ) { (Array($0), Array($1)) }
+  }
+
+  /// The same, without memory of its own for the statistics used.
+  ///
+  /// - Parameter read: is handed their mean and variance, which live as long as its call.
+  /// - Returns: what `read` returns; nil if `x` is empty, and `read` is not called.
+  public static func normalize<Result>(
+    _ x: ArrayView, channelAxis: ChannelAxis = .last, epsilon: Double = 1e-5, activation: Activation = .identity,
+    scale: ArrayView? = nil, shift: ArrayView? = nil, statistics: (mean: ArrayView, variance: ArrayView)? = nil,
+    into y: ArrayView, read: (UnsafeBufferPointer<Double>, UnsafeBufferPointer<Double>) -> Result
+  ) throws -> Result? {
     let compute = try Compute.shared
     let call = try Call(x, channelAxis, epsilon: epsilon, compute)
     let affine = try ScaleShift(scale: call.channelValues(scale, "scale"), shift: call.channelValues(shift, "shift"))
@@ -32,7 +47,10 @@ public enum BatchNormFunction {
           source, call.shape, call.context, epsilon: epsilon, affine, activation: activation, into: target,
           workspace: call.workspace)
       }
-      return (call.copy(call.context.mean), call.copy(call.context.variance))
+      let channels = call.shape.channels
+      return read(
+        UnsafeBufferPointer(start: call.context.mean, count: channels),
+        UnsafeBufferPointer(start: call.context.variance, count: channels))
     }
   }
 
@@ -165,7 +183,7 @@ public enum BatchNormFunction {
     }
 
     func checkChannels(_ array: ArrayView, _ argument: String) throws {
-      guard array.shape == [shape.channels] else {
+      guard array.shape.count == 1, array.shape[0] == shape.channels else {
         throw MartletError.shapeMismatch(
           "\(argument): the shape [\(shape.channels)], one value per channel, is needed; \(Shape.text(array.shape)) came.")
       }
@@ -198,7 +216,5 @@ public enum BatchNormFunction {
       }
       return floats
     }
-
-    func copy(_ values: UnsafePointer<Double>) -> [Double] { Array(UnsafeBufferPointer(start: values, count: shape.channels)) }
   }
 }

@@ -63,7 +63,7 @@ final class ImageReader: @unchecked Sendable {
   /// Writes one image, `length` values.
   func read(_ image: Int, _ choice: ImageChoice, into target: UnsafeMutablePointer<Float>) {
     guard let data = images.data, length > 0 else { return }
-    let (table, start) = (UnsafePointer(table.floats), image &* images.strides[0])
+    let (table, start) = (UnsafePointer(table.floats), image &* images.stride(0))
     if images.dataType == .uint8 {
       read(choice, into: target) { place, channel in
         let pixel = data.load(fromByteOffset: start &+ place, as: UInt8.self)
@@ -83,7 +83,7 @@ final class ImageReader: @unchecked Sendable {
     _ choice: ImageChoice, into target: UnsafeMutablePointer<Float>, _ value: (_ place: Int, _ channel: Int) -> Float
   ) {
     let (height, width, channels) = (height, width, channels)
-    let (down, right, deep) = (images.strides[1], images.strides[2], images.strides[3])
+    let (down, right, deep) = (images.stride(1), images.stride(2), images.stride(3))
     let run = width &* channels
     // The columns of the result that come from inside the image, before the flip.
     let (from, to) = (max(0, 0 - choice.columnOffset), min(width, width - choice.columnOffset))

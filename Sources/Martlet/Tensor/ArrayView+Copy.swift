@@ -12,7 +12,7 @@ extension ArrayView {
     let length = rowLength
     if dataType == .float32, rowsAreContiguous, Int(bitPattern: data) % 4 == 0 {
       let floats = data.assumingMemoryBound(to: Float.self)
-      let step = shape.isEmpty ? 0 : strides[0]
+      let step = shape.isEmpty ? 0 : stride(0)
       if step == length {
         destination.update(from: floats + first &* step, count: rows &* length)
       } else {
@@ -31,7 +31,7 @@ extension ArrayView {
     let length = rowLength
     if dataType == .float32, rowsAreContiguous, Int(bitPattern: data) % 4 == 0 {
       compute.gatherRows(
-        data.assumingMemoryBound(to: Float.self), rowStride: shape.isEmpty ? 0 : strides[0], indices: first,
+        data.assumingMemoryBound(to: Float.self), rowStride: shape.isEmpty ? 0 : stride(0), indices: first,
         rows: indices.count, columns: length, into: destination)
       return
     }
@@ -84,7 +84,7 @@ extension ArrayView {
   /// Integer element (rank 1 or [n, 1]) of a row as a label; Int32.min if it does not fit an Int32.
   func label(row: Int) -> Int32 {
     guard let data else { return .min }
-    let offset = row &* (shape.isEmpty ? 0 : strides[0])
+    let offset = row &* (shape.isEmpty ? 0 : stride(0))
     switch dataType {
     case .int32: return data.loadUnaligned(fromByteOffset: offset &* 4, as: Int32.self)
     case .int64: return Int32(exactly: data.loadUnaligned(fromByteOffset: offset &* 8, as: Int64.self)) ?? .min
@@ -120,7 +120,7 @@ extension ArrayView {
   private func forEachElement<Element>(_ row: Int, _: Element.Type, _ body: (Int, Element) -> Void) {
     guard let data else { return }
     let size = MemoryLayout<Element>.size
-    let offset = shape.isEmpty ? 0 : row &* strides[0]
+    let offset = shape.isEmpty ? 0 : row &* stride(0)
     let length = rowLength
     if rowsAreContiguous {
       for i in 0..<length {
@@ -130,14 +130,14 @@ extension ArrayView {
     }
     // Not contiguous, so there are at least two axes: runs along the last one, each found from its number.
     let rank = shape.count
-    let (run, step) = (shape[rank - 1], strides[rank - 1])
+    let (run, step) = (shape[rank - 1], stride(rank - 1))
     var place = 0
     for number in 0..<length / run {
       var start = offset
       var rest = number
       var axis = rank - 2
       while axis >= 1 {
-        start &+= (rest % shape[axis]) &* strides[axis]
+        start &+= (rest % shape[axis]) &* stride(axis)
         rest /= shape[axis]
         axis -= 1
       }

@@ -8,7 +8,8 @@ public struct ArrayView {
   public let data: UnsafeMutableRawPointer?
   public let dataType: DataType
   public let shape: [Int]
-  public let strides: [Int]
+  /// Nil: contiguous, which most arrays are; a list of its own would cost each call a block of memory.
+  private let givenStrides: [Int]?
   /// Product of the shape.
   public let count: Int
 
@@ -32,10 +33,22 @@ public struct ArrayView {
     self.data = data
     self.dataType = dataType
     self.shape = shape
-    self.strides = strides ?? Shape.contiguousStrides(shape)
-    guard count == 0 || ArrayView.reach(self.strides, shape) != nil else {
-      throw MartletError.shapeMismatch("\(argument): the strides \(Shape.text(self.strides)) reach beyond all memory.")
+    givenStrides = strides
+    guard let strides, count > 0 else { return }
+    guard ArrayView.reach(strides, shape) != nil else {
+      throw MartletError.shapeMismatch("\(argument): the strides \(Shape.text(strides)) reach beyond all memory.")
     }
+  }
+
+  /// Steps between neighbours of each axis, in elements. Makes a list where none was given; see ``stride(_:)``.
+  public var strides: [Int] { givenStrides ?? Shape.contiguousStrides(shape) }
+
+  /// The step between neighbours of one axis, in elements. Allocates nothing.
+  func stride(_ axis: Int) -> Int {
+    if let givenStrides { return givenStrides[axis] }
+    var step = 1
+    for inner in axis + 1..<shape.count { step &*= max(shape[inner], 1) }
+    return step
   }
 
   /// The lowest and highest element's distance from the first, in elements; nil if that cannot be counted.
@@ -52,7 +65,13 @@ public struct ArrayView {
 
   /// The addresses it covers; nil if it has no elements.
   var addresses: Range<Int>? {
-    guard count > 0, let data, let (low, high) = ArrayView.reach(strides, shape) else { return nil }
+    guard count > 0, let data else { return nil }
+    // Contiguous: the shape's product, which was counted.
+    var (low, high) = (0, count &- 1)
+    if let givenStrides {
+      guard let reach = ArrayView.reach(givenStrides, shape) else { return nil }
+      (low, high) = reach
+    }
     let base = Int(bitPattern: data)
     return (base &+ low &* dataType.byteCount)..<(base &+ (high &+ 1) &* dataType.byteCount)
   }
@@ -83,6 +102,7 @@ public struct ArrayView {
   public var isContiguous: Bool { count == 0 || hasContiguousStrides }
 
   private var hasContiguousStrides: Bool {
+    guard let strides = givenStrides else { return true }
     var expected = 1
     for axis in shape.indices.reversed() {
       if shape[axis] != 1 && strides[axis] != expected { return false }
@@ -93,6 +113,7 @@ public struct ArrayView {
 
   /// The elements of each row (all axes but the first) side by side, rows any distance apart.
   var rowsAreContiguous: Bool {
+    guard let strides = givenStrides else { return true }
     var expected = 1
     for axis in shape.indices.dropFirst().reversed() {
       if shape[axis] != 1 && strides[axis] != expected { return false }
@@ -114,7 +135,7 @@ extension ArrayView {
     self.data = data
     self.dataType = dataType
     self.shape = shape
-    self.strides = Shape.contiguousStrides(shape)
+    givenStrides = nil
     self.count = count
   }
 }

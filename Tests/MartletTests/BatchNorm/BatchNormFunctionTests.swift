@@ -32,6 +32,17 @@ import Testing
     return withExtendedLifetime((x, s, t, statistics)) { (y, used) }
   }
 
+  @Test func statisticsAreReadWhereTheyLie() throws {
+    let x = try Tensor([1, 5, 3, 9], shape: [2, 2])
+    let y = try Tensor(shape: [2, 2])
+    let read = try BatchNormFunction.normalize(x.view(), into: y.view()) { (Array($0), Array($1), y.values) }
+    let (mean, variance, written) = try #require(read)
+    #expect(mean == [2, 7] && variance == [1, 4])
+    // The output is complete by then.
+    #expect(written == y.values && written != [0, 0, 0, 0])
+    withExtendedLifetime((x, y)) {}
+  }
+
   @Test func bothAxes() throws {
     let (first, last) = try pair()
     let (mean, variance) = Reference.channelMoments(last.doubles, channels: 3)
@@ -204,6 +215,9 @@ import Testing
     let empty = try Tensor(shape: [0, 3])
     let nothing = try BatchNormFunction.normalize(empty.view(), into: empty.view())
     #expect(nothing == nil)
+    var calls = 0
+    _ = try BatchNormFunction.normalize(empty.view(), into: empty.view()) { _, _ in calls += 1 }
+    #expect(calls == 0)
     withExtendedLifetime((x, y, four, three, empty)) {}
   }
 }

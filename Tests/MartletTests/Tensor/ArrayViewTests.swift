@@ -85,6 +85,37 @@ import Testing
     withExtendedLifetime(t) {}
   }
 
+  /// No strides and the strides they stand for are the same array in every way.
+  @Test(arguments: [[], [5], [5, 1], [2, 3, 4], [1, 7, 1, 2], [3, 0, 2]]) func stridesLeftOut(_ shape: [Int]) throws {
+    let count = shape.reduce(1, *)
+    let t = try Tensor((0..<24).map(Float.init), shape: [24])
+    let base = t.storage.base
+    // Not by the library's own function: last axis fastest, no axis of less than one step.
+    let steps = shape.indices.map { axis in shape[(axis + 1)...].reduce(1) { $0 * max($1, 1) } }
+    let (plain, spelled) = try (
+      ArrayView(base, .float32, shape: shape), ArrayView(base, .float32, shape: shape, strides: steps)
+    )
+    #expect(plain.strides == steps)
+    for axis in shape.indices {
+      #expect(plain.stride(axis) == steps[axis])
+      #expect(spelled.stride(axis) == steps[axis])
+    }
+    #expect(plain.addresses == spelled.addresses)
+    let first = Int(bitPattern: base)
+    #expect(plain.addresses == (count == 0 ? nil : first..<first + 4 * count))
+    #expect(plain.isContiguous && spelled.isContiguous)
+    #expect(plain.isSameMemory(as: spelled))
+    #expect(try Tensor(copying: plain).values == Tensor(copying: spelled).values)
+    // Neighbours touch and do not overlap; one element back they do.
+    if count > 0 {
+      let after = try ArrayView(base + 4 * count, .float32, shape: [1])
+      let last = try ArrayView(base + 4 * (count - 1), .float32, shape: [1])
+      #expect(!plain.overlaps(after))
+      #expect(plain.overlaps(last))
+    }
+    withExtendedLifetime(t) {}
+  }
+
   @Test func errors() throws {
     let t = try Tensor(shape: [4])
     let base = t.storage.base

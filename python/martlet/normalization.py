@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import _abi, _arguments
@@ -22,7 +21,6 @@ _SINGLE_VALUES = {
 }
 
 
-@dataclass(frozen=True)
 class BatchRenormalization:
     """How far :class:`BatchNorm` corrects a batch's normalisation towards that of inference while training.
 
@@ -51,31 +49,46 @@ class BatchRenormalization:
     BatchNorm(renormalization=BatchRenormalization(r_max=2.0, d_max=5.0, r_ramp=(100, 500), d_ramp=(100, 300)))
     """
 
-    r_max: float = 3.0
-    d_max: float = 5.0
-    r_ramp: tuple[int, int] = (5000, 40000)
-    d_ramp: tuple[int, int] = (5000, 25000)
+    def __init__(
+        self,
+        r_max: float = 3.0,
+        d_max: float = 5.0,
+        r_ramp: tuple[int, int] = (5000, 40000),
+        d_ramp: tuple[int, int] = (5000, 25000),
+    ) -> None:
+        self.r_max = _arguments.real(r_max, "r_max")
+        self.d_max = _arguments.real(d_max, "d_max")
+        self.r_ramp = _ramp(r_ramp, "r_ramp")
+        self.d_ramp = _ramp(d_ramp, "d_ramp")
 
-    def __post_init__(self) -> None:
-        for name in ("r_max", "d_max"):
-            object.__setattr__(self, name, _arguments.real(getattr(self, name), name))
-        for name in ("r_ramp", "d_ramp"):
-            value = getattr(self, name)
-            if not isinstance(value, (tuple, list)) or len(value) != 2:
-                raise InvalidArgumentError(f"{name} must be a pair (begin, end) of numbers of batches; got {value!r}")
-            ends = tuple(_arguments.integer(end, f"{name}[{place}]") for place, end in enumerate(value))
-            object.__setattr__(self, name, ends)
+    def __repr__(self) -> str:
+        limits = f"r_max={self.r_max}, d_max={self.d_max}, r_ramp={self.r_ramp}, d_ramp={self.d_ramp}"
+        return f"BatchRenormalization({limits})"
+
+    def __eq__(self, other: object) -> bool:
+        return vars(self) == vars(other) if isinstance(other, BatchRenormalization) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.r_max, self.d_max, self.r_ramp, self.d_ramp))
 
     def _fields(self) -> _abi.martlet_batch_renormalization:
         (r_begin, r_end), (d_begin, d_end) = self.r_ramp, self.d_ramp
         return _abi.martlet_batch_renormalization(1, 0, self.r_max, self.d_max, r_begin, r_end, d_begin, d_end)
 
 
+def _ramp(value: Any, name: str) -> tuple[int, int]:
+    """Begin and end, whole numbers; their order is the library's to check."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise InvalidArgumentError(f"{name} must be a pair (begin, end) of numbers of batches; got {value!r}")
+    begin, end = (_arguments.integer(part, f"{name}[{place}]") for place, part in enumerate(value))
+    return begin, end
+
+
 def _renormalization(value: Any) -> BatchRenormalization | None:
     """None, an object, or its fields as files have them."""
     if value is None or isinstance(value, BatchRenormalization):
         return value
-    if isinstance(value, Mapping) and set(value) <= set(asdict(BatchRenormalization())):
+    if isinstance(value, Mapping) and set(value) <= set(vars(BatchRenormalization())):
         return BatchRenormalization(**value)
     raise InvalidArgumentError(f"renormalization must be a BatchRenormalization or None; got {value!r}")
 

@@ -288,7 +288,11 @@ typedef struct martlet_batch_norm_options {
 /* clang-format on */
 /* Normalises each channel (last axis) over the rest of the batch; at inference with the moving (or population) statistics
  * "running_mean" (starts at 0) and "running_var" (starts at 1). Training needs 2 or more values a channel, but for
- * options->single_value. */
+ * options->single_value.
+ *
+ *   martlet_batch_norm_options options = MARTLET_BATCH_NORM_OPTIONS_INIT;
+ *   options.virtual_batch_size = 32;
+ *   options.renormalization.enabled = 1; */
 martlet_status martlet_graph_batch_norm(martlet_graph *graph, const char *name, martlet_node input,
                                         const martlet_batch_norm_options *options, martlet_node *out);
 /* The same with a node that says how often each position counts in the batch's statistics: a row of it has the shape of a row of

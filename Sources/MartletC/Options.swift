@@ -17,14 +17,16 @@ extension SizedOptions {
 }
 
 extension martlet_dense_options: SizedOptions {}
-extension martlet_batch_norm_options: SizedOptions {
-  static var leastSize: Int { MemoryLayout<Self>.offset(of: \.debiased) ?? MemoryLayout<Self>.size }
-}
+extension martlet_batch_norm_options: SizedOptions {}
 extension martlet_optimizer_options: SizedOptions {}
 extension martlet_fit_options: SizedOptions {}
 extension martlet_batch_norm_switches: SizedOptions {}
 extension martlet_layer_info: SizedOptions {}
 extension martlet_tensor_info: SizedOptions {}
+
+extension martlet_batch_norm_options {
+  static var leastSize: Int { MemoryLayout<Self>.offset(of: \.debiased) ?? MemoryLayout<Self>.size }
+}
 
 /// Reads what the caller gave; nil stays nil.
 func options<Options: SizedOptions>(_ pointer: UnsafePointer<Options>?, _ argument: String) throws -> Options? {

@@ -18,8 +18,9 @@ import variant_cases
 def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
     folder.mkdir(parents=True, exist_ok=True)
-    for cases in (batch_norm_cases, image_cases, layer_cases, training_cases, variant_cases):
+    for cases in (batch_norm_cases, image_cases, layer_cases, training_cases):
         cases.write_all(folder)
+    variant_cases.write_all(folder)
 
 
 if __name__ == "__main__":

@@ -156,6 +156,17 @@ class BatchNorm(Layer):
            [ 1.]], dtype=float32)
     >>> net.state_dict()["0.running_mean"].round(3)
     array([0.2], dtype=float32)
+
+    Two rows at a time, and statistics that forget what they started with:
+
+    >>> net = Sequential([BatchNorm(virtual_batch_size=2, debiased=True)], input_shape=(1,))
+    >>> net.forward(np.array([[1.0], [3.0], [10.0], [40.0]]), training=True).round(3)
+    array([[-1.],
+           [ 1.],
+           [-1.],
+           [ 1.]], dtype=float32)
+    >>> net.state_dict()["0.running_mean"].round(3)  # (0.9 · 2 + 25) / 1.9
+    array([14.105], dtype=float32)
     """
 
     kind = "batch_norm"

@@ -28,6 +28,13 @@
 /// weight. n below 2 is one value per channel: treated as `singleValue` says, `.error` as `.moving`, for it shows only as the batch
 /// runs; 0 is an empty batch, which changes nothing. Inference asks for no weights. They are constants to the gradient.
 ///
+/// Examples:
+///
+///     BatchNorm(momentum: 0.99, debiased: true)                      good statistics after few batches
+///     BatchNorm(virtualBatchSize: 32)                                statistics of 32 rows in any batch
+///     BatchNorm(renormalization: BatchRenormalization())             small batches
+///     try graph.add(BatchNorm(), to: [x, mask])                      padding does not count
+///
 /// Errors: one value per channel in training has no variance; the batch is refused and the state unchanged, unless `singleValue` says
 /// otherwise.
 ///

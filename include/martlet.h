@@ -535,6 +535,25 @@ martlet_status martlet_model_set_batch_norm_switches(martlet_model *model, const
  * rounding). */
 martlet_status martlet_model_update_population_statistics(martlet_model *model, const martlet_array *inputs,
                                                           int32_t input_count, int64_t batch_size);
+/* How the layers before a batch norm run while its population statistics are measured. */
+enum {
+  MARTLET_POPULATION_SEQUENTIAL = 0, /* at inference, with the population statistics found for them: a pass for each batch norm */
+  MARTLET_POPULATION_ONE_PASS = 1    /* as in training, by each batch's own statistics: one pass in all */
+};
+/* martlet_model_update_population_statistics by a MARTLET_POPULATION_... method. Batches are pooled by their size, a layer in several
+ * places over all of them. By ONE_PASS the result depends on batch_size, as training does; a batch of one value per channel (a last row
+ * left over) is normalised by what was found up to it, itself included, and is refused as the first: MARTLET_INVALID_ARGUMENT. batch_size 0:
+ * chosen. After any error no statistic has changed. Since ABI 2. */
+martlet_status martlet_model_update_population_statistics_by(martlet_model *model, const martlet_array *inputs,
+                                                             int32_t input_count, int64_t batch_size, int32_t method);
+/* Gives a batch: sets *out_inputs to as many arrays as the model has inputs, *caller's memory* until the next call, or leaves it NULL
+ * behind the last. pass and index count from 0; every pass must give the same rows. On the calling thread; may call
+ * martlet_model_predict. Non-zero stops: the function returns MARTLET_CANCELLED. */
+typedef int32_t (*martlet_batch_callback)(int32_t pass, int64_t index, const martlet_array **out_inputs, void *payload);
+/* The same over batches as they come. Passes: one for each batch norm by SEQUENTIAL, a single one by ONE_PASS. Empty batches do not
+ * count. After any error, a stop included, no statistic has changed. Since ABI 2. */
+martlet_status martlet_model_update_population_statistics_from(martlet_model *model, int32_t method,
+                                                               martlet_batch_callback next, void *payload);
 /* Fits every InputNormalization layer on a whole data set in one exact pass each. */
 martlet_status martlet_model_fit_input_normalization(martlet_model *model, const martlet_array *inputs, int32_t input_count,
                                                      int64_t batch_size);

@@ -43,6 +43,7 @@ PADDING_VALID, PADDING_SAME, PADDING_EXPLICIT = range(3)
 CONVOLUTION_AUTOMATIC, CONVOLUTION_DIRECT, CONVOLUTION_WINOGRAD = range(3)
 SHORTCUT_DEFAULT, SHORTCUT_PARAMETER_FREE, SHORTCUT_PROJECTION = range(3)
 PARAMETER, STATE = range(2)
+POPULATION_SEQUENTIAL, POPULATION_ONE_PASS = range(2)
 INFERENCE_FLOAT32, INFERENCE_FLOAT16 = range(2)
 LAYER_UNCHANGED, LAYER_CHANGED, LAYER_FOLDED, LAYER_KEPT, LAYER_REMOVED = range(5)
 
@@ -247,6 +248,9 @@ class martlet_training_event(ctypes.Structure):
         ("validation", martlet_result),
     ]
 
+
+#: Batches as they come: pass, index, where the batch goes, payload.
+martlet_batch_callback = ctypes.CFUNCTYPE(c_int32, c_int32, c_int64, POINTER(POINTER(martlet_array)), c_void_p)
 
 martlet_training_callback = ctypes.CFUNCTYPE(c_int32, POINTER(martlet_training_event), c_void_p)
 
@@ -475,6 +479,8 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_model_batch_norm_switches": _status(_model, c_char_p, POINTER(martlet_batch_norm_switches)),
     "martlet_model_set_batch_norm_switches": _status(_model, c_char_p, POINTER(martlet_batch_norm_switches)),
     "martlet_model_update_population_statistics": _status(_model, _array, c_int32, c_int64),
+    "martlet_model_update_population_statistics_by": _status(_model, _array, c_int32, c_int64, c_int32),
+    "martlet_model_update_population_statistics_from": _status(_model, c_int32, martlet_batch_callback, c_void_p),
     "martlet_model_fit_input_normalization": _status(_model, _array, c_int32, c_int64),
     "martlet_model_predict": _status(_model, _array, c_int32, c_int64, _array, c_int32),
     "martlet_model_set_inference_weights": _status(_model, c_int32),

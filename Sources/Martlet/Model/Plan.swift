@@ -20,15 +20,17 @@ final class Plan {
   let version: Int
 
   /// - Parameters:
+  ///   - measures: see ``StepSite/isMeasuring``; for inference.
   ///   - wantsInputGradient: whether backward reaches the inputs (loops by hand), or only the variables (trainers).
   ///   - leastRecomputedByteCount: see ``Recomputation``.
   init(
     _ network: Network, inputs inputNodes: [Int], outputs outputNodes: [Int], capacity: Int, training: Bool,
-    wantsInputGradient: Bool, leastRecomputedByteCount: Int = Recomputation.leastByteCount, compute: Compute
+    measures: Bool = false, wantsInputGradient: Bool, leastRecomputedByteCount: Int = Recomputation.leastByteCount,
+    compute: Compute
   ) throws {
     var builder = PlanBuilder(
       network, inputs: inputNodes, outputs: outputNodes, capacity: capacity, training: training,
-      leastRecomputedByteCount: leastRecomputedByteCount)
+      measures: measures, leastRecomputedByteCount: leastRecomputedByteCount)
     builder.makeSteps(compute)
     try builder.placeValues()
     if training { try builder.placeGradients(wantsInputGradient: wantsInputGradient) }

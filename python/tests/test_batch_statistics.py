@@ -1,0 +1,92 @@
+"""Which statistics batch norms normalise with, and what becomes of the moving ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from martlet import BatchNorm, Dense, Sequential, Sigmoid, Tanh
+from martlet._errors import InvalidArgumentError, ShapeError
+
+
+def network(seed=1):
+    return Sequential([Dense(6), BatchNorm(), Sigmoid(), Dense(5), BatchNorm(), Tanh()], input_shape=(4,), seed=seed)
+
+
+@pytest.fixture
+def x(rng):
+    return (rng.normal(size=(31, 4)) + np.arange(31)[:, None] / 8).astype(np.float32)
+
+
+def same(a, b):
+    return all(np.array_equal(value, b[name]) for name, value in a.items())
+
+
+# -- population statistics --
+
+
+def test_one_pass_is_what_training_sees(x):
+    net, reference = network(), network()
+    net.update_population_statistics(x, method="one_pass", batch_size=8)
+    hidden = reference.submodel("3")
+    seen = np.concatenate([hidden.forward(x[start : start + 8], training=True) for start in range(0, 31, 8)])
+    first = reference.submodel("0")(x)
+    state = net.state_dict()
+    np.testing.assert_allclose(state["1.running_mean"], first.mean(0), atol=1e-5)
+    np.testing.assert_allclose(state["1.running_var"], first.var(0, ddof=1), rtol=1e-4)
+    np.testing.assert_allclose(state["4.running_mean"], seen.mean(0), atol=1e-5)
+    np.testing.assert_allclose(state["4.running_var"], seen.var(0, ddof=1), rtol=1e-4)
+    other = network()
+    other.update_population_statistics(x)
+    assert not np.allclose(other.state_dict()["4.running_var"], state["4.running_var"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["sequential", "one_pass"])
+def test_batches_as_they_come_give_the_same_bits(x, method):
+    whole, parts = network(), network()
+    whole.update_population_statistics(x, method, batch_size=6)
+    parts.update_population_statistics(batches=[x[start : start + 6] for start in range(0, 31, 6)], method=method)
+    assert same(whole.state_dict(), parts.state_dict())
+
+
+def test_a_generator_will_do_for_one_pass(x):
+    whole, parts = network(), network()
+    whole.update_population_statistics(x, "one_pass", batch_size=6)
+    parts.update_population_statistics(batches=(x[start : start + 6] for start in range(0, 31, 6)), method="one_pass")
+    assert same(whole.state_dict(), parts.state_dict())
+    with pytest.raises(InvalidArgumentError, match="gone through once"):
+        parts.update_population_statistics(batches=iter([x]))
+
+
+@pytest.mark.parametrize("method", ["sequential", "one_pass"])
+def test_an_exception_of_the_source_rises_and_changes_nothing(x, method):
+    class Source:
+        def __init__(self, good):
+            self.good = good
+
+        def __iter__(self):
+            yield x
+            self.good -= 1
+            if self.good < 0:
+                raise KeyError("the disk is gone")
+
+    net = network()
+    before = net.state_dict()
+    for good in range(2 if method == "sequential" else 1):
+        with pytest.raises(KeyError, match="the disk is gone"):
+            net.update_population_statistics(batches=Source(good), method=method)
+        assert same(before, net.state_dict())
+    with pytest.raises(ShapeError, match="batch"):
+        net.update_population_statistics(batches=[x, x[:, :3]], method=method)
+    assert same(before, net.state_dict())
+
+
+def test_population_arguments(x):
+    net = network()
+    for arguments in ({}, {"x": x, "batches": [x]}):
+        with pytest.raises(InvalidArgumentError, match="one of the two"):
+            net.update_population_statistics(**arguments)
+    with pytest.raises(InvalidArgumentError, match="method"):
+        net.update_population_statistics(x, method="twice")
+    with pytest.raises(InvalidArgumentError, match="0 rows"):
+        net.update_population_statistics(batches=[], method="one_pass")

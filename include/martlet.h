@@ -558,6 +558,14 @@ martlet_status martlet_model_update_population_statistics_from(martlet_model *mo
 martlet_status martlet_model_fit_input_normalization(martlet_model *model, const martlet_array *inputs, int32_t input_count,
                                                      int64_t batch_size);
 
+/* -- transactions of statistics: what moves between begin and rollback is undone -- */
+/* begin remembers every statistic: moving means and variances, batch counters, what input normalisation was fitted to. rollback puts
+ * them back, to the bit; commit leaves them as they are. Transactions nest: each ends the last one begun. Submodels share them, a clone has
+ * none. Parameters and optimizers have no part in it. commit, rollback: MARTLET_INVALID_STATE if none is open. Since ABI 2. */
+martlet_status martlet_model_begin_statistics(martlet_model *model);
+martlet_status martlet_model_commit_statistics(martlet_model *model);
+martlet_status martlet_model_rollback_statistics(martlet_model *model);
+
 /* -- running -- */
 /* Inference over any number of rows, batch_size at a time (0: chosen). outputs: *caller's memory*, [rows, ...] float32 each.
  * Any number of threads may call this on one model at once. A row's result does not depend on the rows beside it. No rows:

@@ -98,7 +98,39 @@ static void test_population_refuses(void) {
   martlet_model_destroy(model);
 }
 
-static const check_test tests[] = {TEST(test_population_methods), TEST(test_population_refuses)};
+/* ---- transactions ---- */
+
+static void test_transactions(void) {
+  martlet_model *model = make_model(2);
+  net_batch batch;
+  make_batch(&batch, 1);
+  const uint64_t first = model_fingerprint(model);
+  CHECK_OK(martlet_model_begin_statistics(model));
+  CHECK_OK(martlet_model_forward(model, &batch.x_array, 1, 1));
+  const uint64_t second = model_fingerprint(model);
+  CHECK(first != second);
+  CHECK_OK(martlet_model_begin_statistics(model));
+  CHECK_OK(martlet_model_forward(model, &batch.x_array, 1, 1));
+  CHECK(model_fingerprint(model) != second);
+  CHECK_OK(martlet_model_rollback_statistics(model));
+  CHECK(model_fingerprint(model) == second);
+  CHECK_OK(martlet_model_begin_statistics(model));
+  CHECK_OK(martlet_model_commit_statistics(model));
+  CHECK_OK(martlet_model_rollback_statistics(model));
+  CHECK(model_fingerprint(model) == first);
+
+  watch_model(model);
+  CHECK_FAILS(STATUS(INVALID_STATE), "begin one first", martlet_model_commit_statistics(model));
+  CHECK_FAILS(STATUS(INVALID_STATE), "begin one first", martlet_model_rollback_statistics(model));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_begin_statistics(NULL));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_commit_statistics(NULL));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_rollback_statistics(NULL));
+  /* One that is open when the model goes leaves nothing behind. */
+  CHECK_OK(martlet_model_begin_statistics(model));
+  martlet_model_destroy(model);
+}
+
+static const check_test tests[] = {TEST(test_population_methods), TEST(test_population_refuses), TEST(test_transactions)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _abi, _arguments, _restore
@@ -343,6 +344,47 @@ class Model(Handle):
         inputs = describe_all(x, self._input_count, "x")
         size = _arguments.integer(batch_size, "batch_size", 1)
         library().martlet_model_update_population_statistics_by(self._open(), inputs, len(inputs), size, code)
+
+    def begin_statistics(self) -> None:
+        """Remembers all statistics as they stand, until :meth:`commit_statistics` or :meth:`rollback_statistics`.
+
+        That is moving means and variances, batch counters, and what input normalisation was fitted to; not parameters. Each of
+        the two ends the last transaction begun; they nest. Submodels share them.
+        """
+        library().martlet_model_begin_statistics(self._open())
+
+    def commit_statistics(self) -> None:
+        """Ends the last transaction begun; the statistics stay as they are."""
+        library().martlet_model_commit_statistics(self._open())
+
+    def rollback_statistics(self) -> None:
+        """Ends the last transaction begun; the statistics become what they were, to the bit."""
+        library().martlet_model_rollback_statistics(self._open())
+
+    @contextlib.contextmanager
+    def statistics_transaction(self) -> Iterator[None]:
+        """A transaction of statistics that is committed at the end, or rolled back on an exception.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from martlet import BatchNorm, Sequential
+        >>> net = Sequential([BatchNorm()], input_shape=(3,))
+        >>> try:
+        ...     with net.statistics_transaction():
+        ...         y = net.forward(np.ones((4, 3), np.float32), training=True)
+        ...         raise KeyError
+        ... except KeyError:
+        ...     print(net.state_dict()["0.running_mean"])
+        [0. 0. 0.]
+        """
+        self.begin_statistics()
+        try:
+            yield
+        except BaseException:
+            self.rollback_statistics()
+            raise
+        self.commit_statistics()
 
     def fit_input_normalization(self, x: Arrays, *, batch_size: int = 1024) -> None:
         """Fits every :class:`InputNormalization` layer on the whole data set ``x``, in one exact pass each."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from martlet import BatchNorm, Dense, Sequential, Sigmoid, Tanh
-from martlet._errors import InvalidArgumentError, ShapeError
+from martlet._errors import InvalidArgumentError, InvalidStateError, ShapeError
 
 
 def network(seed=1):
@@ -90,3 +90,48 @@ def test_population_arguments(x):
         net.update_population_statistics(x, method="twice")
     with pytest.raises(InvalidArgumentError, match="0 rows"):
         net.update_population_statistics(batches=[], method="one_pass")
+
+
+# -- transactions of statistics --
+
+
+def statistics(net):
+    return {name: value for name, value in net.state_dict().items() if "running" in name or "num_batches" in name}
+
+
+def test_rollback_brings_every_statistic_back(x):
+    net = network()
+    net.forward(x, training=True)
+    before, predicted = statistics(net), net(x)
+    net.begin_statistics()
+    net.forward(2 * x, training=True)
+    net.update_population_statistics(3 * x)
+    assert not same(before, statistics(net))
+    net.rollback_statistics()
+    assert same(before, statistics(net))
+    assert np.array_equal(net(x), predicted)
+    for end in (net.commit_statistics, net.rollback_statistics):
+        with pytest.raises(InvalidStateError, match="begin one first"):
+            end()
+
+
+def test_a_block_commits_or_rolls_back(x):
+    net = network()
+    before = statistics(net)
+
+    def fail():
+        with net.statistics_transaction():
+            net.forward(x, training=True)
+            with net.statistics_transaction():
+                net.forward(x, training=True)
+            assert net.state_dict()["1.num_batches_tracked"] == 2
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert same(before, statistics(net))
+    with net.statistics_transaction():
+        net.forward(x, training=True)
+    assert net.state_dict()["1.num_batches_tracked"] == 1
+    with pytest.raises(InvalidStateError):
+        net.commit_statistics()

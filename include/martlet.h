@@ -728,6 +728,19 @@ typedef struct martlet_result {
  * first call of a batch size. targets: one for each output. */
 martlet_status martlet_trainer_step(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
                                     const martlet_array *targets, int32_t target_count, martlet_result *out);
+/* Gradient accumulation: martlet_trainer_step and martlet_trainer_fit run size consecutive rows of a batch at a time (a single row left
+ * over joins those before it), each micro-batch normalised by its own statistics, and update once by the mean gradient over all rows.
+ * size 0: the whole batch, as at first. MARTLET_INVALID_ARGUMENT below 0. The size is 0 for NULL. Since ABI 2. */
+martlet_status martlet_trainer_set_micro_batch_size(martlet_trainer *trainer, int64_t size);
+int64_t martlet_trainer_micro_batch_size(const martlet_trainer *trainer);
+/* Whose statistics normalise a micro-batch: its own, or those of all micro-batches together, where the step is that of one large batch,
+ * to the bit, and takes its memory. */
+enum { MARTLET_MICRO_BATCH_OWN = 0, MARTLET_MICRO_BATCH_WHOLE = 1 };
+/* One step on a batch that comes in parts, with one update by the mean gradient over the rows of all. inputs, targets: count times as many
+ * arrays as the model has inputs and outputs, those of the first part first; parts without rows do not count. After an error nothing
+ * has changed. Since ABI 2. */
+martlet_status martlet_trainer_step_micro_batches(martlet_trainer *trainer, int32_t count, const martlet_array *inputs,
+                                                  const martlet_array *targets, int32_t statistics, martlet_result *out);
 /* Loss and hits at inference; changes nothing. */
 martlet_status martlet_trainer_evaluate(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
                                         const martlet_array *targets, int32_t target_count, int64_t batch_size,

@@ -130,7 +130,70 @@ static void test_transactions(void) {
   martlet_model_destroy(model);
 }
 
-static const check_test tests[] = {TEST(test_population_methods), TEST(test_population_refuses), TEST(test_transactions)};
+/* ---- micro-batches ---- */
+
+static void test_micro_batches(void) {
+  net_batch batch;
+  make_batch(&batch, 4);
+  martlet_model *models[4];
+  martlet_trainer *trainers[4];
+  martlet_result results[4];
+  for (int i = 0; i < 4; i++) {
+    models[i] = make_model(3);
+    CHECK_OK(martlet_trainer_create(&trainers[i], models[i], MARTLET_LOSS_CROSS_ENTROPY, NULL, 1));
+    CHECK_INT(0, martlet_trainer_micro_batch_size(trainers[i]));
+  }
+  /* Six rows in two parts of three. */
+  const int64_t half[2] = {3, NET_INPUTS}, half_labels[1] = {3};
+  const martlet_array inputs[2] = {floats_of(batch.x, 2, half), floats_of(batch.x + 3 * NET_INPUTS, 2, half)};
+  const martlet_array targets[2] = {array_of(batch.labels, MARTLET_INT64, 1, half_labels),
+                                    array_of(batch.labels + 3, MARTLET_INT64, 1, half_labels)};
+  CHECK_OK(martlet_trainer_step(trainers[0], &batch.x_array, 1, &batch.label_array, 1, &results[0]));
+  CHECK_OK(martlet_trainer_step_micro_batches(trainers[1], 2, inputs, targets, MARTLET_MICRO_BATCH_WHOLE, &results[1]));
+  CHECK_OK(martlet_trainer_set_micro_batch_size(trainers[2], 3));
+  CHECK_INT(3, martlet_trainer_micro_batch_size(trainers[2]));
+  CHECK_OK(martlet_trainer_step(trainers[2], &batch.x_array, 1, &batch.label_array, 1, &results[2]));
+  CHECK_OK(martlet_trainer_step_micro_batches(trainers[3], 2, inputs, targets, MARTLET_MICRO_BATCH_OWN, &results[3]));
+  CHECK(model_fingerprint(models[0]) == model_fingerprint(models[1]));
+  CHECK(model_fingerprint(models[2]) == model_fingerprint(models[3]));
+  CHECK(model_fingerprint(models[0]) != model_fingerprint(models[2]));
+  CHECK_CLOSE(results[0].loss, results[1].loss, 0);
+  CHECK_CLOSE(results[2].loss, results[3].loss, 0);
+  for (int i = 0; i < 4; i++) CHECK_INT(NET_ROWS, results[i].rows);
+
+  martlet_trainer *trainer = trainers[0];
+  watch_model(models[0]);
+  WATCH(&results[0], sizeof results[0]);
+  const int64_t sizes[] = {-1, INT64_MIN};
+  for (int i = 0; i < CHECK_COUNT(sizes); i++) {
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "micro_batch_size", martlet_trainer_set_micro_batch_size(trainer, sizes[i]));
+  }
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "trainer", martlet_trainer_set_micro_batch_size(NULL, 1));
+  CHECK_INT(0, martlet_trainer_micro_batch_size(NULL));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "trainer",
+              martlet_trainer_step_micro_batches(NULL, 2, inputs, targets, 0, &results[0]));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "inputs",
+              martlet_trainer_step_micro_batches(trainer, 2, NULL, targets, 0, &results[0]));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "targets",
+              martlet_trainer_step_micro_batches(trainer, 2, inputs, NULL, 0, &results[0]));
+  const int32_t numbers[] = {-1, 2, INT32_MIN, INT32_MAX};
+  for (int i = 0; i < CHECK_COUNT(numbers); i++) {
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "statistics",
+                martlet_trainer_step_micro_batches(trainer, 2, inputs, targets, numbers[i], &results[0]));
+  }
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "count", martlet_trainer_step_micro_batches(trainer, -1, inputs, targets, 0, &results[0]));
+  const martlet_array wrong[2] = {inputs[0], batch.x_array};
+  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "micro_batches[1]",
+              martlet_trainer_step_micro_batches(trainer, 2, wrong, targets, 0, &results[0]));
+  CHECK_OK(martlet_trainer_step_micro_batches(trainer, 0, NULL, NULL, 0, NULL));
+  for (int i = 0; i < 4; i++) {
+    martlet_trainer_destroy(trainers[i]);
+    martlet_model_destroy(models[i]);
+  }
+}
+
+static const check_test tests[] = {TEST(test_population_methods), TEST(test_population_refuses), TEST(test_transactions),
+                                   TEST(test_micro_batches)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

@@ -49,6 +49,7 @@ LAYER_UNCHANGED, LAYER_CHANGED, LAYER_FOLDED, LAYER_KEPT, LAYER_REMOVED = range(
 
 LOSS_CROSS_ENTROPY, LOSS_MEAN_SQUARED_ERROR, LOSS_BINARY_CROSS_ENTROPY = range(3)
 SGD, ADAM, ADAMW = range(3)
+MICRO_BATCH_OWN, MICRO_BATCH_WHOLE = range(2)
 EVENT_STEP, EVENT_EPOCH = range(2)
 
 # ---- Structs -----------------------------------------------------------------------------------------------------------
@@ -517,6 +518,9 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_trainer_learning_rate": _plain(c_double, _trainer),
     "martlet_trainer_set_learning_rate": _status(_trainer, c_double),
     "martlet_trainer_step": _status(_trainer, _array, c_int32, _array, c_int32, _result),
+    "martlet_trainer_set_micro_batch_size": _status(_trainer, c_int64),
+    "martlet_trainer_micro_batch_size": _plain(c_int64, _trainer),
+    "martlet_trainer_step_micro_batches": _status(_trainer, c_int32, _array, _array, c_int32, _result),
     "martlet_trainer_evaluate": _status(_trainer, _array, c_int32, _array, c_int32, c_int64, _result),
     "martlet_trainer_evaluate_normalized": _status(
         _trainer, _array, c_int32, _array, c_int32, c_int64, POINTER(martlet_image_normalization), _result

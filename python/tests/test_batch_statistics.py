@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from martlet import BatchNorm, Dense, Sequential, Sigmoid, Tanh
+import martlet
+from martlet import SGD, BatchNorm, Dense, Sequential, Sigmoid, Tanh, Trainer
 from martlet._errors import InvalidArgumentError, InvalidStateError, ShapeError
 
 
@@ -135,3 +136,73 @@ def test_a_block_commits_or_rolls_back(x):
     assert net.state_dict()["1.num_batches_tracked"] == 1
     with pytest.raises(InvalidStateError):
         net.commit_statistics()
+
+
+# -- micro-batches --
+
+
+@pytest.fixture
+def y(rng):
+    return rng.integers(0, 5, 31)
+
+
+def trained(step, rate=0.5, **options):
+    net = network()
+    trainer = Trainer(net, optimizer=SGD(learning_rate=rate), seed=2, **options)
+    return net, trainer, step(trainer)
+
+
+def test_gradients_accumulate_over_micro_batches(x, y):
+    net, trainer, result = trained(lambda trainer: trainer.step(x, y), rate=0, micro_batch_size=8)
+    assert trainer.micro_batch_size == 8
+    by_hand = network()
+    total = 0.0
+    for start in range(0, 31, 8):
+        part = slice(start, start + 8)
+        logits = by_hand.forward(x[part], training=True)
+        found = martlet.loss("cross_entropy", logits, y[part])
+        by_hand.backward(found.gradient * (len(logits) / 31), accumulate=start > 0)
+        total += found.loss * len(logits)
+    assert result.loss == pytest.approx(total / 31, rel=1e-6)
+    assert same(statistics(net), statistics(by_hand))
+    for name, gradient in net.gradients().items():
+        np.testing.assert_allclose(gradient, by_hand.gradients()[name], atol=1e-6)
+    trainer.micro_batch_size = None
+    assert trainer.micro_batch_size is None
+
+
+def test_parts_with_the_statistics_of_the_whole_are_one_batch(x, y):
+    parts = [(x[:1], y[:1]), (x[1:20], y[1:20]), (x[20:20], y[20:20]), (x[20:], y[20:])]
+    whole, _, expected = trained(lambda trainer: trainer.step(x, y))
+    net, _, result = trained(lambda trainer: trainer.step_micro_batches(parts, statistics="whole"))
+    assert result == expected
+    assert same(net.state_dict(), whole.state_dict())
+    equal = [(x[i : i + 8], y[i : i + 8]) for i in range(0, 31, 8)]
+    cut, _, expected = trained(lambda trainer: trainer.step(x, y), micro_batch_size=8)
+    net, _, result = trained(lambda trainer: trainer.step_micro_batches(iter(equal)))
+    assert result == expected
+    assert same(net.state_dict(), cut.state_dict())
+
+
+def test_a_fit_in_micro_batches(x, y):
+    fitted, _, _ = trained(lambda trainer: trainer.fit(x, y, batch_size=16, shuffle=False), micro_batch_size=5)
+    stepped, _, _ = trained(lambda t: [t.step(x[i : i + 16], y[i : i + 16]) for i in (0, 16)], micro_batch_size=5)
+    assert same(fitted.state_dict(), stepped.state_dict())
+
+
+def test_micro_batch_arguments(x, y):
+    net, trainer, _ = trained(lambda trainer: None)
+    before = net.state_dict()
+    for size in (0, -1, 2.5):
+        with pytest.raises((InvalidArgumentError, TypeError)):
+            trainer.micro_batch_size = size
+    with pytest.raises(InvalidArgumentError, match="2 or more values"):
+        trainer.step_micro_batches([(x, y), (x[:1], y[:1])])
+    with pytest.raises(ShapeError, match=r"micro_batches\[1\]"):
+        trainer.step_micro_batches([(x, y), (x[:2], y[:1])])
+    with pytest.raises(InvalidArgumentError, match="pair"):
+        trainer.step_micro_batches([x])
+    with pytest.raises(InvalidArgumentError, match="statistics"):
+        trainer.step_micro_batches([(x, y)], statistics="theirs")
+    assert trainer.step_micro_batches([]).rows == 0
+    assert same(before, net.state_dict())

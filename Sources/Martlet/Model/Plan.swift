@@ -9,6 +9,8 @@ final class Plan {
   /// The steps that take part in the backward pass, in its order.
   let backwardSteps: [PlanStep]
   let inputs: [BufferID]
+  /// Values of one row of each.
+  let inputLengths: [Int]
   let outputs: [BufferID]
   /// Nil where nothing wants the gradient.
   let outputGradients: [BufferID?]
@@ -42,6 +44,7 @@ final class Plan {
     movedVariables = training ? steps.flatMap(\.site.layer.variables).filter { $0.kind == .state } : []
     backwardSteps = builder.backwardSteps
     inputs = try inputNodes.map(builder.value)
+    inputLengths = inputNodes.map { network.nodes[$0].shape.reduce(1, *) }
     outputs = try outputNodes.map(builder.value)
     outputGradients = outputNodes.map(builder.gradient)
     inputGradients = inputNodes.map(builder.gradient)

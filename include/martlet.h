@@ -566,6 +566,18 @@ martlet_status martlet_model_begin_statistics(martlet_model *model);
 martlet_status martlet_model_commit_statistics(martlet_model *model);
 martlet_status martlet_model_rollback_statistics(martlet_model *model);
 
+/* -- one batch in shards, on several threads or machines -- */
+/* Replaces each of count numbers by its sum over all shards: all of them call it the same number of times, in the same order, and get the
+ * same bits; it returns when the sums are there. On the calling thread. Non-zero: the call that needed it returns MARTLET_CANCELLED, with
+ * parameters, gradients and statistics as before it; the other shards' calls must fail, too, or they wait. */
+typedef int32_t (*martlet_all_reduce)(double *sums, int64_t count, void *payload);
+/* Has the model train as one shard of a larger batch; NULL: alone, as at first. Training with martlet_model_forward exchanges for each batch
+ * norm that follows batches 2C + 1 sums (values per channel, sum x, sum x^2), martlet_model_backward 2C where the input's gradient is wanted:
+ * statistics are those of all shards, parameters' gradients this shard's part. martlet_trainer_step adds those up, too, and its result is of all
+ * shards; micro-batches are MARTLET_UNSUPPORTED then. Shards may have any number of rows, none as well; the result is one large batch's up to
+ * rounding. Submodels share the setting; payload must live as long as they. MARTLET_UNSUPPORTED for virtual batches. Since ABI 2. */
+martlet_status martlet_model_set_all_reduce(martlet_model *model, martlet_all_reduce all_reduce, void *payload);
+
 /* -- running -- */
 /* Inference over any number of rows, batch_size at a time (0: chosen). outputs: *caller's memory*, [rows, ...] float32 each.
  * Any number of threads may call this on one model at once. A row's result does not depend on the rows beside it. No rows:

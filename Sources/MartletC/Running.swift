@@ -48,6 +48,21 @@ public func martlet_model_inference_weights(
   }
 }
 
+@_cdecl("martlet_model_set_all_reduce") @implementation
+public func martlet_model_set_all_reduce(
+  _ handle: OpaquePointer!, _ all_reduce: martlet_all_reduce!, _ payload: UnsafeMutableRawPointer!
+) -> martlet_status {
+  boundary {
+    let model = try model(handle)
+    guard let all_reduce else { return try model.setAllReduce(nil) }
+    try model.setAllReduce { sums in
+      guard all_reduce(sums.baseAddress, Int64(sums.count), payload) == 0 else {
+        throw MartletError(.cancelled, "The all-reduce over the shards failed.")
+      }
+    }
+  }
+}
+
 @_cdecl("martlet_model_forward") @implementation
 public func martlet_model_forward(
   _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32, _ training: Int32

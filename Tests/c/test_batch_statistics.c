@@ -2,6 +2,8 @@
  * and from batches as they come. */
 #include "models.h"
 
+#include <pthread.h>
+
 /* ---- population statistics ---- */
 
 /* The rows of a batch, two at a time. */
@@ -192,8 +194,128 @@ static void test_micro_batches(void) {
   }
 }
 
+/* ---- shards ---- */
+
+/* Two threads that add up their numbers, the first shard's first. */
+typedef struct exchange {
+  pthread_mutex_t mutex;
+  pthread_cond_t condition;
+  double sums[64];
+  int arrived, round, calls;
+} exchange;
+
+typedef struct shard {
+  exchange *between;
+  martlet_model *model;
+  const net_batch *batch;
+  int first, rows, failures, number;
+  int fails; /* refuses to exchange */
+} shard;
+
+static int32_t add_up(double *sums, int64_t count, void *payload) {
+  const shard *self = (const shard *)payload;
+  exchange *between = self->between;
+  if (self->fails || count > 64) return 1;
+  pthread_mutex_lock(&between->mutex);
+  const int round = between->round;
+  if (between->arrived++ == 0) {
+    memcpy(between->sums, sums, (size_t)count * sizeof(double));
+    while (between->round == round) pthread_cond_wait(&between->condition, &between->mutex);
+  } else {
+    for (int64_t i = 0; i < count; i++) between->sums[i] += sums[i]; /* a + b is b + a: the order does not matter for two */
+    between->arrived = 0;
+    between->round++;
+    pthread_cond_broadcast(&between->condition);
+  }
+  memcpy(sums, between->sums, (size_t)count * sizeof(double));
+  between->calls++;
+  pthread_mutex_unlock(&between->mutex);
+  return 0;
+}
+
+static void *run_shard(void *argument) {
+  shard *self = (shard *)argument;
+  const int64_t shape[2] = {self->rows, NET_INPUTS}, grad_shape[2] = {self->rows, NET_CLASSES};
+  float x[NET_ROWS * NET_INPUTS], grad[NET_ROWS * NET_CLASSES];
+  memcpy(x, self->batch->x + self->first * NET_INPUTS, sizeof(float) * (size_t)self->rows * NET_INPUTS);
+  memcpy(grad, self->batch->grad + self->first * NET_CLASSES, sizeof(float) * (size_t)self->rows * NET_CLASSES);
+  const martlet_array x_array = floats_of(x, 2, shape), grad_array = floats_of(grad, 2, grad_shape);
+  self->failures += martlet_model_forward(self->model, &x_array, 1, 1) != MARTLET_OK;
+  self->failures += martlet_model_backward(self->model, &grad_array, 1, 0) != MARTLET_OK;
+  return NULL;
+}
+
+static void test_shards(void) {
+  net_batch batch;
+  make_batch(&batch, 6);
+  martlet_model *whole = make_model(4);
+  CHECK_OK(martlet_model_forward(whole, &batch.x_array, 1, 1));
+  CHECK_OK(martlet_model_backward(whole, &batch.grad_array, 1, 0));
+  const int splits[] = {3, 1, 0, NET_ROWS};
+  for (int s = 0; s < CHECK_COUNT(splits); s++) {
+    exchange between;
+    memset(&between, 0, sizeof between);
+    pthread_mutex_init(&between.mutex, NULL);
+    pthread_cond_init(&between.condition, NULL);
+    shard shards[2];
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+      memset(&shards[i], 0, sizeof shards[i]);
+      shards[i].between = &between;
+      shards[i].model = make_model(4);
+      shards[i].batch = &batch;
+      shards[i].first = i == 0 ? 0 : splits[s];
+      shards[i].rows = i == 0 ? splits[s] : NET_ROWS - splits[s];
+      CHECK_OK(martlet_model_set_all_reduce(shards[i].model, add_up, &shards[i]));
+    }
+    for (int i = 0; i < 2; i++) CHECK_INT(0, pthread_create(&threads[i], NULL, run_shard, &shards[i]));
+    for (int i = 0; i < 2; i++) {
+      pthread_join(threads[i], NULL);
+      CHECK_INT(0, shards[i].failures);
+    }
+    CHECK_INT(4, between.calls);
+    static const char *const state[] = {"norm1.running_mean", "norm1.running_var"};
+    for (int n = 0; n < CHECK_COUNT(state); n++) {
+      const float *want = (const float *)tensor_named(whole, state[n]).value.data;
+      const float *a = (const float *)tensor_named(shards[0].model, state[n]).value.data;
+      const float *b = (const float *)tensor_named(shards[1].model, state[n]).value.data;
+      for (int k = 0; k < NET_HIDDEN; k++) {
+        CHECK_CLOSE(want[k], a[k], 4.0 / 16777216);
+        CHECK_CLOSE(a[k], b[k], 0);
+      }
+    }
+    const float *want = (const float *)tensor_named(whole, "dense1.weight").gradient;
+    const float *a = (const float *)tensor_named(shards[0].model, "dense1.weight").gradient;
+    const float *b = (const float *)tensor_named(shards[1].model, "dense1.weight").gradient;
+    for (int k = 0; k < NET_HIDDEN * NET_INPUTS; k++) CHECK_CLOSE(want[k], a[k] + b[k], 64.0 / 16777216);
+    for (int i = 0; i < 2; i++) martlet_model_destroy(shards[i].model);
+    pthread_cond_destroy(&between.condition);
+    pthread_mutex_destroy(&between.mutex);
+  }
+
+  /* A failing exchange changes nothing; taken back, the model trains alone. */
+  shard failing;
+  memset(&failing, 0, sizeof failing);
+  failing.fails = 1;
+  martlet_model *model = make_model(4);
+  CHECK_OK(martlet_model_set_all_reduce(model, add_up, &failing));
+  watch_model(model);
+  CHECK_FAILS(STATUS(CANCELLED), "all-reduce", martlet_model_forward(model, &batch.x_array, 1, 1));
+  CHECK_FAILS(STATUS(INVALID_STATE), "forward", martlet_model_backward(model, &batch.grad_array, 1, 0));
+  martlet_trainer *trainer = NULL;
+  CHECK_OK(martlet_trainer_create(&trainer, model, MARTLET_LOSS_CROSS_ENTROPY, NULL, 1));
+  CHECK_FAILS(STATUS(CANCELLED), "all-reduce", martlet_trainer_step(trainer, &batch.x_array, 1, &batch.label_array, 1, NULL));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_set_all_reduce(NULL, add_up, NULL));
+  CHECK_OK(martlet_model_set_all_reduce(model, NULL, NULL));
+  CHECK_OK(martlet_model_forward(model, &batch.x_array, 1, 1));
+  CHECK(model_fingerprint(model) == model_fingerprint(whole));
+  martlet_trainer_destroy(trainer);
+  martlet_model_destroy(model);
+  martlet_model_destroy(whole);
+}
+
 static const check_test tests[] = {TEST(test_population_methods), TEST(test_population_refuses), TEST(test_transactions),
-                                   TEST(test_micro_batches)};
+                                   TEST(test_micro_batches),      TEST(test_shards)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

@@ -250,6 +250,9 @@ class martlet_training_event(ctypes.Structure):
     ]
 
 
+#: Sums over all shards of a batch: the numbers, how many, payload.
+martlet_all_reduce = ctypes.CFUNCTYPE(c_int32, POINTER(c_double), c_int64, c_void_p)
+
 #: Batches as they come: pass, index, where the batch goes, payload.
 martlet_batch_callback = ctypes.CFUNCTYPE(c_int32, c_int32, c_int64, POINTER(POINTER(martlet_array)), c_void_p)
 
@@ -486,6 +489,7 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_model_begin_statistics": _status(_model),
     "martlet_model_commit_statistics": _status(_model),
     "martlet_model_rollback_statistics": _status(_model),
+    "martlet_model_set_all_reduce": _status(_model, martlet_all_reduce, c_void_p),
     "martlet_model_predict": _status(_model, _array, c_int32, c_int64, _array, c_int32),
     "martlet_model_set_inference_weights": _status(_model, c_int32),
     "martlet_model_inference_weights": _status(_model, POINTER(c_int32)),

@@ -6,6 +6,7 @@ argument without knowing Martlet.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 
@@ -57,6 +58,9 @@ class LibraryNotFoundError(MartletError, ImportError):
     """The native library is missing, or is not of this package's version."""
 
 
+#: The exception that ended a callback of this thread, to rise from the call that the callback belongs to.
+raised_in_callback = threading.local()
+
 #: Status number of the C API -> class.
 ERRORS: dict[int, type[MartletError]] = {
     1: InvalidArgumentError,
@@ -75,6 +79,9 @@ def raise_for_status(status: int, function: Any, arguments: Any) -> int:
     """The ``errcheck`` of every function that returns a status: raises its error with the library's own words."""
     if status == 0:
         return 0
+    cause, raised_in_callback.exception = getattr(raised_in_callback, "exception", None), None
+    if cause is not None:
+        raise cause
     from ._library import library
 
     message = library().martlet_last_error_message().decode("utf-8", "replace")

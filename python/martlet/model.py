@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _abi, _arguments, _restore
+from ._all_reduce import AllReduce, set_all_reduce
 from ._array import Array, Arrays, describe_all, view
 from ._errors import InvalidArgumentError
 from ._handle import Handle, Owner, Self
@@ -385,6 +386,20 @@ class Model(Handle):
             self.rollback_statistics()
             raise
         self.commit_statistics()
+
+    def set_all_reduce(self, function: AllReduce | None) -> None:
+        """Has the model train as one shard of a larger batch; None: alone, as at first.
+
+        ``function(sums)`` replaces each number of a float64 array by its sum over all shards, in place. Batch norms exchange
+        2C + 1 sums in a training :meth:`forward`, 2C in :meth:`backward`, and so have the statistics of all shards; the
+        parameters' gradients are this shard's part. :meth:`Trainer.step` adds them up. Shards may have any number of rows,
+        none as well. An exception of the function rises from the call that needed it, and nothing has changed.
+
+        Examples
+        --------
+        With PyTorch's processes: ``net.set_all_reduce(lambda sums: dist.all_reduce(torch.from_numpy(sums)))``.
+        """
+        set_all_reduce(self._open(), function)
 
     def fit_input_normalization(self, x: Arrays, *, batch_size: int = 1024) -> None:
         """Fits every :class:`InputNormalization` layer on the whole data set ``x``, in one exact pass each."""

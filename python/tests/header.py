@@ -21,6 +21,7 @@ _PLAIN = {
     "float": ctypes.c_float,
     "martlet_status": ctypes.c_int32,
     "martlet_node": ctypes.c_int32,
+    "martlet_all_reduce": _abi.martlet_all_reduce,
     "martlet_batch_callback": _abi.martlet_batch_callback,
     "martlet_training_callback": _abi.martlet_training_callback,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -206,3 +208,74 @@ def test_micro_batch_arguments(x, y):
         trainer.step_micro_batches([(x, y)], statistics="theirs")
     assert trainer.step_micro_batches([]).rows == 0
     assert same(before, net.state_dict())
+
+
+# -- shards --
+
+
+class Exchange:
+    """Sums over threads, in the order of the shards."""
+
+    def __init__(self, shards):
+        self.parts = [None] * shards
+        self.barrier = threading.Barrier(shards)
+        self.sizes = []
+
+    def of(self, shard):
+        def all_reduce(sums):
+            assert sums.dtype == np.float64
+            self.parts[shard] = sums.copy()
+            self.barrier.wait(30)
+            total = np.sum(self.parts, axis=0)
+            self.barrier.wait(30)
+            sums[:] = total
+            if shard == 0:
+                self.sizes.append(len(sums))
+
+        return all_reduce
+
+
+def test_shards_are_one_batch(x, y):
+    whole, _, expected = trained(lambda trainer: trainer.step(x, y))
+    cut = [slice(0, 11), slice(11, 11), slice(11, 31)]
+    exchange = Exchange(len(cut))
+    nets = [network() for _ in cut]
+    results = [None] * len(cut)
+
+    def work(shard):
+        nets[shard].set_all_reduce(exchange.of(shard))
+        trainer = Trainer(nets[shard], optimizer=SGD(learning_rate=0.5))
+        results[shard] = trainer.step(x[cut[shard]], y[cut[shard]])
+
+    threads = [threading.Thread(target=work, args=(shard,)) for shard in range(len(cut))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # Rows; 2C + 1 forward and 2C backward for each norm; loss, hits and gradients.
+    assert exchange.sizes[:5] == [1, 13, 11, 10, 12]
+    for net, result in zip(nets, results):
+        assert result.loss == pytest.approx(expected.loss, rel=1e-6)
+        assert result[1:] == expected[1:]
+        assert same(net.state_dict(), nets[0].state_dict())
+        for name, value in whole.state_dict().items():
+            np.testing.assert_allclose(net.state_dict()[name], value, atol=2e-6, err_msg=name)
+
+
+def test_an_exception_of_the_exchange_rises_and_changes_nothing(x, y):
+    def fail(sums):
+        raise ConnectionError("the other end is gone")
+
+    net = network()
+    net.set_all_reduce(fail)
+    before = net.state_dict()
+    trainer = Trainer(net)
+    for call in (lambda: net.forward(x, training=True), lambda: trainer.step(x, y), lambda: trainer.fit(x, y)):
+        with pytest.raises(ConnectionError, match="the other end"):
+            call()
+        assert same(before, net.state_dict())
+    with pytest.raises(InvalidArgumentError, match="callable"):
+        net.set_all_reduce(3)
+    net.set_all_reduce(None)
+    trainer.step(x, y)
+    assert not same(before, net.state_dict())

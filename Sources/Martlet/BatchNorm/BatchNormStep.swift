@@ -2,21 +2,23 @@
 import MartletRuntime
 
 final class BatchNormStep: PlanStep {
-  private let options: BatchNorm
-  private let channels: Int
+  let options: BatchNorm
+  let channels: Int
   /// Values of one channel in each row.
-  private let inner: Int
+  let inner: Int
   private let scale: Variable?
   private let shift: Variable?
-  private let moving: MovingStatistics
+  let moving: MovingStatistics
   private let batches: VirtualBatches
   /// Statistics of the batch itself are looked for: in training, and where they are measured.
   private let takesBatches: Bool
+  /// Its statistics are those of all shards of the batch: where sums become sums over all of them.
+  let isSynchronized: Bool
   /// The second input says how often each position counts …
   private let hasWeights: Bool
   /// … which is asked where statistics of the batch are.
-  private let isWeighted: Bool
-  private let renormalization: BatchRenormalization?
+  let isWeighted: Bool
+  let renormalization: BatchRenormalization?
 
   init?(_ site: StepSite, _ options: BatchNorm) {
     guard let moving = MovingStatistics(site.layer) else { return nil }
@@ -29,6 +31,7 @@ final class BatchNormStep: PlanStep {
     batches = VirtualBatches(size: followsBatches ? options.virtualBatchSize : nil, inner: inner)
     hasWeights = site.inputShapes.count - (site.hasResidual ? 1 : 0) == 2
     isWeighted = hasWeights && followsBatches
+    isSynchronized = followsBatches && site.isTraining && site.allReduce != nil
     renormalization = takesBatches && options.normalizer == .batch ? options.renormalization : nil
     scale = site.layer.variable("weight")
     shift = site.layer.variable("bias")
@@ -38,7 +41,7 @@ final class BatchNormStep: PlanStep {
   private var usesBatch: Bool { site.isTraining && options.normalizer == .batch }
 
   private func shape(rows: Int) -> ChannelShape { ChannelShape(outer: rows * inner, channels: channels) }
-  private var affine: ScaleShift {
+  var affine: ScaleShift {
     ScaleShift(scale: scale.map { UnsafePointer($0.floats) }, shift: shift.map { UnsafePointer($0.floats) })
   }
 
@@ -52,10 +55,11 @@ final class BatchNormStep: PlanStep {
     return site.hasResidual ? last..<last + 1 : 0..<0
   }
   /// The channels of its input whose moments it needs. Those of virtual batches, or with weights, nobody gathers.
-  var wantedMomentChannels: Int? { usesBatch && batches.size == nil && !isWeighted ? channels : nil }
+  var wantedMomentChannels: Int? { usesBatch && batches.size == nil && !isWeighted && !isSynchronized ? channels : nil }
+  override var exchanges: Bool { isSynchronized }
   override var notes: [String] {
     (batches.size.map { ["virtual batches of \($0)"] } ?? []) + (isWeighted ? ["weighted"] : [])
-      + (renormalization == nil ? [] : ["renormalised"])
+      + (isSynchronized ? ["synchronised"] : []) + (renormalization == nil ? [] : ["renormalised"])
   }
   /// The activation's derivative is a pass of its own: before a residual takes its gradient, and where the weights take the output's
   /// place in the gradient's pass.
@@ -66,18 +70,23 @@ final class BatchNormStep: PlanStep {
     let (bytes, overflows) = max(batches.count(rows: site.capacity), 1).multipliedReportingOverflow(by: batchByteCount)
     return overflows ? Int.max : bytes
   }
+  /// Values per channel, or the sum of their weights, are known as the batch runs, and kept for the backward pass.
+  private var keepsCount: Bool { isWeighted || isSynchronized }
   /// What one virtual batch keeps: its context, its correction, its weight.
-  private var batchByteCount: Int { correctionOffset + correctionByteCount + (isWeighted ? Storage.alignment : 0) }
-  private var correctionOffset: Int { BatchNormContext.byteCount(channels: channels) }
-  private var correctionByteCount: Int {
+  var batchByteCount: Int { correctionOffset + correctionByteCount + (keepsCount ? Storage.alignment : 0) }
+  var correctionOffset: Int { BatchNormContext.byteCount(channels: channels) }
+  var correctionByteCount: Int {
     renormalization == nil ? 0 : RenormalizationCorrection.byteCount(channels: channels)
   }
   /// Scratch of the sums, then the weights of every value.
   private var workspaceByteCount: Int {
+    isSynchronized ? exchangeOffset + exchangeByteCount : localWorkspaceByteCount
+  }
+  var localWorkspaceByteCount: Int {
     let largest = shape(rows: batches.mostRows(rows: site.capacity))
     return weightsOffset(largest) + (isWeighted ? site.compute.rowWeightsByteCount(largest) : 0)
   }
-  private func weightsOffset(_ shape: ChannelShape) -> Int {
+  func weightsOffset(_ shape: ChannelShape) -> Int {
     let bytes = site.compute.channelWorkspaceByteCount(shape)
     return isWeighted ? (bytes + Storage.alignment - 1) / Storage.alignment * Storage.alignment : bytes
   }
@@ -85,14 +94,15 @@ final class BatchNormStep: PlanStep {
   override var backwardWorkspaceByteCount: Int { workspaceByteCount }
 
   override func check(rows: Int) throws {
-    guard site.isTraining, options.normalizer == .batch || options.updatesMoving, options.singleValue == .error else { return }
+    guard site.isTraining, !isSynchronized, options.normalizer == .batch || options.updatesMoving, options.singleValue == .error
+    else { return }
     try BatchNorm.check(
       valuesPerChannel: rows * inner, shape: [rows] + site.inputShapes[0], what: "Layer \"\(site.layer.name)\": BatchNorm",
       remedy: "Use a larger batch, or training=False. With single_value \"moving\" or \"skip\" the layer takes such a batch.")
   }
 
   /// One virtual batch of a run, which mostly is all of it.
-  private struct Batch {
+  struct Batch {
     /// What normalises it, and what its gradients follow.
     enum Course {
       /// Its own statistics.
@@ -116,7 +126,7 @@ final class BatchNormStep: PlanStep {
     func weight(at offset: Int) -> UnsafeMutablePointer<Double> { (memory + offset).assumingMemoryBound(to: Double.self) }
   }
 
-  private func batch(_ number: Int, of rows: Int, _ memory: UnsafeMutableRawPointer) -> Batch {
+  func batch(_ number: Int, of rows: Int, _ memory: UnsafeMutableRawPointer) -> Batch {
     let range = batches.range(number, rows: rows)
     let start = memory + number * batchByteCount
     let shape = shape(rows: range.count)
@@ -125,7 +135,7 @@ final class BatchNormStep: PlanStep {
       offset: range.lowerBound * site.inputLength, memory: start, count: Double(shape.valuesPerChannel))
   }
 
-  private func course(of batch: Batch) -> Batch.Course {
+  func course(of batch: Batch) -> Batch.Course {
     // Nothing counts: an empty batch, which changes nothing.
     if batch.count == 0 { return .skipped }
     if batch.count < 2 { return options.singleValue == .skip ? .skipped : .moving }
@@ -133,14 +143,14 @@ final class BatchNormStep: PlanStep {
   }
 
   /// The weights of a batch's rows, spread out in the workspace.
-  private func weights(
+  func weights(
     _ run: Executor, _ batch: Batch, _ input: BufferID, _ workspace: UnsafeMutableRawPointer
   ) -> RowWeights {
     let spread = (workspace + weightsOffset(batch.shape)).assumingMemoryBound(to: Float.self)
     return run.compute.spreadRowWeights(run.floats(input) + batch.rows * inner, batch.shape, into: spread)
   }
 
-  private func correction(_ batch: Batch) -> RenormalizationCorrection? {
+  func correction(_ batch: Batch) -> RenormalizationCorrection? {
     guard let renormalization else { return nil }
     let limits = renormalization.limits(after: moving.batches.pointee)
     return RenormalizationCorrection(
@@ -150,6 +160,7 @@ final class BatchNormStep: PlanStep {
 
   override func forward(_ run: Executor) {
     guard let memory = context.map(run.pointer) else { return }
+    if isSynchronized { return trainSynchronized(run, memory) }
     // Rows without values are an empty batch.
     guard run.rows * inner > 0 else { return }
     guard takesBatches, let workspace = forwardWorkspace.map(run.pointer) else {
@@ -212,7 +223,7 @@ final class BatchNormStep: PlanStep {
   }
 
   /// Normalises with the moving statistics as they stand.
-  private func applyMoving(_ run: Executor, _ batch: Batch) {
+  func applyMoving(_ run: Executor, _ batch: Batch) {
     batch.context.load(mean: moving.mean, variance: moving.variance)
     batch.context.apply(
       run.floats(inputs[0]) + batch.offset, batch.shape, epsilon: options.epsilon, affine,
@@ -251,6 +262,7 @@ final class BatchNormStep: PlanStep {
     let accumulates = run.accumulatesGradients || addsToGradients
     guard run.rows * inner > 0 else {
       if !accumulates { clearGradients() }
+      if isSynchronized { differentiateNothing(run, memory, workspace) }
       return
     }
     if activationIsApart { differentiateActivation(run, gradOutput) }
@@ -258,7 +270,7 @@ final class BatchNormStep: PlanStep {
     var adds = accumulates
     for number in 0..<batches.count(rows: run.rows) {
       var batch = batch(number, of: run.rows, memory)
-      if isWeighted { batch.count = batch.weight(at: correctionOffset + correctionByteCount).pointee }
+      if keepsCount { batch.count = batch.weight(at: correctionOffset + correctionByteCount).pointee }
       let course = course(of: batch)
       differentiate(run, batch, course, gradOutput, addsToAffine: adds, workspace)
       adds = adds || course != .skipped
@@ -277,13 +289,18 @@ final class BatchNormStep: PlanStep {
       guard let variable, variable.isTrainable, course != .skipped else { return nil }
       return variable.gradient
     }
+    let operands = BatchNormGradientOperands(
+      gradOutput: gradOutput + batch.offset,
+      output: keepsOutput && !activationIsApart ? run.floats(output) + batch.offset : nil,
+      input: run.floats(backwardInputs[0]) + batch.offset,
+      gradInput: target.map { run.floats($0.buffer) + batch.offset }, accumulates: target?.accumulates ?? false)
+    if isSynchronized, course == .own, target != nil {
+      return differentiateSynchronized(
+        run, batch, operands, activation: activationIsApart ? .identity : site.activation,
+        ScaleShiftGradients(scale: gradient(scale), shift: gradient(shift), accumulates: addsToAffine), workspace)
+    }
     run.compute.batchNormGradients(
-      BatchNormGradientOperands(
-        gradOutput: gradOutput + batch.offset,
-        output: keepsOutput && !activationIsApart ? run.floats(output) + batch.offset : nil,
-        input: run.floats(backwardInputs[0]) + batch.offset,
-        gradInput: target.map { run.floats($0.buffer) + batch.offset }, accumulates: target?.accumulates ?? false),
-      batch.shape, batch.context, activation: activationIsApart ? .identity : site.activation,
+      operands, batch.shape, batch.context, activation: activationIsApart ? .identity : site.activation,
       statisticsAreConstant: course != .own,
       ScaleShiftGradients(scale: gradient(scale), shift: gradient(shift), accumulates: addsToAffine),
       weights: course == .own && isWeighted ? weights(run, batch, backwardInputs[1], workspace) : nil,

@@ -19,6 +19,11 @@ final class Executor: @unchecked Sendable {
   /// Whether backward adds to the gradients that are there.
   var accumulatesGradients = false
 
+  /// Why the present run cannot go on.
+  private(set) var failure: (any Error)?
+  func fail(_ error: any Error) { failure = failure ?? error }
+  func clearFailure() { failure = nil }
+
   init(_ plan: Plan, _ compute: Compute) throws {
     self.plan = plan
     self.compute = compute

@@ -27,11 +27,11 @@ extension Model {
     let executor = try handExecutor(capacity: max(rows, 1), training: training)
     try executor.prepare(rows: rows)
     executor.load(inputs, from: 0, count: rows)
-    if training {
-      executor.randomKey = StableHash.mixed(handSeed ^ StableHash.mixed(handBatches))
-      handBatches &+= 1
-    }
-    executor.forward()
+    if training { executor.randomKey = StableHash.mixed(handSeed ^ StableHash.mixed(handBatches)) }
+    // Of a forward that fails nothing is left.
+    handPhase = .none
+    try executor.forwardShard()
+    if training { handBatches &+= 1 }
     handExecutor = executor
     handPhase = training ? .trained : .inferred
   }
@@ -78,7 +78,8 @@ extension Model {
     try checkOutputArrays(gradOutputs, rows: executor.rows, what: "grad_outputs")
     executor.loadOutputGradients(gradOutputs)
     executor.accumulatesGradients = accumulate
-    executor.backward()
+    handPhase = .none
+    try executor.backwardShard()
     handPhase = .differentiated
   }
 

@@ -59,6 +59,9 @@ final class Network: @unchecked Sendable {
 
   func didChange() { version += 1 }
 
+  /// See ``Model/setAllReduce(_:)``.
+  var allReduce: AllReduce? { didSet { didChange() } }
+
   /// The statistics as they stood at the begin of each open transaction, the outermost first.
   var statisticsBefore: [StateSnapshot] = []
 

@@ -5,6 +5,8 @@ import MartletRuntime
 final class Plan {
   let capacity: Int
   let isTraining: Bool
+  /// Steps exchange sums with other shards of the batch.
+  let exchanges: Bool
   let steps: [PlanStep]
   /// The steps that take part in the backward pass, in its order.
   let backwardSteps: [PlanStep]
@@ -41,6 +43,7 @@ final class Plan {
     isTraining = training
     version = network.version
     steps = builder.places.map(\.step)
+    exchanges = steps.contains(where: \.exchanges)
     movedVariables = training ? steps.flatMap(\.site.layer.variables).filter { $0.kind == .state } : []
     backwardSteps = builder.backwardSteps
     inputs = try inputNodes.map(builder.value)

@@ -23,6 +23,8 @@ struct StepSite {
   /// Batch norms normalise as in training, tell ``Executor/population`` what they find and move nothing; all else is inference.
   var isMeasuring = false
   var inferenceWeights = InferenceWeights.float32
+  /// In training as one shard of a larger batch.
+  var allReduce: AllReduce?
   let compute: Compute
 
   var inputLength: Int { inputShapes[0].reduce(1, *) }
@@ -90,6 +92,9 @@ class PlanStep {
 
   /// Whether this step changes trainable variables.
   var hasTrainableVariables: Bool { site.layer.variables.contains { $0.isTrainable } }
+
+  /// Whether it tells other shards of the batch something, which an empty shard does as well.
+  var exchanges: Bool { false }
 
   /// Refuses a batch that the step is not defined for; nothing has run yet.
   func check(rows: Int) throws {}

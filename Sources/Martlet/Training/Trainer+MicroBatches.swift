@@ -35,6 +35,7 @@ extension Trainer {
   public func step(
     microBatches: [(inputs: [ArrayView], targets: [ArrayView])], statistics: MicroBatchStatistics = .own
   ) throws -> TrainingResult {
+    try refuseShards()
     var parts: [Part] = []
     var total = 0
     for (number, batch) in microBatches.enumerated() {
@@ -88,6 +89,7 @@ extension Trainer {
   /// - Parameter largest: the most rows that other steps have; nil: as many.
   func stepMemory(rows: Int, of largest: Int? = nil) throws -> StepMemory {
     let cut = microBatches
+    if cut.size != nil { try refuseShards() }
     let memory = try stepMemory(capacity: max(cut.mostRows(rows: largest ?? rows), 1))
     let count = cut.count(rows: rows)
     if count > 1 { try memory.executor.prepare(rows: cut.range(count - 1, rows: rows).count) }

@@ -18,7 +18,7 @@ public final class Trainer {
   let seed: UInt64
   /// Rows of a batch that run at a time; nil: all of them. See ``setMicroBatchSize(_:)``.
   public internal(set) var microBatchSize: Int?
-  private var stepCount: UInt64 = 0
+  var stepCount: UInt64 = 0
   private var memory: StepMemory?
   /// The targets of the step under way; kept for its memory.
   private var stepTargets: [Targets] = []
@@ -63,7 +63,7 @@ public final class Trainer {
     defer { stepTargets.removeAll(keepingCapacity: true) }
     try checkTargets(targets, rows: rows, into: &stepTargets)
     let memory = try stepMemory(rows: rows)
-    guard rows > 0 else { return TrainingResult() }
+    guard rows > 0 || model.network.allReduce != nil else { return TrainingResult() }
     let cut = microBatches
     return try run(memory, rows: rows, pieces: cut.count(rows: rows)) { piece in
       let range = cut.range(piece, rows: rows)
@@ -148,6 +148,7 @@ public final class Trainer {
   func run(
     _ memory: StepMemory, rows: Int, pieces: Int, _ load: (_ piece: Int) -> (rows: Int, targets: [Targets])
   ) throws -> TrainingResult {
+    if let allReduce = model.network.allReduce { return try runShard(allReduce, memory, rows: rows) { load(0) } }
     let executor = memory.executor
     let key = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
     stepCount &+= 1

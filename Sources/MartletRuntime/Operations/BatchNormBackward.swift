@@ -51,42 +51,99 @@ extension Compute {
   ) {
     if shape.channels * shape.valuesPerChannel == 0 { return }
     let wantsSums = (tensors.gradInput != nil && !statisticsAreConstant) || affine.scale != nil || affine.shift != nil
-    let recomputes = activation == .relu && tensors.output == nil
-    let activated = recomputes ? kernels.batchNorm.recomputedRelu : kernels.batchNorm[activation]
-    let pass = tensors.gradInput.map { gradInput in
-      ChannelPassJob(
-        kernels: statisticsAreConstant
-          ? activated.scaledGradient : weights == nil ? activated.gradientInput : kernels.batchNorm.weightedGradientInput,
-        operands: ChannelOperands(
-          input: tensors.input, gradOutput: tensors.gradOutput,
-          output: weights?.spread ?? tensors.output ?? tensors.gradOutput, result: gradInput,
-          accumulate: tensors.accumulates
-        ).streaming(shape, on: self),
-        coefficients: context.gradientCoefficients, shape)
-    }
+    let pass = gradientPass(
+      tensors, shape, context, activation: activation, statisticsAreConstant: statisticsAreConstant, weights: weights)
     guard wantsSums else {
       pass?.run(on: pool)
       return
     }
-    let totals = ChannelTotals(shape, workspace: workspace)
-    let sums = ChannelGradientSumsWork(
-      totals: totals, kernels: activated.gradientSums,
-      operands: ChannelOperands(
-        input: tensors.input, gradOutput: tensors.gradOutput, output: tensors.output ?? tensors.gradOutput,
-        result: UnsafeMutablePointer(mutating: tensors.input)),
-      center: context.map.center, map: recomputes ? context.map : nil, sum: context.sum, sumCentered: context.sumCentered)
+    let sums = gradientSums(tensors, shape, context, activation: activation, workspace: workspace)
     let finish = SumsFinishing(
       context: context, count: weights?.total ?? Double(shape.valuesPerChannel), affine: affine,
       renormalization: renormalization)
     if let pass {
       ChannelBlocks.run(
         BackwardWork(sums: sums, pass: pass, finish: finish),
-        tensors: (activation == .identity || recomputes ? 2 : 3) + (weights == nil ? 0 : 1), on: self)
+        tensors: (activation == .identity || tensors.recomputes(activation) ? 2 : 3) + (weights == nil ? 0 : 1), on: self)
     } else {
-      sums.run(totals.everything(on: pool))
+      sums.run(sums.totals.everything(on: pool))
       finish.run(0..<shape.channels)
     }
   }
+}
+
+extension Compute {
+  /// The first half of a backward pass whose statistics are of other shards' values, too: Σg and Σg·(x − center) of this shard, 2·C
+  /// numbers, and from them this shard's part in the gradients of scale and shift.
+  ///
+  /// - Parameter count: values of a channel over all shards, or the sum of their weights.
+  public func batchNormGradientSums(
+    _ tensors: BatchNormGradientOperands, _ shape: ChannelShape, _ context: BatchNormContext, activation: Activation,
+    _ affine: ScaleShiftGradients, count: Double, renormalization: RenormalizationCorrection? = nil,
+    into sums: UnsafeMutablePointer<Double>, workspace: UnsafeMutableRawPointer
+  ) {
+    let channels = shape.channels
+    let work = gradientSums(tensors, shape, context, activation: activation, workspace: workspace)
+    work.run(work.totals.everything(on: pool))
+    sums.update(from: context.sum, count: channels)
+    (sums + channels).update(from: context.sumCentered, count: channels)
+    SumsFinishing(context: context, count: count, affine: affine, renormalization: renormalization).run(0..<channels)
+  }
+
+  /// The second half: the input's gradient from the sums of all shards.
+  public func batchNormGradientInput(
+    _ tensors: BatchNormGradientOperands, _ shape: ChannelShape, _ context: BatchNormContext, activation: Activation,
+    sums: UnsafePointer<Double>, count: Double, weights: RowWeights? = nil
+  ) {
+    let channels = shape.channels
+    context.sum.update(from: sums, count: channels)
+    context.sumCentered.update(from: sums + channels, count: channels)
+    SumsFinishing(
+      context: context, count: count, affine: ScaleShiftGradients(scale: nil, shift: nil), renormalization: nil
+    ).run(0..<channels)
+    gradientPass(tensors, shape, context, activation: activation, statisticsAreConstant: false, weights: weights)?.run(on: pool)
+  }
+
+  /// The pass that writes the input's gradient; nil if that is not wanted.
+  private func gradientPass(
+    _ tensors: BatchNormGradientOperands, _ shape: ChannelShape, _ context: BatchNormContext, activation: Activation,
+    statisticsAreConstant: Bool, weights: RowWeights?
+  ) -> ChannelPassJob? {
+    guard let gradInput = tensors.gradInput else { return nil }
+    let activated = activatedKernels(tensors, activation)
+    return ChannelPassJob(
+      kernels: statisticsAreConstant
+        ? activated.scaledGradient : weights == nil ? activated.gradientInput : kernels.batchNorm.weightedGradientInput,
+      operands: ChannelOperands(
+        input: tensors.input, gradOutput: tensors.gradOutput,
+        output: weights?.spread ?? tensors.output ?? tensors.gradOutput, result: gradInput, accumulate: tensors.accumulates
+      ).streaming(shape, on: self),
+      coefficients: context.gradientCoefficients, shape)
+  }
+
+  private func gradientSums(
+    _ tensors: BatchNormGradientOperands, _ shape: ChannelShape, _ context: BatchNormContext, activation: Activation,
+    workspace: UnsafeMutableRawPointer
+  ) -> ChannelGradientSumsWork {
+    ChannelGradientSumsWork(
+      totals: ChannelTotals(shape, workspace: workspace), kernels: activatedKernels(tensors, activation).gradientSums,
+      operands: ChannelOperands(
+        input: tensors.input, gradOutput: tensors.gradOutput, output: tensors.output ?? tensors.gradOutput,
+        result: UnsafeMutablePointer(mutating: tensors.input)),
+      center: context.map.center, map: tensors.recomputes(activation) ? context.map : nil, sum: context.sum,
+      sumCentered: context.sumCentered)
+  }
+
+  private func activatedKernels(
+    _ tensors: BatchNormGradientOperands, _ activation: Activation
+  ) -> ActivatedChannelKernels {
+    tensors.recomputes(activation) ? kernels.batchNorm.recomputedRelu : kernels.batchNorm[activation]
+  }
+}
+
+extension BatchNormGradientOperands {
+  /// Whether ReLU's derivative follows from the input.
+  fileprivate func recomputes(_ activation: Activation) -> Bool { activation == .relu && output == nil }
 }
 
 private struct BackwardWork: ChannelBlockWork {

@@ -1,0 +1,80 @@
+// A training step on one shard of a batch.
+import MartletRuntime
+
+extension Trainer {
+  /// One update, the same on every shard, by the gradient of the whole batch.
+  ///
+  /// Exchanges the number of rows, what batch norms need, then loss, hits and the gradients of the parameters. After a throw, parameters,
+  /// gradients and statistics are as before.
+  func runShard(
+    _ allReduce: AllReduce, _ memory: StepMemory, rows: Int, _ load: () -> (rows: Int, targets: [Targets])
+  ) throws -> TrainingResult {
+    let executor = memory.executor
+    var all = Double(rows)
+    try withUnsafeMutablePointer(to: &all) { try allReduce(UnsafeMutableBufferPointer(start: $0, count: 1)) }
+    guard all > 0 else { return TrainingResult() }
+    var seen: Set<ObjectIdentifier> = []
+    let variables = executor.plan.backwardSteps.flatMap(\.site.layer.variables).filter {
+      $0.isTrainable && seen.insert(ObjectIdentifier($0)).inserted
+    }
+    let statistics = try StateSnapshot(of: executor.plan.movedVariables)
+    let gradients = try GradientSnapshot(of: variables)
+    do {
+      let (count, targets) = load()
+      try executor.prepare(rows: count)
+      executor.randomKey = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
+      try executor.forwardShard()
+      var (sum, correct) = (0.0, 0)
+      if count > 0 {
+        for (place, target) in targets.enumerated() {
+          let result = target.evaluate(
+            executor.outputFloats(place), memory.targets[place].base, rows: count, gradient: memory.lossGradient(place),
+            gradientScale: Float(1 / all), workspace: memory.workspace.base, executor.compute)
+          memory.addLossGradient(place, rows: count)
+          sum += result.sum
+          correct += result.correct
+        }
+      }
+      try executor.backwardShard()
+      let totals = try sumOverShards(allReduce, variables, loss: sum, correct: correct)
+      stepCount &+= 1
+      optimizer.step(executor.compute)
+      return TrainingResult(loss: totals.loss / all, correct: totals.correct, rows: Int(all))
+    } catch {
+      statistics.restore()
+      gradients.restore()
+      throw error
+    }
+  }
+
+  /// Makes the gradients those of the whole batch.
+  private func sumOverShards(
+    _ allReduce: AllReduce, _ variables: [Variable], loss: Double, correct: Int
+  ) throws -> (loss: Double, correct: Int) {
+    let count = variables.reduce(2) { $0 + $1.count }
+    let memory = try Storage(byteCount: count * 8, isZeroed: false)
+    let sums = memory.doubles
+    (sums[0], sums[1]) = (loss, Double(correct))
+    var next = sums + 2
+    for variable in variables {
+      guard let gradient = variable.gradient else { continue }
+      for i in 0..<variable.count { next[i] = Double(gradient[i]) }
+      next += variable.count
+    }
+    try allReduce(UnsafeMutableBufferPointer(start: sums, count: next - sums))
+    next = sums + 2
+    for variable in variables {
+      guard let gradient = variable.gradient else { continue }
+      for i in 0..<variable.count { gradient[i] = Float(next[i]) }
+      next += variable.count
+    }
+    return (sums[0], Int(exactly: sums[1].rounded()) ?? 0)
+  }
+
+  /// Shards must exchange alike, and may have numbers of micro-batches of their own.
+  func refuseShards() throws {
+    guard model.network.allReduce == nil else {
+      throw MartletError(.unsupported, "Micro-batches cannot be combined with an all-reduce over shards; use smaller shards.")
+    }
+  }
+}

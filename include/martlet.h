@@ -240,6 +240,25 @@ martlet_status martlet_graph_dense(martlet_graph *graph, const char *name, martl
                                    const martlet_dense_options *options, martlet_node *out);
 
 enum { MARTLET_NORMALIZE_WITH_BATCH = 0, MARTLET_NORMALIZE_WITH_MOVING = 1 };
+enum {
+  MARTLET_SINGLE_VALUE_ERROR = 0,  /* MARTLET_INVALID_ARGUMENT, with advice; nothing has changed */
+  MARTLET_SINGLE_VALUE_MOVING = 1, /* the moving statistics normalise that batch, as constants, and do not follow it */
+  MARTLET_SINGLE_VALUE_SKIP = 2    /* the same, and the batch's gradients of gamma and beta are 0; its input has a gradient */
+};
+/* Batch renormalisation (Ioffe 2017): y = gamma * ((x - mean) / sigma * r + d) + beta with the batch's mean and sigma,
+ * r = sigma / sigma_moving within 1/r_max..r_max and d = (mean - mean_moving) / sigma_moving within +-d_max, sigma^2 = variance +
+ * epsilon; for the gradient r and d are constants. The limits are 1 and 0 up to the begin of their ramp, and rise linearly to r_max
+ * and d_max at its end; both are counted in batches that the moving statistics have followed. */
+typedef struct martlet_batch_renormalization {
+  int32_t enabled;      /* default 0 */
+  int32_t reserved;     /* 0 */
+  double r_max;         /* >= 1; default 3 */
+  double d_max;         /* >= 0; default 5 */
+  int64_t r_ramp_begin; /* 0 <= begin <= end; default 5000 */
+  int64_t r_ramp_end;   /* default 40000 */
+  int64_t d_ramp_begin; /* default 5000 */
+  int64_t d_ramp_end;   /* default 25000 */
+} martlet_batch_renormalization;
 typedef struct martlet_batch_norm_options {
   size_t struct_size;
   double epsilon;                 /* > 0; default 1e-5 */
@@ -254,13 +273,36 @@ typedef struct martlet_batch_norm_options {
   int32_t normalize_with;     /* while training: MARTLET_NORMALIZE_WITH_BATCH (default) or _MOVING (frozen) */
   int32_t updates_moving;     /* training moves the moving statistics; default 1 */
   int32_t trains_scale_shift; /* training changes gamma and beta; default 1 */
+  /* From here on 0 is the default, and struct_size may leave the fields out. */
+  int32_t debiased;     /* 1: the moving statistics weigh the batches alone, not the 0 and 1 they start with */
+  int32_t single_value; /* one value a channel while training: MARTLET_SINGLE_VALUE_ERROR (default), _MOVING or _SKIP */
+  /* Training takes statistics over so many consecutive rows at a time, one virtual batch after the other; what is left has fewer
+   * rows, or joins the one before it where it has one value a channel. 0: the whole batch */
+  int64_t virtual_batch_size;
+  martlet_batch_renormalization renormalization;
 } martlet_batch_norm_options;
+/* clang-format off */
 #define MARTLET_BATCH_NORM_OPTIONS_INIT \
-  { sizeof(martlet_batch_norm_options), 1e-5, 0.9, 0, 1, 1, 0, 0, 0, 1, 1 }
+  { sizeof(martlet_batch_norm_options), 1e-5, 0.9, 0, 1, 1, 0, 0, 0, 1, 1, 0, MARTLET_SINGLE_VALUE_ERROR, 0, \
+    {0, 0, 3.0, 5.0, 5000, 40000, 5000, 25000} }
+/* clang-format on */
 /* Normalises each channel (last axis) over the rest of the batch; at inference with the moving (or population) statistics
- * "running_mean" (starts at 0) and "running_var" (starts at 1). Training needs 2 or more values a channel. */
+ * "running_mean" (starts at 0) and "running_var" (starts at 1). Training needs 2 or more values a channel, but for
+ * options->single_value.
+ *
+ *   martlet_batch_norm_options options = MARTLET_BATCH_NORM_OPTIONS_INIT;
+ *   options.virtual_batch_size = 32;
+ *   options.renormalization.enabled = 1; */
 martlet_status martlet_graph_batch_norm(martlet_graph *graph, const char *name, martlet_node input,
                                         const martlet_batch_norm_options *options, martlet_node *out);
+/* The same with a node that says how often each position counts in the batch's statistics: a row of it has the shape of a row of
+ * input without the channels, or with 1 in their place. With weights w of sum n: mean = sum w x / n, variance = sum w (x - mean)^2 / n,
+ * the moving variance n/(n-1) times that, as if a position of weight 2 came twice and one of weight 0 (padding, which may hold anything
+ * finite) not at all. What is not above 0 counts as 0. Every position is normalised. n < 2 is one value a channel (and
+ * MARTLET_SINGLE_VALUE_ERROR means _MOVING then); n = 0 is an empty batch. Inference does not look at the weights; their gradient is 0. */
+martlet_status martlet_graph_weighted_batch_norm(martlet_graph *graph, const char *name, martlet_node input,
+                                                 martlet_node weights, const martlet_batch_norm_options *options,
+                                                 martlet_node *out);
 
 /* One of MARTLET_SIGMOID, MARTLET_TANH, MARTLET_RELU. */
 martlet_status martlet_graph_activation(martlet_graph *graph, const char *name, martlet_node input, int32_t activation,

@@ -18,6 +18,14 @@ public func martlet_graph_batch_norm(
   add(graph, name, input, out) { try BatchNorm(options) }
 }
 
+@_cdecl("martlet_graph_weighted_batch_norm") @implementation
+public func martlet_graph_weighted_batch_norm(
+  _ graph: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ input: martlet_node, _ weights: martlet_node,
+  _ options: UnsafePointer<martlet_batch_norm_options>!, _ out: UnsafeMutablePointer<martlet_node>!
+) -> martlet_status {
+  add(graph, name, [Graph.Node(index: Int(input)), Graph.Node(index: Int(weights))], out) { try BatchNorm(options) }
+}
+
 @_cdecl("martlet_graph_activation") @implementation
 public func martlet_graph_activation(
   _ graph: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ input: martlet_node, _ activation: Int32,

@@ -8,6 +8,12 @@ protocol SizedOptions {
   /// All fields zero.
   init()
   var struct_size: Int { get }
+  /// Bytes that every caller's header has. What a shorter struct leaves out is 0, which such fields have as their default.
+  static var leastSize: Int { get }
+}
+
+extension SizedOptions {
+  static var leastSize: Int { MemoryLayout<Self>.size }
 }
 
 extension martlet_dense_options: SizedOptions {}
@@ -17,6 +23,10 @@ extension martlet_fit_options: SizedOptions {}
 extension martlet_batch_norm_switches: SizedOptions {}
 extension martlet_layer_info: SizedOptions {}
 extension martlet_tensor_info: SizedOptions {}
+
+extension martlet_batch_norm_options {
+  static var leastSize: Int { MemoryLayout<Self>.offset(of: \.debiased) ?? MemoryLayout<Self>.size }
+}
 
 /// Reads what the caller gave; nil stays nil.
 func options<Options: SizedOptions>(_ pointer: UnsafePointer<Options>?, _ argument: String) throws -> Options? {
@@ -29,13 +39,15 @@ func options<Options: SizedOptions>(_ pointer: UnsafePointer<Options>?, _ argume
       .unsupported,
       "\(argument): it holds an option that this library (ABI \(MARTLET_ABI_VERSION)) does not know. Use a newer library.")
   }
-  return pointer.pointee
+  var result = Options()
+  withUnsafeMutableBytes(of: &result) { $0.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: min(given, known))) }
+  return result
 }
 
 /// A struct that the library fills: struct_size must be set by the caller.
 func checkSize<Options: SizedOptions>(_ size: Int, of _: Options.Type, _ argument: String) throws {
   let known = MemoryLayout<Options>.size
-  guard size >= known, size <= known + 4096 else {
+  guard size >= Options.leastSize, size <= known + 4096 else {
     throw MartletError(
       .invalidArgument,
       "\(argument): struct_size must be sizeof(\(Options.self)) = \(known); \(size) came. Start from the _INIT macro, or set struct_size."
@@ -81,6 +93,15 @@ extension BatchNorm {
     normalizer = try choice(given.normalize_with, "options.normalize_with")
     updatesMoving = try flag(given.updates_moving, "options.updates_moving")
     trainsScaleShift = try flag(given.trains_scale_shift, "options.trains_scale_shift")
+    debiased = try flag(given.debiased, "options.debiased")
+    singleValue = try choice(given.single_value, "options.single_value")
+    virtualBatchSize = given.virtual_batch_size == 0 ? nil : Int(given.virtual_batch_size)
+    let correction = given.renormalization
+    guard try flag(correction.enabled, "options.renormalization.enabled") else { return }
+    renormalization = BatchRenormalization(
+      maximumRatio: correction.r_max, maximumDistance: correction.d_max,
+      ratioRamp: BatchRenormalization.Ramp(Int(correction.r_ramp_begin), Int(correction.r_ramp_end)),
+      distanceRamp: BatchRenormalization.Ramp(Int(correction.d_ramp_begin), Int(correction.d_ramp_end)))
   }
 }
 

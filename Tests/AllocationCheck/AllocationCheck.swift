@@ -69,6 +69,36 @@ import Martlet
     return try Model(graph, inputs: [x], outputs: [logits], seed: 1)
   }
 
+  /// Batch norms with virtual batches, weights, corrections, and a last virtual batch of one value.
+  static func checkNormVariants() throws {
+    var graph = Graph()
+    let (x, weights) = (try graph.input([16, 40]), try graph.input([16]))
+    let open = BatchRenormalization(ratioRamp: .init(0, 2), distanceRamp: .init(0, 2))
+    var node = x
+    for norm in [
+      BatchNorm(virtualBatchSize: 48, renormalization: open), BatchNorm(debiased: true, renormalization: open),
+      BatchNorm(normalizer: .moving, virtualBatchSize: 30),
+    ] {
+      let value = try graph.add(Conv1D(40, kernelSize: 1), to: node)
+      let sum = try graph.add(Add(), to: [graph.add(norm, to: [value, weights]), node])
+      node = try graph.add(ReLU(), to: sum)
+    }
+    let flat = try graph.add(Dense(20), to: graph.add(Flatten(), to: node))
+    let single = try graph.add(BatchNorm(singleValue: .skip), to: graph.add(Tanh(), to: flat))
+    let logits = try graph.add(Dense(10), to: single)
+    let model = try Model(graph, inputs: [x, weights], outputs: [logits], seed: 1)
+    let trainer = try Trainer(model, loss: .crossEntropy)
+    try trainer.step([array(.float32, [200, 16, 40]), array(.float32, [200, 16])], [array(.int32, [200])])
+    for rows in [200, 97, 1] {
+      let (inputs, labels) = (
+        [try array(.float32, [rows, 16, 40]), try array(.float32, [rows, 16])], [try array(.int32, [rows])]
+      )
+      try trainer.step(inputs, labels)
+      let steps = try count { for _ in 0..<3 { try trainer.step(inputs, labels) } }
+      expect(steps == 0, "\(steps) allocations in three steps of \(rows) rows with batch norm's variants")
+    }
+  }
+
   static func checkImages() throws {
     let inputs = [try array(.uint8, [40, 3, 16, 16])]
     let labels = [try array(.int32, [40])]
@@ -262,6 +292,7 @@ import Martlet
       try Machine.setThreadCount(threads)
       for check in [
         checkCounter, checkSteps, checkConversions, checkFit, checkImageFit, checkLoopsByHand, checkPredictions, checkImages,
+        checkNormVariants,
       ] {
         try check()
       }

@@ -32,6 +32,14 @@ static void print_options(void) {
   FIELD(martlet_pooling_options, pads);
   FIELD(martlet_pooling_options, padding);
   FIELD(martlet_pooling_options, count_includes_pad);
+  SIZE(martlet_batch_renormalization);
+  FIELD(martlet_batch_renormalization, enabled);
+  FIELD(martlet_batch_renormalization, r_max);
+  FIELD(martlet_batch_renormalization, d_max);
+  FIELD(martlet_batch_renormalization, r_ramp_begin);
+  FIELD(martlet_batch_renormalization, r_ramp_end);
+  FIELD(martlet_batch_renormalization, d_ramp_begin);
+  FIELD(martlet_batch_renormalization, d_ramp_end);
   SIZE(martlet_batch_norm_options);
   FIELD(martlet_batch_norm_options, epsilon);
   FIELD(martlet_batch_norm_options, momentum);
@@ -43,6 +51,10 @@ static void print_options(void) {
   FIELD(martlet_batch_norm_options, normalize_with);
   FIELD(martlet_batch_norm_options, updates_moving);
   FIELD(martlet_batch_norm_options, trains_scale_shift);
+  FIELD(martlet_batch_norm_options, debiased);
+  FIELD(martlet_batch_norm_options, single_value);
+  FIELD(martlet_batch_norm_options, virtual_batch_size);
+  FIELD(martlet_batch_norm_options, renormalization);
   SIZE(martlet_known_model_options);
   FIELD(martlet_known_model_options, width);
   FIELD(martlet_known_model_options, dropout);

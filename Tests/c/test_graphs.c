@@ -172,9 +172,28 @@ static void test_batch_norm(void) {
     options.normalize_with = normalizers[i];
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "normalize_with", martlet_graph_batch_norm(graph, "a", input, &options, &out));
   }
+  const int32_t policies[] = {-1, 3, INT32_MIN, INT32_MAX};
+  for (int i = 0; i < CHECK_COUNT(policies); i++) {
+    options = defaults;
+    options.single_value = policies[i];
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "single_value", martlet_graph_batch_norm(graph, "a", input, &options, &out));
+    options = defaults;
+    options.debiased = policies[i];
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "debiased", martlet_graph_batch_norm(graph, "a", input, &options, &out));
+    /* A struct of an older header ends before these fields: they are not looked at. */
+    options.struct_size = offsetof(martlet_batch_norm_options, debiased);
+    options.single_value = policies[i];
+    UNWATCH_ALL();
+    CHECK_OK(martlet_graph_batch_norm(graph, NULL, input, &options, &out));
+    POISON(out);
+    options.struct_size--;
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "struct_size", martlet_graph_batch_norm(graph, "a", input, &options, &out));
+  }
   UNWATCH_ALL();
   for (int bits = 0; bits < 128; bits++) {
     options = defaults;
+    options.debiased = bits % 2;
+    options.single_value = bits % 3;
     options.momentum = bits & 1 ? 0 : 1;
     options.cumulative = bits & 1;
     options.scale = (bits >> 1) & 1;

@@ -151,6 +151,14 @@ static void call_graph(void) {
   norm.normalize_with = any_int(below(2));
   norm.cumulative = any_int(below(2));
   norm.scale = any_int(below(2));
+  norm.debiased = any_int(below(2));
+  norm.single_value = any_int(below(3));
+  norm.virtual_batch_size = one_in(3) ? any_size(4) : 0;
+  norm.renormalization.enabled = any_int(below(2));
+  norm.renormalization.r_max = any_number(2);
+  norm.renormalization.d_max = any_number(1);
+  norm.renormalization.r_ramp_end = any_size(3);
+  norm.renormalization.r_ramp_begin = norm.renormalization.d_ramp_begin = one_in(3) ? any_size(2) : 0;
   switch (below(9)) {
     case 0: {
       martlet_graph *made = NULL;
@@ -162,7 +170,13 @@ static void call_graph(void) {
     }
     case 1: count_status(martlet_graph_input(graph, name, any_int(1), one_in(20) ? NULL : shape, &node)); return;
     case 2: count_status(martlet_graph_dense(graph, name, input, any_size(3) % 1000, one_in(2) ? NULL : &dense, &node)); break;
-    case 3: count_status(martlet_graph_batch_norm(graph, name, input, one_in(2) ? NULL : &norm, &node)); break;
+    case 3:
+      if (one_in(4)) {
+        count_status(martlet_graph_weighted_batch_norm(graph, name, input, any_int(below(4)), one_in(2) ? NULL : &norm, &node));
+      } else {
+        count_status(martlet_graph_batch_norm(graph, name, input, one_in(2) ? NULL : &norm, &node));
+      }
+      break;
     case 4: count_status(martlet_graph_activation(graph, name, input, any_int(1 + below(3)), &node)); break;
     case 5: count_status(martlet_graph_softmax(graph, name, input, &node)); break;
     case 6: count_status(martlet_graph_dropout(graph, name, input, any_number(0.25), &node)); break;

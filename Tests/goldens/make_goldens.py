@@ -12,6 +12,7 @@ import batch_norm_cases
 import image_cases
 import layer_cases
 import training_cases
+import variant_cases
 
 
 def main():
@@ -19,6 +20,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     for cases in (batch_norm_cases, image_cases, layer_cases, training_cases):
         cases.write_all(folder)
+    variant_cases.write_all(folder)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ from .layers import (
     ZeroPad2D,
 )
 from .model import Model, Sequential, load
-from .normalization import BatchNorm
+from .normalization import BatchNorm, BatchRenormalization
 from .optimizers import SGD, Adam, AdamW, Optimizer
 from .tensor import Tensor
 from .training import Event, History, Result, Trainer
@@ -89,6 +89,7 @@ __all__ = [
     "AvgPool2D",
     "BatchNorm",
     "BatchNormGradients",
+    "BatchRenormalization",
     "CancelledError",
     "ChannelsFirst",
     "ChannelsLast",

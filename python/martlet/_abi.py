@@ -38,6 +38,7 @@ ALL_AXES = 2**31 - 1
 
 GLOROT_UNIFORM, GLOROT_NORMAL, HE_UNIFORM, HE_NORMAL, NORMAL, ZEROS, CONSTANT = range(7)
 NORMALIZE_WITH_BATCH, NORMALIZE_WITH_MOVING = range(2)
+SINGLE_VALUE_ERROR, SINGLE_VALUE_MOVING, SINGLE_VALUE_SKIP = range(3)
 PADDING_VALID, PADDING_SAME, PADDING_EXPLICIT = range(3)
 CONVOLUTION_AUTOMATIC, CONVOLUTION_DIRECT, CONVOLUTION_WINOGRAD = range(3)
 SHORTCUT_DEFAULT, SHORTCUT_PARAMETER_FREE, SHORTCUT_PROJECTION = range(3)
@@ -86,6 +87,19 @@ class martlet_dense_options(ctypes.Structure):
     ]
 
 
+class martlet_batch_renormalization(ctypes.Structure):
+    _fields_ = [
+        ("enabled", c_int32),
+        ("reserved", c_int32),
+        ("r_max", c_double),
+        ("d_max", c_double),
+        ("r_ramp_begin", c_int64),
+        ("r_ramp_end", c_int64),
+        ("d_ramp_begin", c_int64),
+        ("d_ramp_end", c_int64),
+    ]
+
+
 class martlet_batch_norm_options(ctypes.Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -99,6 +113,10 @@ class martlet_batch_norm_options(ctypes.Structure):
         ("normalize_with", c_int32),
         ("updates_moving", c_int32),
         ("trains_scale_shift", c_int32),
+        ("debiased", c_int32),
+        ("single_value", c_int32),
+        ("virtual_batch_size", c_int64),
+        ("renormalization", martlet_batch_renormalization),
     ]
 
 
@@ -274,6 +292,7 @@ STRUCTS: tuple[type[ctypes.Structure], ...] = (
     martlet_view,
     martlet_initializer,
     martlet_dense_options,
+    martlet_batch_renormalization,
     martlet_batch_norm_options,
     martlet_convolution_options,
     martlet_pooling_options,
@@ -403,6 +422,9 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_graph_input": _status(_graph, c_char_p, c_int32, _shape, _node),
     "martlet_graph_dense": _status(_graph, c_char_p, c_int32, c_int64, POINTER(martlet_dense_options), _node),
     "martlet_graph_batch_norm": _status(_graph, c_char_p, c_int32, POINTER(martlet_batch_norm_options), _node),
+    "martlet_graph_weighted_batch_norm": _status(
+        _graph, c_char_p, c_int32, c_int32, POINTER(martlet_batch_norm_options), _node
+    ),
     "martlet_graph_activation": _status(_graph, c_char_p, c_int32, c_int32, _node),
     "martlet_graph_softmax": _status(_graph, c_char_p, c_int32, _node),
     "martlet_graph_dropout": _status(_graph, c_char_p, c_int32, c_double, _node),

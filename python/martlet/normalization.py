@@ -3,15 +3,94 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from typing import Any
 
 from . import _abi, _arguments
+from ._errors import InvalidArgumentError
 from ._library import library
-from .graph import Graph
+from .graph import Graph, Node
 from .layers import Layer
 
 _SOURCES = {"batch": _abi.NORMALIZE_WITH_BATCH, "moving": _abi.NORMALIZE_WITH_MOVING}
 _SOURCE_NAMES = {code: name for name, code in _SOURCES.items()}
+_SINGLE_VALUES = {
+    "error": _abi.SINGLE_VALUE_ERROR,
+    "moving": _abi.SINGLE_VALUE_MOVING,
+    "skip": _abi.SINGLE_VALUE_SKIP,
+}
+
+
+class BatchRenormalization:
+    """How far :class:`BatchNorm` corrects a batch's normalisation towards that of inference while training.
+
+    ::
+
+        y = scale · ((x − mean)/σ·r + d) + shift          σ² = variance + epsilon, of the batch
+        r = σ/σ_moving, within 1/r_max … r_max            d = (mean − mean_moving)/σ_moving, within ±d_max
+
+    For small batches, or batches whose rows are alike: training sees nearly what inference computes. The limits are 1 and 0
+    (plain batch norm) up to the begin of their ramp, and rise linearly to ``r_max`` and ``d_max`` at its end; r and d are
+    constants to the gradient. The defaults are the paper's. Source: Ioffe 2017.
+
+    Parameters
+    ----------
+    r_max : float, optional
+        1 or more.
+    d_max : float, optional
+        0 or more.
+    r_ramp, d_ramp : pair of int, optional
+        Begin and end, in batches that the moving statistics have followed.
+
+    Examples
+    --------
+    >>> from martlet import BatchNorm, BatchRenormalization
+    >>> BatchNorm(renormalization=BatchRenormalization(r_max=2.0, r_ramp=(100, 500), d_ramp=(100, 300)))
+    BatchNorm(renormalization=BatchRenormalization(r_max=2.0, d_max=5.0, r_ramp=(100, 500), d_ramp=(100, 300)))
+    """
+
+    def __init__(
+        self,
+        r_max: float = 3.0,
+        d_max: float = 5.0,
+        r_ramp: tuple[int, int] = (5000, 40000),
+        d_ramp: tuple[int, int] = (5000, 25000),
+    ) -> None:
+        self.r_max = _arguments.real(r_max, "r_max")
+        self.d_max = _arguments.real(d_max, "d_max")
+        self.r_ramp = _ramp(r_ramp, "r_ramp")
+        self.d_ramp = _ramp(d_ramp, "d_ramp")
+
+    def __repr__(self) -> str:
+        limits = f"r_max={self.r_max}, d_max={self.d_max}, r_ramp={self.r_ramp}, d_ramp={self.d_ramp}"
+        return f"BatchRenormalization({limits})"
+
+    def __eq__(self, other: object) -> bool:
+        return vars(self) == vars(other) if isinstance(other, BatchRenormalization) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.r_max, self.d_max, self.r_ramp, self.d_ramp))
+
+    def _fields(self) -> _abi.martlet_batch_renormalization:
+        (r_begin, r_end), (d_begin, d_end) = self.r_ramp, self.d_ramp
+        return _abi.martlet_batch_renormalization(1, 0, self.r_max, self.d_max, r_begin, r_end, d_begin, d_end)
+
+
+def _ramp(value: Any, name: str) -> tuple[int, int]:
+    """Begin and end, whole numbers; their order is the library's to check."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise InvalidArgumentError(f"{name} must be a pair (begin, end) of numbers of batches; got {value!r}")
+    begin, end = (_arguments.integer(part, f"{name}[{place}]") for place, part in enumerate(value))
+    return begin, end
+
+
+def _renormalization(value: Any) -> BatchRenormalization | None:
+    """None, an object, or its fields as files have them."""
+    if value is None or isinstance(value, BatchRenormalization):
+        return value
+    if isinstance(value, Mapping) and set(value) <= set(vars(BatchRenormalization())):
+        return BatchRenormalization(**value)
+    raise InvalidArgumentError(f"renormalization must be a BatchRenormalization or None; got {value!r}")
 
 
 class BatchNorm(Layer):
@@ -46,11 +125,26 @@ class BatchNorm(Layer):
         Whether training moves the moving statistics.
     trains_scale_shift : bool, optional
         Whether training changes scale and shift.
+    debiased : bool, optional
+        Whether the moving statistics weigh the batches alone, and forget the 0 and 1 they start with at the first one. With
+        ``momentum=None`` they do so anyway.
+    single_value : {"error", "moving", "skip"}, optional
+        What becomes of a batch in training with one value a channel, which has no variance. ``"error"`` refuses it, with
+        advice. ``"moving"``: the moving statistics normalise it and do not follow it (it is counted as skipped). ``"skip"``:
+        the same, and the layer learns nothing of it: its scale and shift get no gradient of that batch; layers before do.
+    virtual_batch_size : int or None, optional
+        Training takes statistics over so many consecutive rows at a time ("ghost batches"), each like a batch of its own, which
+        the moving statistics follow one after the other. What is left has fewer rows, or joins the one before it where it has
+        one value a channel. ``None``: the whole batch.
+    renormalization : BatchRenormalization or None, optional
+        Corrects a batch's normalisation towards that of inference.
 
     Notes
     -----
-    Training needs 2 or more values a channel. The last three arguments are switches: after a model is made of the layer,
-    setting the properties of the same names takes effect at once, and they are saved with the model.
+    ``layer(x, weights=w)`` in a graph says how often each position counts in the statistics; see :meth:`__call__`.
+
+    ``normalize_with``, ``updates_moving`` and ``trains_scale_shift`` are switches: after a model is made of the layer, setting
+    the properties of the same names takes effect at once, and they are saved with the model.
 
     Examples
     --------
@@ -62,6 +156,17 @@ class BatchNorm(Layer):
            [ 1.]], dtype=float32)
     >>> net.state_dict()["0.running_mean"].round(3)
     array([0.2], dtype=float32)
+
+    Two rows at a time, and statistics that forget what they started with:
+
+    >>> net = Sequential([BatchNorm(virtual_batch_size=2, debiased=True)], input_shape=(1,))
+    >>> net.forward(np.array([[1.0], [3.0], [10.0], [40.0]]), training=True).round(3)
+    array([[-1.],
+           [ 1.],
+           [-1.],
+           [ 1.]], dtype=float32)
+    >>> net.state_dict()["0.running_mean"].round(3)  # (0.9 · 2 + 25) / 1.9
+    array([14.105], dtype=float32)
     """
 
     kind = "batch_norm"
@@ -78,6 +183,10 @@ class BatchNorm(Layer):
         normalize_with: str = "batch",
         updates_moving: bool = True,
         trains_scale_shift: bool = True,
+        debiased: bool = False,
+        single_value: str = "error",
+        virtual_batch_size: int | None = None,
+        renormalization: BatchRenormalization | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
@@ -87,6 +196,19 @@ class BatchNorm(Layer):
         self.shift = bool(_arguments.flag(shift, "shift"))
         self.biased_moving_variance = bool(_arguments.flag(biased_moving_variance, "biased_moving_variance"))
         self.count_nonfinite_batches = bool(_arguments.flag(count_nonfinite_batches, "count_nonfinite_batches"))
+        self.debiased = bool(_arguments.flag(debiased, "debiased"))
+        self.single_value = single_value
+        self.virtual_batch_size = (
+            None if virtual_batch_size is None else _arguments.integer(virtual_batch_size, "virtual_batch_size", 1)
+        )
+        self.renormalization = _renormalization(renormalization)
+        self._variants: dict[str, Any] = {
+            "debiased": int(self.debiased),
+            "single_value": _arguments.one_of(single_value, "single_value", _SINGLE_VALUES),
+            "virtual_batch_size": self.virtual_batch_size or 0,
+        }
+        if self.renormalization is not None:
+            self._variants["renormalization"] = self.renormalization._fields()
         self._switches = {
             "normalize_with": _arguments.one_of(normalize_with, "normalize_with", _SOURCES),
             "updates_moving": _arguments.flag(updates_moving, "updates_moving"),
@@ -95,7 +217,12 @@ class BatchNorm(Layer):
         given: dict[str, Any] = {"momentum": momentum, "epsilon": epsilon, "scale": scale, "shift": shift}
         given["biased_moving_variance"] = biased_moving_variance
         given["count_nonfinite_batches"] = count_nonfinite_batches
-        defaults = {"momentum": 0.9, "epsilon": 1e-5, "scale": True, "shift": True}
+        given["debiased"] = debiased
+        given["single_value"] = single_value
+        given["virtual_batch_size"] = virtual_batch_size
+        given["renormalization"] = self.renormalization
+        defaults: dict[str, Any] = {"momentum": 0.9, "epsilon": 1e-5, "scale": True, "shift": True, "single_value": "error"}
+        defaults["virtual_batch_size"] = defaults["renormalization"] = None
         self._arguments = {key: value for key, value in given.items() if value != defaults.get(key, False)}
 
     def _add(self, graph: Graph, name: str, *nodes: int) -> int:
@@ -108,9 +235,42 @@ class BatchNorm(Layer):
             shift=int(self.shift),
             biased_moving_variance=int(self.biased_moving_variance),
             count_nonfinite_batches=int(self.count_nonfinite_batches),
+            **self._variants,
             **self._switches,
         )
-        return graph.add("batch_norm", name, *nodes, ctypes.byref(options))
+        kind = "batch_norm" if len(nodes) == 1 else "weighted_batch_norm"
+        return graph.add(kind, name, *nodes, ctypes.byref(options))
+
+    def __call__(self, x: Node, weights: Node | None = None) -> Node:
+        """This layer applied to a node: a new node.
+
+        Parameters
+        ----------
+        weights : Node, optional
+            How often each position counts in a training batch's statistics: rows ``(...,)`` or ``(..., 1)`` beside rows
+            ``(..., channels)`` of ``x``. Mostly a mask: 1, and 0 for padding, which may hold anything finite. With weights w of
+            sum n ``mean = Σ w·x / n`` and ``variance = Σ w·(x − mean)² / n`` (n/(n−1) times that for the moving variance), as
+            if a position of weight 2 came twice. What is not above 0 counts as 0.
+
+            Every position is normalised, whatever its weight. n below 2 is one value a channel: ``single_value`` says what
+            becomes of it (``"error"`` means ``"moving"`` then, for it shows only as the batch runs); n = 0 is an empty batch,
+            which changes nothing. Inference does not look at the weights; the gradient by them is 0.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from martlet import BatchNorm, Input, Model
+        >>> x, mask = Input((3, 1)), Input((3,))
+        >>> net = Model([x, mask], BatchNorm()(x, weights=mask))
+        >>> y = net.forward([np.array([[[1.0], [3.0], [9.0]]]), np.array([[1.0, 1.0, 0.0]])], training=True)
+        >>> y[0, :, 0].round(3)
+        array([-1.,  1.,  7.], dtype=float32)
+        """
+        if weights is None:
+            return super().__call__(x)
+        if not isinstance(weights, Node):
+            raise InvalidArgumentError(f"weights must be an Input or another layer's result; got a {type(weights).__name__}")
+        return Node(self, (*super().__call__(x).parents, weights))
 
     # -- switches --
 

@@ -16,10 +16,13 @@ from martlet import (
     AdamW,
     AvgPool2D,
     BatchNorm,
+    BatchRenormalization,
     Conv2D,
     Dense,
     GlobalAvgPool2D,
+    Input,
     MaxPool2D,
+    Model,
     Sequential,
     Sigmoid,
     Tanh,
@@ -254,3 +257,40 @@ def test_the_comparison_can_fail():
         close([1.0, 2.0], [1.0, 2.1], 1e-3, "values")
     with pytest.raises(AssertionError):
         close([np.nan], [1.0], 1e-3, "values")
+
+
+@pytest.mark.parametrize(("common", "own"), of("batch_norm_variants"))
+def test_batch_norm_variants(common, own):
+    options = {"biased_moving_variance": "weights" in own}
+    if "r_max" in own:
+        options["renormalization"] = BatchRenormalization(float(own["r_max"]), float(own["d_max"]), (0, 0), (0, 0))
+    if "virtual_batch_size" in own:
+        options["virtual_batch_size"] = int(own["virtual_batch_size"])
+    x, r = own["x"], own["grad_output"]
+    place = Input(x.shape[1:])
+    layer = BatchNorm(**options, name="n")
+    inputs = [x]
+    if "weights" in own:
+        mask = Input(x.shape[1:-1])
+        net = Model([place, mask], layer(place, weights=mask))
+        inputs.append(own["weights"])
+    else:
+        net = Model(place, layer(place))
+    for local, name in (("weight", "scale"), ("bias", "shift")):
+        net.parameters()[f"n.{local}"][:] = own[name]
+    for local, name in (("running_mean", "moving_mean_0"), ("running_var", "moving_variance_0")):
+        net.state()[f"n.{local}"][:] = own[name]
+    spread = np.abs(own["y"]).max() + 10
+    close(net.forward(inputs if len(inputs) == 2 else x, training=True), own["y"], 8 * UNIT * spread, "y")
+    gradients = net.backward(r)
+    if len(inputs) == 2:
+        assert not gradients[1].any()
+        gradients = gradients[0]
+    # Deviations are 0.25 and more, a virtual batch's perhaps a fifth of that; corrections multiply by up to 3.
+    bound = 8 * UNIT * np.abs(own["scale"]).max() * 60 * np.abs(r).max() * spread
+    close(gradients, own["grad_input"], bound, "grad_input")
+    for local, name in (("weight", "grad_scale"), ("bias", "grad_shift")):
+        close(net.gradients()[f"n.{local}"], own[name], 4 * UNIT * x.size / x.shape[-1] * np.abs(r).max() * spread, name)
+    for local, name in (("running_mean", "moving_mean"), ("running_var", "moving_variance")):
+        if name in own:
+            close(net.state()[f"n.{local}"], own[name], 4 * UNIT * (1 + np.abs(own[name]).max()), name)

@@ -7,7 +7,7 @@ extension Model {
   /// Layer by layer, in the order they run: the layers before each are at inference, with the exact statistics they have just
   /// been given. One that stands in several places gets the pooled statistics of all of them. The result does not depend on `batchSize` (beyond Float32 rounding in the layers before). The variance is
   /// unbiased unless the
-  /// layer keeps it biased. `num_batches_tracked` becomes the number of batches read.
+  /// layer keeps it biased. A layer's weights count as in training. `num_batches_tracked` becomes the number of batches read.
   ///
   /// Cost: one inference pass up to each batch norm. Source: Ioffe & Szegedy 2015, algorithm 2, with between-batch variance.
   ///
@@ -56,18 +56,28 @@ extension Model {
       for layer in targets {
         let places = network.nodes.filter { $0.layer === layer }
         guard let channels = places.first?.shape.last else { continue }
-        let source = Model(network, inputs: inputNodes, outputs: places.map { $0.inputs[0] }, seed: 0)
-        let inner = source.outputLengths.map { $0 / channels }
+        // Of each place its values, and behind them the weights of the places that have some.
+        let weighted = places.indices.filter { places[$0].inputs.count == 2 }
+        let source = Model(
+          network, inputs: inputNodes, outputs: places.map { $0.inputs[0] } + weighted.map { places[$0].inputs[1] }, seed: 0)
+        let inner = source.outputLengths.prefix(places.count).map { $0 / channels }
         var statistics = try PopulationStatistics(channels: channels)
         var workspace: Storage?
         var batches = 0
         try source.run(inputs, rows: rows, batchSize: batchSize) { executor, _, count in
           let shapes = inner.map { ChannelShape(outer: count * $0, channels: channels) }
           let bytes = shapes.map(compute.channelWorkspaceByteCount).max() ?? 0
-          let memory = try workspace ?? Storage(byteCount: bytes, isZeroed: false)
+          let spread = weighted.map { compute.rowWeightsByteCount(shapes[$0]) }.max() ?? 0
+          let start = (bytes + Storage.alignment - 1) / Storage.alignment * Storage.alignment
+          let memory = try workspace ?? Storage(byteCount: start + spread, isZeroed: false)
           workspace = memory
           for (place, shape) in shapes.enumerated() {
-            statistics.add(executor.outputFloats(place), shape, workspace: memory.base, compute)
+            let weights = weighted.firstIndex(of: place).map {
+              compute.spreadRowWeights(
+                executor.outputFloats(places.count + $0), shape,
+                into: (memory.base + start).assumingMemoryBound(to: Float.self))
+            }
+            statistics.add(executor.outputFloats(place), shape, weights: weights, workspace: memory.base, compute)
           }
           batches += 1
         }

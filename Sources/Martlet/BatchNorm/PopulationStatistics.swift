@@ -9,8 +9,10 @@ import MartletRuntime
 /// Source: Chan, Golub & LeVeque 1979.
 public struct PopulationStatistics {
   public let channels: Int
-  /// Values of each channel so far.
+  /// Values of each channel so far; with weights, those that count.
   public private(set) var count = 0
+  /// Σ of their weights, each 1 unless something else was said.
+  private var weight = 0.0
   public private(set) var mean: [Double]
   /// Σ(x − mean)² of each channel.
   private var sumOfSquares: [Double]
@@ -29,12 +31,13 @@ public struct PopulationStatistics {
   ///
   /// - Throws: ``MartletError/Kind/invalidState`` if there were no values, or only one for the unbiased variance.
   public func variance(unbiased: Bool = false) throws -> [Double] {
-    let divisor = count - (unbiased ? 1 : 0)
+    let divisor = weight - (unbiased ? 1 : 0)
     guard count > 0, divisor > 0 else {
       throw MartletError.invalidState(
-        "Statistics need \(unbiased ? "2 or more values" : "1 or more values") per channel; \(count) were added.")
+        "Statistics need \(unbiased ? "2 or more values" : "1 or more values") per channel; \(count) were added"
+          + "\(weight == Double(count) ? "" : ", whose weights add up to \(weight)").")
     }
-    return sumOfSquares.map { $0 / Double(divisor) }
+    return sumOfSquares.map { $0 / divisor }
   }
 
   /// Adds a batch in place, `[…, C]` or channels first `[N, C, …]`.
@@ -54,20 +57,26 @@ public struct PopulationStatistics {
     withExtendedLifetime(copy) { add(floats, shape, workspace: workspace.base, compute) }
   }
 
+  /// - Parameter weights: how often each row of channels-last data counts; nil: once.
   mutating func add(
-    _ x: UnsafePointer<Float>, _ shape: ChannelShape, workspace: UnsafeMutableRawPointer, _ compute: Compute
+    _ x: UnsafePointer<Float>, _ shape: ChannelShape, weights: RowWeights? = nil, workspace: UnsafeMutableRawPointer,
+    _ compute: Compute
   ) {
     var batchMean = [Double](repeating: 0, count: channels)
     var batchVariance = batchMean
-    compute.channelMoments(x, shape, mean: &batchMean, variance: &batchVariance, exactly: true, workspace: workspace)
-    let n = Double(shape.valuesPerChannel)
-    let total = Double(count) + n
+    compute.channelMoments(
+      x, shape, mean: &batchMean, variance: &batchVariance, exactly: true, weights: weights, workspace: workspace)
+    let n = weights?.total ?? Double(shape.valuesPerChannel)
+    // Nothing that counts: its mean is no number.
+    guard n > 0 else { return }
+    let total = weight + n
     for c in 0..<channels {
       let difference = batchMean[c] - mean[c]
       mean[c] += difference * n / total
-      sumOfSquares[c] += batchVariance[c] * n + difference * difference * Double(count) * n / total
+      sumOfSquares[c] += batchVariance[c] * n + difference * difference * weight * n / total
     }
-    count += shape.valuesPerChannel
+    count += weights?.countedRows ?? shape.valuesPerChannel
+    weight = total
   }
 }
 

@@ -47,7 +47,9 @@ enum Fusion {
       guard let head = layer(node) else { continue }
       var group = FusedGroup(nodes: [node])
       var last = node
-      if !training, head is any TailedLayer, let next = onlyReader(last), layer(next) is BatchNorm {
+      if !training, head is any TailedLayer, let next = onlyReader(last), layer(next) is BatchNorm,
+        network.nodes[next].inputs.first == last
+      {
         group.norm = next
         group.nodes.append(next)
         last = next

@@ -4,7 +4,7 @@ import MartletRuntime
 extension Model {
   /// The steps of a batch: the layers that became one (joined by +), the shape of the output and its bytes, scratch (memory for the
   /// step alone; in training forward / backward; ", moments" behind the layers: as it writes, it gathers what the batch norm behind it
-  /// needs of its output), gradients that it writes to buffers of their own, and what stays for the backward
+  /// needs of its output; and how a batch norm takes its statistics, where that is not over the whole batch), gradients that it writes to buffers of their own, and what stays for the backward
   /// pass or, at inference, from run to run; then the arena that holds all of it, and what it would take if no two buffers shared memory.
   ///
   /// Values have no step where they are another under a new name: Flatten, Reshape, Dropout at inference.
@@ -36,9 +36,9 @@ private enum PlanTable {
     func bytes(_ shape: [Int]) -> Int { shape.reduce(4 * batchSize, *) }
     let site = step.site
     let scratch = grouped(step.forwardWorkspaceByteCount + (step.moments == nil ? 0 : step.momentsByteCount))
+    let title = [step.title] + step.notes + (step.moments == nil ? [] : ["moments"])
     var row = [
-      step.title + (step.moments == nil ? "" : ", moments"), Shape.text([batchSize] + site.outputShape),
-      grouped(bytes(site.outputShape)),
+      title.joined(separator: ", "), Shape.text([batchSize] + site.outputShape), grouped(bytes(site.outputShape)),
     ]
     guard site.isTraining else { return row + [scratch, grouped(step.keptByteCount + step.contextByteCount)] }
     guard step.gradOutput != nil else { return row + [scratch, "-", "nothing: no gradient is wanted"] }

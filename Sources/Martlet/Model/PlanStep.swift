@@ -58,6 +58,8 @@ class PlanStep {
   let site: StepSite
   init(_ site: StepSite) { self.site = site }
 
+  /// What it does beyond its layers' names, for people.
+  var notes: [String] { [] }
   /// What must survive from the forward to the backward pass.
   var keepsInput: Bool { false }
   var keepsOutput: Bool { false }

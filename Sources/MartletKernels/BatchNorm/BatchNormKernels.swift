@@ -4,6 +4,9 @@
 public struct BatchNormKernels: Sendable {
   /// Σ(x − center) and Σ(x − center)².
   public let moments: ChannelSumKernels
+  /// The same, each value as often as its weight says.
+  public let weightedMoments: ChannelSumKernels
+  public let weightedGradientInput: ChannelPassKernels
   public let identity: ActivatedChannelKernels
   public let sigmoid: ActivatedChannelKernels
   public let tanh: ActivatedChannelKernels
@@ -14,6 +17,8 @@ public struct BatchNormKernels: Sendable {
   @inlinable
   public init<I: InstructionSet>(_ set: I.Type) {
     moments = ChannelSumKernels(ChannelMomentTerms<I>.self)
+    weightedMoments = ChannelSumKernels(WeightedMomentTerms<I>.self)
+    weightedGradientInput = ChannelPassKernels(WeightedGradientPass<I>.self)
     identity = ActivatedChannelKernels(set, IdentityActivation.self)
     sigmoid = ActivatedChannelKernels(set, SigmoidActivation.self)
     tanh = ActivatedChannelKernels(set, TanhActivation.self)

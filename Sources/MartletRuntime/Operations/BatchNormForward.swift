@@ -13,25 +13,30 @@ extension Compute {
   ///   - residual: added before the activation; not `y`.
   ///   - moments: what the operation that wrote `x` gathered, so that `x` is read once; nil, or memory in which it gathered nothing: they
   ///     are found here.
+  ///   - weights: how often each row counts, of channels-last data; Σ w > 0. Every row is normalised, whatever its weight.
+  ///   - renormalization: corrects the map towards the moving statistics; it keeps the correction for the backward pass.
   ///
   /// Edge cases: theirs. Cost: reads `x` once from memory where a block of whole channels fits the cache, else twice; one write.
   public func normalizeBatch(
     _ x: UnsafePointer<Float>, _ shape: ChannelShape, _ context: BatchNormContext, epsilon: Double, _ affine: ScaleShift,
     residual: UnsafePointer<Float>? = nil, activation: Activation, moments: UnsafeMutableRawPointer? = nil,
-    into y: UnsafeMutablePointer<Float>, workspace: UnsafeMutableRawPointer
+    weights: RowWeights? = nil, renormalization: RenormalizationCorrection? = nil, into y: UnsafeMutablePointer<Float>,
+    workspace: UnsafeMutableRawPointer
   ) {
     if shape.channels * shape.valuesPerChannel == 0 {
       return channelMoments(x, shape, mean: context.mean, variance: context.variance, workspace: workspace)
     }
     let totals = ChannelTotals(shape, workspace: workspace)
     let work = ChannelMomentsWork(
-      totals: totals, kernels: kernels.batchNorm.moments, x: x, mean: context.mean, variance: context.variance)
+      totals: totals, kernels: kernels.batchNorm.moments(weights), x: x, mean: context.mean, variance: context.variance,
+      weights: weights)
     let gathered = moments.map { OutputMoments($0, channels: shape.channels) }
     let pass = mapPass(context.map, x, shape, residual: residual, activation: activation, into: y)
     ChannelBlocks.run(
       ForwardWork(
         moments: work, gathered: gathered.flatMap { $0.cover(shape.valuesPerChannel) ? $0 : nil }, pass: pass, context: context,
-        epsilon: epsilon, affine: affine), tensors: residual == nil ? 1 : 2, on: self)
+        epsilon: epsilon, affine: affine, renormalization: renormalization),
+      tensors: 1 + (residual == nil ? 0 : 1) + (weights == nil ? 0 : 1), on: self)
   }
 }
 
@@ -42,6 +47,7 @@ private struct ForwardWork: ChannelBlockWork {
   let context: BatchNormContext
   let epsilon: Double
   let affine: ScaleShift
+  let renormalization: RenormalizationCorrection?
   var totals: ChannelTotals {
     get { moments.totals }
     set { moments.totals = newValue }
@@ -53,6 +59,7 @@ private struct ForwardWork: ChannelBlockWork {
     } else {
       moments.run(scope)
     }
+    if let renormalization { return renormalization.fill(scope.channels, context, epsilon: epsilon, affine) }
     context.map.fill(
       scope.channels, mean: context.mean, variance: context.variance, epsilon: epsilon, scale: affine.scale,
       shift: affine.shift, inverseStandardDeviation: context.inverseDeviation)

@@ -15,16 +15,20 @@ extension Compute {
   /// throughout, first about 0, then about the mean: ±1e30 is right, a NaN or infinity in the data shows in that channel alone
   /// (variance NaN, mean NaN or infinite).
   ///
-  /// - Parameter exactly: every channel is done in Float64 throughout: for statistics of whole data sets, whose last digits shall not
-  ///   depend on how the data was cut.
+  /// - Parameters:
+  ///   - exactly: every channel is done in Float64 throughout: for statistics of whole data sets, whose last digits shall not depend on
+  ///     how the data was cut.
+  ///   - weights: of the rows of channels-last data; n is their sum, and each term counts as often as its row's weight says. What lies in
+  ///     a row of weight 0 is not looked at.
   ///
-  /// Edge cases: no values yield NaN. Cost: reads `x` once; a channel done again, three times.
+  /// Edge cases: no values, or no weight, yield NaN. Cost: reads `x` once (and the weights as one more tensor); a channel done again,
+  /// three times.
   public func channelMoments(
     _ x: UnsafePointer<Float>, _ shape: ChannelShape,
     mean: UnsafeMutablePointer<Double>, variance: UnsafeMutablePointer<Double>, exactly: Bool = false,
-    workspace: UnsafeMutableRawPointer
+    weights: RowWeights? = nil, workspace: UnsafeMutableRawPointer
   ) {
-    if shape.channels * shape.valuesPerChannel == 0 {
+    if shape.channels * shape.valuesPerChannel == 0 || weights?.total == 0 {
       for channel in 0..<shape.channels {
         mean[channel] = .nan
         variance[channel] = .nan
@@ -33,9 +37,14 @@ extension Compute {
     }
     let totals = ChannelTotals(shape, workspace: workspace)
     ChannelMomentsWork(
-      totals: totals, kernels: kernels.batchNorm.moments, x: x, mean: mean, variance: variance, isExact: exactly
+      totals: totals, kernels: kernels.batchNorm.moments(weights), x: x, mean: mean, variance: variance, isExact: exactly,
+      weights: weights
     ).run(totals.everything(on: pool))
   }
+}
+
+extension BatchNormKernels {
+  func moments(_ weights: RowWeights?) -> ChannelSumKernels { weights == nil ? moments : weightedMoments }
 }
 
 /// The moments of some channels, done again where Float32 was not enough.
@@ -47,12 +56,19 @@ struct ChannelMomentsWork {
   let variance: UnsafeMutablePointer<Double>
   /// Every channel is done again.
   var isExact = false
+  /// How often each row counts, with kernels that read weights; nil: once.
+  var weights: RowWeights?
 
   func run(_ scope: ChannelScope) {
     let layout = totals.layout
-    let count = Double(layout.shape.valuesPerChannel)
-    let operands = ChannelOperands(input: x, gradOutput: x, output: x, result: UnsafeMutablePointer(mutating: x))
-    ChannelPivots.fill(totals.center, x, layout, scope.channels)
+    let count = weights?.total ?? Double(layout.shape.valuesPerChannel)
+    let operands = ChannelOperands(
+      input: x, gradOutput: weights?.spread ?? x, output: x, result: UnsafeMutablePointer(mutating: x))
+    if let weights {
+      ChannelPivots.fill(totals.center, x, weights, layout, scope.channels)
+    } else {
+      ChannelPivots.fill(totals.center, x, layout, scope.channels)
+    }
     totals.run(kernels, operands, exact: false, scope)
 
     var anyRedone = false
@@ -107,7 +123,7 @@ struct ChannelMomentsWork {
 /// The values that moments are taken about.
 enum ChannelPivots {
   /// Values of a channel that make its pivot.
-  private static let samples = 8
+  static let samples = 8
 
   /// The same of neighbouring channels whose values lie `rowStride` apart.
   static func fill(
@@ -146,7 +162,13 @@ enum ChannelPivots {
         pivots[channel] = x[channel &* shape.inner] + pivots[channel] * weight
       }
     }
+    spread(pivots, layout)
+  }
+
+  /// From channels to columns.
+  static func spread(_ pivots: UnsafeMutablePointer<Float>, _ layout: ChannelLayout) {
     if layout.columnsAreChannels { return }
+    let channels = layout.shape.channels
     // In place from the end: a column's channel never lies behind the column. Then row after row, as the first.
     let inner = layout.columnInner
     for channel in stride(from: channels - 1, through: 0, by: -1) {

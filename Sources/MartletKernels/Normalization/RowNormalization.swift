@@ -3,8 +3,8 @@
 /// Rows of `length` values side by side; row r has the scale and shift of group r mod `groups`.
 public struct RowNormalizationOperands {
   public var input: UnsafePointer<Float>
-  /// May be `input`.
-  public var output: UnsafeMutablePointer<Float>
+  /// May be `input`; nil: only the statistics are wanted.
+  public var output: UnsafeMutablePointer<Float>?
   public var rows: Int
   public var length: Int
   /// The first row belongs to the first of them.
@@ -23,7 +23,7 @@ public struct RowNormalizationOperands {
 
   @inlinable
   public init(
-    input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, rows: Int, length: Int, groups: Int,
+    input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>?, rows: Int, length: Int, groups: Int,
     scale: UnsafePointer<Float>?, shift: UnsafePointer<Float>?, epsilon: Double, centers: Bool,
     mean: UnsafeMutablePointer<Double>, inverseDeviation: UnsafeMutablePointer<Double>
   ) {
@@ -45,7 +45,7 @@ public struct RowNormalizationOperands {
   public func rows(from first: Int, count: Int) -> RowNormalizationOperands {
     var part = self
     part.input += first * length
-    part.output += first * length
+    part.output = output.map { $0 + first * length }
     part.rows = count
     part.mean += first
     part.inverseDeviation += first
@@ -84,11 +84,12 @@ func rowNormalizationKernel<I: InstructionSet>(_ set: I.Type, _ at: RowNormaliza
   var group = 0
   for row in 0..<at.rows {
     let x = at.input + row * at.length
-    let y = at.output + row * at.length
     let (mean, variance) = rowMoments(set, x, length: at.length, centers: at.centers)
     let inverse = 1 / (variance + at.epsilon).squareRoot()
     at.mean[row] = mean
     at.inverseDeviation[row] = inverse
+    guard let output = at.output else { continue }
+    let y = output + row * at.length
     let map = RowMap<I>(mean: mean, inverse: inverse)
     let place = group * at.length
     switch (at.scale, at.shift) {

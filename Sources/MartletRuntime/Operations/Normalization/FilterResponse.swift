@@ -53,7 +53,7 @@ extension Compute {
   }
 
   /// `y = max(z, threshold)`, `z = scale·x/√(ν² + epsilon + |learned epsilon|) + shift`, ν² the mean of x² over the positions of each
-  /// channel of each sample. `y` may be `x`.
+  /// channel of each sample. `y` may be `x`; nil: only the inverse deviations are wanted.
   ///
   /// - Parameter inverseDeviation: receives 1/√(ν² + …) of each channel of each sample.
   ///
@@ -61,7 +61,7 @@ extension Compute {
   /// Source: Singh & Krishnan 2020, sections 3.1 and 3.2.
   public func filterResponse(
     _ x: UnsafePointer<Float>, _ shape: SampleShape, epsilon: Double, _ parameters: FilterResponseParameters,
-    inverseDeviation: UnsafeMutablePointer<Double>, into y: UnsafeMutablePointer<Float>, workspace: UnsafeMutableRawPointer
+    inverseDeviation: UnsafeMutablePointer<Double>, into y: UnsafeMutablePointer<Float>?, workspace: UnsafeMutableRawPointer
   ) {
     guard shape.samples > 0, shape.length > 0 else { return }
     let pieces = SamplePieces(shape, sumsPerChannel: 4, workspace: workspace)
@@ -126,7 +126,7 @@ private struct FilterResponseForward: PieceWork {
   let compute: Compute
   let pieces: SamplePieces
   let x: UnsafePointer<Float>
-  let y: UnsafeMutablePointer<Float>
+  let y: UnsafeMutablePointer<Float>?
   let epsilon: Double
   let parameters: FilterResponseParameters
   let inverseDeviation: UnsafeMutablePointer<Double>
@@ -146,6 +146,7 @@ private struct FilterResponseForward: PieceWork {
         inverse[c] = 1 / (square + parameters.epsilon(c, epsilon)).squareRoot()
         context.slope[c] = 0
       }
+      guard let y else { continue }
       scratch.fillMap(shape.channels, parameters, inverse: inverse)
       ChannelPassJob(
         kernels: compute.kernels.normalization.filterResponse,

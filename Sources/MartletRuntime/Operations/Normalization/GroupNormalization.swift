@@ -23,7 +23,8 @@ extension Compute {
   public func groupNormWorkspaceByteCount(_ shape: SampleShape) -> Int { SamplePieces.byteCount(shape, sumsPerChannel: 2) }
 
   /// `y = scale·(x − mean)/√(variance + epsilon) + shift`, mean and biased variance over the positions and channels of each of the
-  /// context's groups in each sample; scale and shift are one a channel. `y` may be `x`.
+  /// context's groups in each sample; scale and shift are one a channel. `y` may be `x`; nil: only
+  /// the context is wanted.
   ///
   /// The moments of a group are merged from its channels', in Float64: variance = mean of variances + variance of means.
   ///
@@ -31,7 +32,7 @@ extension Compute {
   /// Cost: reads `x` once from memory where a sample fits the cache, else twice; one write.
   public func normalizeGroups(
     _ x: UnsafePointer<Float>, _ shape: SampleShape, epsilon: Double, _ affine: ScaleShift, _ context: GroupContext,
-    into y: UnsafeMutablePointer<Float>, workspace: UnsafeMutableRawPointer
+    into y: UnsafeMutablePointer<Float>?, workspace: UnsafeMutableRawPointer
   ) {
     guard shape.samples > 0, shape.length > 0 else { return }
     let pieces = SamplePieces(shape, sumsPerChannel: 2, workspace: workspace)
@@ -69,7 +70,7 @@ private struct GroupForwardWork: PieceWork {
   let compute: Compute
   let pieces: SamplePieces
   let x: UnsafePointer<Float>
-  let y: UnsafeMutablePointer<Float>
+  let y: UnsafeMutablePointer<Float>?
   let epsilon: Double
   let affine: ScaleShift
   let context: GroupContext
@@ -91,6 +92,7 @@ private struct GroupForwardWork: PieceWork {
         context.mean[sample * context.groups + group] = channel.mean[group * size]
         context.inverseDeviation[sample * context.groups + group] = channel.inverseDeviation[group * size]
       }
+      guard let y else { continue }
       compute.applyChannelMap(channel.map, x + offset, shape.batch, activation: .identity, into: y + offset)
     }
   }

@@ -32,13 +32,14 @@ public struct RowContext: @unchecked Sendable {
 
 extension Compute {
   /// `y = scale·(x − mean)/√(variance + epsilon) + shift`, mean and biased variance of each row; with `centers` false
-  /// `y = scale·x/√(mean of squares + epsilon) + shift`. `y` may be `x`.
+  /// `y = scale·x/√(mean of squares + epsilon) + shift`. `y` may be `x`;
+  /// nil: only the context is wanted.
   ///
   /// Edge cases: a row of equal values yields exactly `shift`; a NaN or infinity spoils its own row. Cost: one read, one write; the
   /// second read comes from the nearest cache that holds a row.
   public func normalizeRows(
     _ x: UnsafePointer<Float>, _ shape: RowShape, centers: Bool, epsilon: Double, _ affine: ScaleShift, _ context: RowContext,
-    into y: UnsafeMutablePointer<Float>
+    into y: UnsafeMutablePointer<Float>?
   ) {
     guard shape.samples > 0, shape.width > 0 else { return }
     var operands = RowNormalizationOperands(
@@ -47,7 +48,7 @@ extension Compute {
     // As batch norm's passes: half of the shared cache or more, in whole cache lines.
     operands.streams =
       4 * shape.samples * shape.width >= sharedCacheBytes / 2 && UInt(bitPattern: y) % 64 == 0 && shape.length % 16 == 0
-      && UnsafePointer(y) != x
+      && y.map { UnsafePointer($0) } != x
     let cut = PieceCut.rows(shape.samples, columns: shape.width)
     run(RowWork(kernels: kernels.normalization, operands: operands, cut: cut), pieces: cut.pieces)
   }

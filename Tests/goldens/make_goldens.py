@@ -11,13 +11,14 @@ import sys
 import batch_norm_cases
 import image_cases
 import layer_cases
+import normalization_cases
 import training_cases
 
 
 def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
     folder.mkdir(parents=True, exist_ok=True)
-    for cases in (batch_norm_cases, image_cases, layer_cases, training_cases):
+    for cases in (batch_norm_cases, image_cases, layer_cases, normalization_cases, training_cases):
         cases.write_all(folder)
 
 

@@ -3,8 +3,8 @@
 python -m benchmarks.relatives            # all shapes, one thread
 python -m benchmarks.relatives 2          # two threads
 
-Checks the answers first. Then both libraries take turns on the same data, and each keeps its best of many calls: the machine may be
-shared. Both write to fresh memory in each call.
+Checks the answers first. Then both libraries take turns on the same data, and each keeps its best of many calls: the machine
+may be shared. Both write to fresh memory in each call. Martlet's gradients compute the statistics again, PyTorch's keep them.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def main() -> None:
     threads = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     martlet.set_num_threads(threads)
     torch.set_num_threads(threads)
-    print(f"martlet {martlet.__version__} ({martlet.isa()}), PyTorch {torch.__version__}, {threads} thread(s); best times in µs")
+    print(
+        f"martlet {martlet.__version__} ({martlet.isa()}), PyTorch {torch.__version__}, {threads} thread(s); best times in µs"
+    )
     print(f"{'':24} {'shape':18} {'forward':>9} {'PyTorch':>9} {'GB/s':>6} {'both':>9} {'PyTorch':>9}")
     rng = np.random.default_rng(0)
     for name, shape, groups in CASES:

@@ -6,7 +6,8 @@ import Martlet
 private func normalization(_ pointer: UnsafePointer<martlet_normalization_options>?) throws -> any Normalization {
   guard let given = try options(pointer, "options") else {
     throw MartletError(
-      .invalidArgument, "options: NULL came; the kind of normalisation is needed. Start from MARTLET_LAYER_NORM_INIT or its like.")
+      .invalidArgument,
+      "options: NULL came; the kind of normalisation is needed. Start from MARTLET_LAYER_NORM_INIT or its like.")
   }
   let (scale, shift) = (try flag(given.scale, "options.scale"), try flag(given.shift, "options.shift"))
   let (threshold, learns) = (

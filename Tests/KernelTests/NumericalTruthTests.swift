@@ -53,7 +53,8 @@ import Testing
   @Test(arguments: distributions) func relatives(_ distribution: Distribution) {
     let operations: [NormalizationOperation] = [
       .rows(RowShape(samples: 8, length: 1024), centers: true), .rows(RowShape(samples: 2, length: 65_536), centers: true),
-      .rows(RowShape(samples: 8, length: 1024), centers: false), .rows(RowShape(samples: 4, groups: 4, length: 300), centers: true),
+      .rows(RowShape(samples: 8, length: 1024), centers: false),
+      .rows(RowShape(samples: 4, groups: 4, length: 300), centers: true),
       .groups(SampleShape(samples: 2, positions: 1024, channels: 16), 4),
       .groups(SampleShape(samples: 2, positions: 16_384, channels: 8), 8),
       .filterResponse(SampleShape(samples: 2, positions: 1024, channels: 8)),

@@ -49,7 +49,8 @@ extension Compute {
   ///   - before: what every gradient is added to (the input's; the others are added to ones); nil replaces.
   ///   - inPlace: `y` takes the place of a copy of `x`, `gradInput` that of `gradOutput`.
   public func passes(
-    _ operation: NormalizationOperation, _ x: [Float], gradOutput: [Float], _ values: NormalizationValues, epsilon: Double = 1e-5,
+    _ operation: NormalizationOperation, _ x: [Float], gradOutput: [Float], _ values: NormalizationValues,
+    epsilon: Double = 1e-5,
     before: [Float]? = nil, inPlace: Bool = false, _ placement: Placement = Placement()
   ) -> NormalizationResults {
     let (input, gradient) = (placement.buffer(x), placement.buffer(gradOutput))

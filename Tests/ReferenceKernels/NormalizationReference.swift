@@ -81,7 +81,9 @@ public struct NormalizationReference: Sendable {
     let variance = average { i in (x[i] - mean[sets[i]]) * (x[i] - mean[sets[i]]) }
     var inverse = variance.map { 1 / ($0 + epsilon).squareRoot() }
     if let learnedEpsilon {
-      for i in sets.indices { inverse[sets[i]] = 1 / (variance[sets[i]] + epsilon + abs(learnedEpsilon[places[i]])).squareRoot() }
+      for i in sets.indices {
+        inverse[sets[i]] = 1 / (variance[sets[i]] + epsilon + abs(learnedEpsilon[places[i]])).squareRoot()
+      }
     }
     return (inverse, x.indices.map { (x[$0] - mean[sets[$0]]) * inverse[sets[$0]] })
   }

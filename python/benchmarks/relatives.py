@@ -47,7 +47,7 @@ def ours(name: str, groups: int, x: Any, g: Any, scale: Any, shift: Any) -> tupl
     given = (groups,) if groups else ()
     affine = (scale,) if name == "rms_norm" else (scale, shift)
     if name == "filter_response_norm":
-        affine = (scale, shift, np.zeros_like(shift))
+        affine = (scale, shift, np.zeros_like(shift))  # type: ignore[assignment]
 
     def run() -> Any:
         return forward(x, *given, *affine)

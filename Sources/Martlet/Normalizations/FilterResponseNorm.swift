@@ -1,8 +1,8 @@
 // Filter response normalisation with its thresholded linear unit.
 import MartletRuntime
 
-/// Divides each channel of each sample by the root of its mean square over the positions, scales and shifts it, and cuts off what lies below
-/// a learned threshold: normalisation and activation in one layer.
+/// Divides each channel of each sample by the root of its mean square over the positions, scales and shifts it, and cuts off what
+/// lies below a learned threshold: normalisation and activation in one layer.
 ///
 ///     ν² = mean of x² over the positions        z = scale · x / √(ν² + ε) + shift        y = max(z, threshold)
 ///
@@ -16,7 +16,7 @@ import MartletRuntime
 ///
 /// Edge cases: a channel of zeros yields max(shift, threshold); a NaN spoils its own channel of its own sample.
 ///
-/// Source: Singh & Krishnan 2020, sections 3.1 and 3.2; epsilon as in section 3.3.
+/// Source: Singh & Krishnan 2020, the thresholded linear unit and the learned epsilon included.
 public struct FilterResponseNorm: Equatable {
   public static let kind = "filter_response_norm"
   /// Where the learned epsilons start.

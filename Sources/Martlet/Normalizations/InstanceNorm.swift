@@ -5,8 +5,8 @@ import MartletRuntime
 ///
 ///     y = scale · (x − mean) / √(variance + epsilon) + shift        one mean and biased variance per sample and channel
 ///
-/// ``GroupNorm`` with a group for each channel. As in PyTorch, scale and shift are off unless asked for; there are no running statistics: training and
-/// inference both use the sample's own. Tensors: `weight` (scale, starts at 1) and `bias` (shift, 0), if on, `[C]`.
+/// ``GroupNorm`` with a group for each channel. As in PyTorch, scale and shift are off unless asked for; there are no running
+/// statistics: training and inference both use the sample's own. Tensors: `weight` (scale, starts at 1) and `bias` (shift, 0), if on, `[C]`.
 ///
 /// Shapes: `[rows, …, C]` with positions between; the result has the same.
 ///

@@ -7,8 +7,8 @@ import MartletRuntime
 ///     y = scale · (x − mean) / √(variance + epsilon) + shift
 ///
 /// Mean and biased variance are taken over the last axis (``Axes/last``: one of each per row, pixel or token), or over all axes
-/// but the batch's (``Axes/all``: one of each per sample). Tensors: `weight` (scale, starts at 1) and `bias` (shift, 0), if on, of the shape
-/// that is normalised over: `[C]` or `[…, C]`, as PyTorch's LayerNorm over that shape.
+/// but the batch's (``Axes/all``: one of each per sample). Tensors: `weight` (scale, starts at 1) and `bias` (shift, 0), if on, of
+/// the shape that is normalised over: `[C]` or `[…, C]`, as PyTorch's LayerNorm over that shape.
 ///
 /// Shapes: `[rows, …, C]`, any rank; the result has the same.
 ///

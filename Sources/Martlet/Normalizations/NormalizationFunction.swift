@@ -103,7 +103,8 @@ public enum NormalizationFunction {
       }
       guard x.shape.count >= 2 else {
         throw MartletError.shapeMismatch(
-          "x: the shape [rows, …, C], two or more axes, is needed; \(Shape.text(x.shape)) came. Give a single row the shape [1, C].")
+          "x: the shape [rows, …, C], two or more axes, is needed; \(Shape.text(x.shape)) came. Give a single row the shape [1, C]."
+        )
       }
       kind = type(of: layer).kind
       known = Call.known(layer)

@@ -112,7 +112,8 @@ struct NormalizationCall {
         accumulate: accumulate, affine, workspace: workspace)
     case .filterResponse(let positions, let channels, _):
       compute.filterResponseGradients(
-        gradOutput: gradOutput, input: input, SampleShape(samples: samples, positions: positions, channels: channels), parameters,
+        gradOutput: gradOutput, input: input, SampleShape(samples: samples, positions: positions, channels: channels),
+        parameters,
         inverseDeviation: UnsafePointer(context.assumingMemoryBound(to: Double.self)), into: gradInput, accumulate: accumulate,
         gradients, workspace: workspace)
     }

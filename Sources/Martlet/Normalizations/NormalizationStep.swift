@@ -57,7 +57,8 @@ final class NormalizationStep: PlanStep {
     call(run, backwardInputs[0], memory).backward(
       gradOutput: gradOutput, into: target.map { run.floats($0.buffer) }, accumulate: target?.accumulates ?? false,
       FilterResponseGradients(
-        scale: gradient(scale), shift: gradient(shift), threshold: gradient(threshold), learnedEpsilon: gradient(learnedEpsilon),
+        scale: gradient(scale), shift: gradient(shift), threshold: gradient(threshold),
+        learnedEpsilon: gradient(learnedEpsilon),
         accumulates: run.accumulatesGradients || addsToGradients),
       workspace: workspace)
   }

@@ -6,7 +6,7 @@ import MartletRuntime
 ///
 ///     y = scale · x / √(mean(x²) + epsilon)
 ///
-/// No mean is subtracted and nothing is shifted. `epsilon` defaults to 1e-6 (PyTorch's default is the least Float32 step, 1.2e-7).
+/// No mean is subtracted and nothing is shifted. `epsilon` defaults to 1e-6 (PyTorch's default is the step from 1 to the next Float32, 1.2e-7).
 /// Tensor: `weight` (scale, `[C]`, starts at 1), if on.
 ///
 /// Shapes: `[rows, …, C]`, any rank; the result has the same.

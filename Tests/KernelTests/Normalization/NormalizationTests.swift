@@ -47,7 +47,8 @@ import Testing
       for (set, compute) in EveryCompute.ofOneThread {
         func passes(before: [Float]? = nil, inPlace: Bool = false) -> NormalizationResults {
           compute.passes(
-            operation, item.x, gradOutput: item.gradOutput, item.values, epsilon: item.epsilon, before: before, inPlace: inPlace,
+            operation, item.x, gradOutput: item.gradOutput, item.values, epsilon: item.epsilon, before: before,
+            inPlace: inPlace,
             Placement.all[(i + 1) % 4])
         }
         let plain = passes()

@@ -69,7 +69,8 @@ import Testing
   /// The layers beside batch norm, as close: on images, and on rows as long as what batch norm takes a channel over.
   @Test(arguments: sources) func relatives(_ source: Source) throws {
     let cases: [(layer: any Normalization, sample: [Int])] = [
-      (LayerNorm(), [1024]), (LayerNorm(over: .all), [32, 32, 16]), (RMSNorm(epsilon: 1e-5), [1024]), (GroupNorm(4), [32, 32, 16]),
+      (LayerNorm(), [1024]), (LayerNorm(over: .all), [32, 32, 16]), (RMSNorm(epsilon: 1e-5), [1024]),
+      (GroupNorm(4), [32, 32, 16]),
       (GroupNorm(4), [2048]), (InstanceNorm(), [64, 64, 8]), (FilterResponseNorm(threshold: false), [32, 32, 8]),
     ]
     for (layer, sample) in cases {

@@ -149,7 +149,8 @@ import Testing
     let y = try Tensor(shape: [2, 3])
     let (three, four) = (try Tensor([1, 1, 1]), try Tensor(shape: [4]))
     func normalize(
-      _ layer: any Normalization, _ x: ArrayView, _ parameters: NormalizationFunction.Parameters = .init(), into target: ArrayView
+      _ layer: any Normalization, _ x: ArrayView, _ parameters: NormalizationFunction.Parameters = .init(),
+      into target: ArrayView
     ) throws {
       try NormalizationFunction.normalize(x, with: layer, parameters, into: target)
     }

@@ -80,7 +80,9 @@ import Testing
 
   /// A sample's result depends neither on its batch nor on the mode.
   @Test func samplesAreAlone() throws {
-    let layers: [any Layer] = [LayerNorm(over: .all), GroupNorm(3), InstanceNorm(), FilterResponseNorm(), RMSNorm(), LayerNorm()]
+    let layers: [any Layer] = [
+      LayerNorm(over: .all), GroupNorm(3), InstanceNorm(), FilterResponseNorm(), RMSNorm(), LayerNorm(),
+    ]
     for layer in layers {
       let model = try Model.sequential([layer], inputShape: [9, 9, 24], seed: 1)
       randomiseAffine(model, seed: 5)
@@ -131,8 +133,10 @@ import Testing
   /// All options come back from a file, and so do the numbers.
   @Test func files() throws {
     let layers: [any Layer] = [
-      LayerNorm(epsilon: 1e-3, over: .all, scale: false), LayerNorm(shift: false), RMSNorm(epsilon: 1e-4), RMSNorm(scale: false),
-      GroupNorm(2, epsilon: 1e-2), GroupNorm(4, scale: false, shift: false), InstanceNorm(epsilon: 1e-3, shift: true), InstanceNorm(),
+      LayerNorm(epsilon: 1e-3, over: .all, scale: false), LayerNorm(shift: false), RMSNorm(epsilon: 1e-4),
+      RMSNorm(scale: false),
+      GroupNorm(2, epsilon: 1e-2), GroupNorm(4, scale: false, shift: false), InstanceNorm(epsilon: 1e-3, shift: true),
+      InstanceNorm(),
       FilterResponseNorm(epsilon: 1e-3, shift: false, learnsEpsilon: true), FilterResponseNorm(scale: false, threshold: false),
     ]
     let model = try Model.sequential(layers, inputShape: [3, 2, 4], seed: 1)
@@ -151,7 +155,8 @@ import Testing
   @Test func badFiles() throws {
     let good = try Model.sequential([LayerNorm(), GroupNorm(2)], inputShape: [4]).architectureText
     for (old, new, word) in [
-      ("\"last\"", "\"first\"", "over"), ("\"groups\":2", "\"groups\":3", "divide"), ("\"groups\":2", "\"groups\":\"a\"", "integer"),
+      ("\"last\"", "\"first\"", "over"), ("\"groups\":2", "\"groups\":3", "divide"),
+      ("\"groups\":2", "\"groups\":\"a\"", "integer"),
       ("\"shift\":true", "\"shift\":1", "boolean"),
     ] {
       #expect(good.contains(old), "\(good)")
@@ -164,9 +169,10 @@ import Testing
   /// Weight decay leaves them alone, as it does batch norm's.
   @Test func parametersAreNoWeights() throws {
     let model = try Model.sequential([LayerNorm(), FilterResponseNorm(learnsEpsilon: true)], inputShape: [4])
-    #expect(model.variables.map(\.name) == [
-      "0.weight", "0.bias", "1.weight", "1.bias", "1.threshold", "1.learned_epsilon",
-    ])
+    #expect(
+      model.variables.map(\.name) == [
+        "0.weight", "0.bias", "1.weight", "1.bias", "1.threshold", "1.learned_epsilon",
+      ])
     #expect(model.variables.allSatisfy { !$0.isWeight })
     #expect(try model.values("1.learned_epsilon") == [Float](repeating: 1e-4, count: 4))
     #expect(try Model.sequential([LayerNorm(over: .all)], inputShape: [2, 3]).variables[0].shape == [2, 3])

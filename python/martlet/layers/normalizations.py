@@ -94,7 +94,7 @@ class RMSNorm(_Normalization):
     Parameters
     ----------
     epsilon : float, optional
-        Above 0. (PyTorch's default is the least float32 step, 1.2e-7.)
+        Above 0. (PyTorch's default is the step from 1 to the next float32, 1.2e-7.)
     scale : bool, optional
         Whether to learn it.
 

@@ -58,7 +58,7 @@ extension Compute {
   /// - Parameter inverseDeviation: receives 1/√(ν² + …) of each channel of each sample.
   ///
   /// Edge cases: a channel of zeros yields max(shift, threshold); a NaN spoils its own channel of its own sample.
-  /// Source: Singh & Krishnan 2020, sections 3.1 and 3.2.
+  /// Source: Singh & Krishnan 2020.
   public func filterResponse(
     _ x: UnsafePointer<Float>, _ shape: SampleShape, epsilon: Double, _ parameters: FilterResponseParameters,
     inverseDeviation: UnsafeMutablePointer<Double>, into y: UnsafeMutablePointer<Float>?, workspace: UnsafeMutableRawPointer
@@ -201,7 +201,8 @@ private struct FilterResponseBackward: PieceWork {
     ChannelGradientSumsWork(
       totals: totals, kernels: kernels,
       operands: ChannelOperands(
-        input: x + offset, gradOutput: gradOutput + offset, output: x + offset, result: UnsafeMutablePointer(mutating: x + offset)
+        input: x + offset, gradOutput: gradOutput + offset, output: x + offset,
+        result: UnsafeMutablePointer(mutating: x + offset)
       ),
       center: scratch.context.map.center, map: scratch.context.map, sum: scratch.context.sum,
       sumCentered: scratch.context.sumCentered

@@ -86,7 +86,8 @@ extension Compute {
     if !wantsSums { return }
     let columns = PieceCut.elements(shape.width)
     run(
-      RowSumWork(partial: partial, pieces: cut.pieces, width: shape.width, affine: affine, cut: columns), pieces: columns.pieces)
+      RowSumWork(partial: partial, pieces: cut.pieces, width: shape.width, affine: affine, cut: columns), pieces: columns.pieces
+    )
   }
 }
 

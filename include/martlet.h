@@ -193,6 +193,67 @@ martlet_status martlet_statistics_add(martlet_statistics *statistics, const mart
 martlet_status martlet_statistics_read(const martlet_statistics *statistics, int32_t unbiased, const martlet_array *mean,
                                        const martlet_array *variance, int64_t *out_count);
 
+/* ---- Batch norm's relatives ---------------------------------------------------------------------------------------------
+ * Normalisations of each sample by itself: no batch statistics, nothing that moves, the same in training and at inference.
+ * docs/normalizations.md says which to use when. */
+
+enum {
+  /* y = scale * (x - mean) / sqrt(variance + epsilon) + shift over the channels of each position, or over each whole sample.
+   * Source: Ba, Kiros & Hinton 2016. */
+  MARTLET_LAYER_NORM = 0,
+  /* y = scale * x / sqrt(mean of x^2 + epsilon) over the channels of each position. Source: Zhang & Sennrich 2019. */
+  MARTLET_RMS_NORM = 1,
+  /* As layer norm, over the positions and neighbouring channels of each group. Source: Wu & He 2018. */
+  MARTLET_GROUP_NORM = 2,
+  /* The same with a group for each channel; no running statistics. Source: Ulyanov, Vedaldi & Lempitsky 2016. */
+  MARTLET_INSTANCE_NORM = 3,
+  /* y = max(scale * x / sqrt(mean of x^2 over the positions + epsilon) + shift, threshold) of each channel: normalisation and
+   * activation in one. Source: Singh & Krishnan 2020. */
+  MARTLET_FILTER_RESPONSE_NORM = 4
+};
+enum { MARTLET_OVER_LAST = 0, MARTLET_OVER_ALL = 1 };
+/* Begin with one of the macros. A field that the kind does not have keeps its 0. */
+typedef struct martlet_normalization_options {
+  size_t struct_size;
+  int32_t kind;
+  int32_t over;          /* layer norm: MARTLET_OVER_LAST (default; the channels) or MARTLET_OVER_ALL (all axes but the rows) */
+  double epsilon;        /* > 0; default 1e-5; RMS norm and filter response norm 1e-6 */
+  int64_t groups;        /* group norm: divides the channels, with 2 or more values in a group */
+  int32_t scale;         /* learn gamma ("weight", starts at 1); default 1; instance norm 0 */
+  int32_t shift;         /* learn beta ("bias", starts at 0); default 1; instance norm 0; RMS norm has none */
+  int32_t threshold;     /* filter response norm: learn tau ("threshold", starts at 0), or cut off nothing; default 1 */
+  int32_t learn_epsilon; /* filter response norm: learn e ("learned_epsilon", starts at 1e-4); epsilon + |e|; default 0 */
+} martlet_normalization_options;
+/* clang-format off */
+#define MARTLET_LAYER_NORM_INIT \
+  { sizeof(martlet_normalization_options), MARTLET_LAYER_NORM, MARTLET_OVER_LAST, 1e-5, 0, 1, 1, 0, 0 }
+#define MARTLET_RMS_NORM_INIT \
+  { sizeof(martlet_normalization_options), MARTLET_RMS_NORM, 0, 1e-6, 0, 1, 0, 0, 0 }
+#define MARTLET_GROUP_NORM_INIT(group_count) \
+  { sizeof(martlet_normalization_options), MARTLET_GROUP_NORM, 0, 1e-5, (group_count), 1, 1, 0, 0 }
+#define MARTLET_INSTANCE_NORM_INIT \
+  { sizeof(martlet_normalization_options), MARTLET_INSTANCE_NORM, 0, 1e-5, 0, 0, 0, 0, 0 }
+#define MARTLET_FILTER_RESPONSE_NORM_INIT \
+  { sizeof(martlet_normalization_options), MARTLET_FILTER_RESPONSE_NORM, 0, 1e-6, 0, 1, 1, 1, 0 }
+/* clang-format on */
+
+/* Normalises x ([rows, ..., C]) into y (same shape; caller's memory; may be x itself).
+ * options: kind, over, groups and epsilon count; what is learned is said by the arrays: scale, shift, threshold,
+ * learned_epsilon, [C] each (layer norm over all axes: the shape of a row), or NULL for 1, 0, nothing cut off, 0.
+ * MARTLET_INVALID_ARGUMENT for an array that the kind does not have, MARTLET_SHAPE_MISMATCH for shapes, groups that do not
+ * divide the channels, one value normalised by itself. y is unchanged then. An empty x succeeds. Since ABI 2. */
+martlet_status martlet_normalize(const martlet_normalization_options *options, const martlet_array *x,
+                                 const martlet_array *scale, const martlet_array *shift, const martlet_array *threshold,
+                                 const martlet_array *learned_epsilon, const martlet_array *y);
+/* Its gradients, given grad_output = dL/dy; the statistics are computed again. grad_input: the shape of x, or NULL; may be
+ * grad_output itself. grad_scale ... grad_learned_epsilon: the shape of what they belong to, or NULL. Since ABI 2. */
+martlet_status martlet_normalize_gradients(const martlet_normalization_options *options, const martlet_array *x,
+                                           const martlet_array *scale, const martlet_array *shift,
+                                           const martlet_array *threshold, const martlet_array *learned_epsilon,
+                                           const martlet_array *grad_output, const martlet_array *grad_input,
+                                           const martlet_array *grad_scale, const martlet_array *grad_shift,
+                                           const martlet_array *grad_threshold, const martlet_array *grad_learned_epsilon);
+
 /* ---- Graphs: what a network is ------------------------------------------------------------------------------------------
  * A graph is built node by node; a node is one layer applied to earlier nodes. A model is made of it and stays independent of
  * it. Layer names must be unique, not empty, without '/'; NULL: the layer's kind and a number ("dense_1"). The tensors of a
@@ -303,6 +364,9 @@ martlet_status martlet_graph_batch_norm(martlet_graph *graph, const char *name, 
 martlet_status martlet_graph_weighted_batch_norm(martlet_graph *graph, const char *name, martlet_node input,
                                                  martlet_node weights, const martlet_batch_norm_options *options,
                                                  martlet_node *out);
+/* One of batch norm's relatives, by options->kind; options may not be NULL. Since ABI 2. */
+martlet_status martlet_graph_normalization(martlet_graph *graph, const char *name, martlet_node input,
+                                           const martlet_normalization_options *options, martlet_node *out);
 
 /* One of MARTLET_SIGMOID, MARTLET_TANH, MARTLET_RELU. */
 martlet_status martlet_graph_activation(martlet_graph *graph, const char *name, martlet_node input, int32_t activation,

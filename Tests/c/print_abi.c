@@ -55,6 +55,15 @@ static void print_options(void) {
   FIELD(martlet_batch_norm_options, single_value);
   FIELD(martlet_batch_norm_options, virtual_batch_size);
   FIELD(martlet_batch_norm_options, renormalization);
+  SIZE(martlet_normalization_options);
+  FIELD(martlet_normalization_options, kind);
+  FIELD(martlet_normalization_options, over);
+  FIELD(martlet_normalization_options, epsilon);
+  FIELD(martlet_normalization_options, groups);
+  FIELD(martlet_normalization_options, scale);
+  FIELD(martlet_normalization_options, shift);
+  FIELD(martlet_normalization_options, threshold);
+  FIELD(martlet_normalization_options, learn_epsilon);
   SIZE(martlet_known_model_options);
   FIELD(martlet_known_model_options, width);
   FIELD(martlet_known_model_options, dropout);
@@ -164,6 +173,8 @@ static void print_constants(void) {
   VALUE(MARTLET_REDUCE_MINIMUM);
   VALUE(MARTLET_CONSTANT);
   VALUE(MARTLET_NORMALIZE_WITH_MOVING);
+  VALUE(MARTLET_FILTER_RESPONSE_NORM);
+  VALUE(MARTLET_OVER_ALL);
   VALUE(MARTLET_SHORTCUT_PROJECTION);
   VALUE(MARTLET_STATE);
   VALUE(MARTLET_INFERENCE_FLOAT16);

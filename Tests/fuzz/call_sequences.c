@@ -107,6 +107,44 @@ static void call_batch_norm(void) {
   }
 }
 
+/* A kind of normalization with right and wrong fields. */
+static martlet_normalization_options any_normalization(void) {
+  const martlet_normalization_options kinds[5] = {MARTLET_LAYER_NORM_INIT, MARTLET_RMS_NORM_INIT, MARTLET_GROUP_NORM_INIT(1),
+                                                  MARTLET_INSTANCE_NORM_INIT, MARTLET_FILTER_RESPONSE_NORM_INIT};
+  martlet_normalization_options norm = kinds[below(5)];
+  if (one_in(20)) norm.struct_size = (size_t)below(60);
+  norm.kind = any_int(norm.kind);
+  norm.epsilon = any_number(norm.epsilon);
+  if (one_in(3)) norm.groups = any_size(1 + below(3));
+  if (one_in(3)) norm.over = any_int(below(2));
+  norm.scale = any_int(below(2));
+  if (one_in(3)) norm.shift = any_int(below(2));
+  if (one_in(3)) norm.threshold = any_int(below(2));
+  if (one_in(3)) norm.learn_epsilon = any_int(below(2));
+  return norm;
+}
+
+static void call_normalize(void) {
+  lying_array x, y, output, numbers[4], gradients[4];
+  const martlet_array *number[4], *gradient[4];
+  const int64_t rows = below(6), channels = 1 + below(5);
+  const martlet_normalization_options norm = any_normalization();
+  const martlet_normalization_options *options = one_in(30) ? NULL : &norm;
+  for (int i = 0; i < 4; i++) {
+    number[i] = one_in(i < 2 ? 2 : 5) ? any_array(&numbers[i], buffer + 40 + 10 * i, 1, channels, 1) : NULL;
+    gradient[i] = one_in(i < 2 ? 2 : 5) ? any_array(&gradients[i], results + 100 + 10 * i, 1, channels, 1) : NULL;
+  }
+  const martlet_array *x_array = any_array(&x, buffer, 2, rows, channels);
+  const martlet_array *y_array = any_array(&y, results, 2, rows, channels);
+  if (one_in(2)) {
+    count_status(martlet_normalize(options, x_array, number[0], number[1], number[2], number[3], y_array));
+  } else {
+    count_status(martlet_normalize_gradients(options, x_array, number[0], number[1], number[2], number[3],
+                                             any_array(&output, buffer + 200, 2, rows, channels), one_in(3) ? NULL : y_array,
+                                             gradient[0], gradient[1], gradient[2], gradient[3]));
+  }
+}
+
 static void call_statistics(void) {
   lying_array a, b;
   const int slot = below(SLOTS);
@@ -159,7 +197,8 @@ static void call_graph(void) {
   norm.renormalization.d_max = any_number(1);
   norm.renormalization.r_ramp_end = any_size(3);
   norm.renormalization.r_ramp_begin = norm.renormalization.d_ramp_begin = one_in(3) ? any_size(2) : 0;
-  switch (below(9)) {
+  const martlet_normalization_options relative = any_normalization();
+  switch (below(10)) {
     case 0: {
       martlet_graph *made = NULL;
       count_status(martlet_graph_create(&made));
@@ -181,6 +220,7 @@ static void call_graph(void) {
     case 5: count_status(martlet_graph_softmax(graph, name, input, &node)); break;
     case 6: count_status(martlet_graph_dropout(graph, name, input, any_number(0.25), &node)); break;
     case 7: count_status(martlet_graph_flatten(graph, name, input, &node)); break;
+    case 8: count_status(martlet_graph_normalization(graph, name, input, one_in(30) ? NULL : &relative, &node)); break;
     default: count_status(martlet_graph_input_normalization(graph, name, input, any_number(0), &node)); break;
   }
   if (node >= 0) last_node[slot] = node > MAX_NODES ? 0 : node;
@@ -396,7 +436,7 @@ static void call_destroy(void) {
 }
 
 int main(int argc, char **argv) {
-  static void (*const groups[])(void) = {call_machine, call_tensor, call_tensor, call_batch_norm, call_statistics,
+  static void (*const groups[])(void) = {call_machine, call_tensor, call_tensor, call_batch_norm, call_normalize, call_statistics,
                                          call_graph,   call_graph,  call_graph,  call_make_model, call_describe,
                                          call_change,  call_run,    call_run,    call_run,        call_train,
                                          call_train,   call_train};

@@ -74,3 +74,5 @@ let images28 = try convolutionalNetwork(seed: 1)
 let imageTrainer = try Trainer(images28, loss: .crossEntropy, optimizer: .adam(learningRate: 0.003))
 try imageTrainer.fit(x, labels: labels, FitOptions(epochs: 1, batchSize: 60, dropsLast: true))
 print("convolutional network: test accuracy \(try imageTrainer.evaluate(testX, labels: testLabels).accuracy)")
+
+try compareNormalizations(x, labels, testX, testLabels)

@@ -39,6 +39,8 @@ ALL_AXES = 2**31 - 1
 GLOROT_UNIFORM, GLOROT_NORMAL, HE_UNIFORM, HE_NORMAL, NORMAL, ZEROS, CONSTANT = range(7)
 NORMALIZE_WITH_BATCH, NORMALIZE_WITH_MOVING = range(2)
 SINGLE_VALUE_ERROR, SINGLE_VALUE_MOVING, SINGLE_VALUE_SKIP = range(3)
+LAYER_NORM, RMS_NORM, GROUP_NORM, INSTANCE_NORM, FILTER_RESPONSE_NORM = range(5)
+OVER_LAST, OVER_ALL = range(2)
 PADDING_VALID, PADDING_SAME, PADDING_EXPLICIT = range(3)
 CONVOLUTION_AUTOMATIC, CONVOLUTION_DIRECT, CONVOLUTION_WINOGRAD = range(3)
 SHORTCUT_DEFAULT, SHORTCUT_PARAMETER_FREE, SHORTCUT_PROJECTION = range(3)
@@ -117,6 +119,20 @@ class martlet_batch_norm_options(ctypes.Structure):
         ("single_value", c_int32),
         ("virtual_batch_size", c_int64),
         ("renormalization", martlet_batch_renormalization),
+    ]
+
+
+class martlet_normalization_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("kind", c_int32),
+        ("over", c_int32),
+        ("epsilon", c_double),
+        ("groups", c_int64),
+        ("scale", c_int32),
+        ("shift", c_int32),
+        ("threshold", c_int32),
+        ("learn_epsilon", c_int32),
     ]
 
 
@@ -294,6 +310,7 @@ STRUCTS: tuple[type[ctypes.Structure], ...] = (
     martlet_dense_options,
     martlet_batch_renormalization,
     martlet_batch_norm_options,
+    martlet_normalization_options,
     martlet_convolution_options,
     martlet_pooling_options,
     martlet_known_model_options,
@@ -372,6 +389,7 @@ _floats = POINTER(c_float)
 _names = POINTER(c_char_p)
 _length = POINTER(c_size_t)
 _node = POINTER(c_int32)
+_normalization = POINTER(martlet_normalization_options)
 _result = POINTER(martlet_result)
 _tensor = POINTER(martlet_tensor)
 _statistics = POINTER(martlet_statistics)
@@ -412,6 +430,10 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_batch_norm_gradients": _status(
         _array, c_int32, c_double, c_int32, _array, _array, _array, _array, c_int32, _array, _array, _array, _array, _array
     ),
+    "martlet_normalize": _status(_normalization, _array, _array, _array, _array, _array, _array),
+    "martlet_normalize_gradients": _status(
+        _normalization, _array, _array, _array, _array, _array, _array, _array, _array, _array, _array, _array
+    ),
     "martlet_statistics_create": _status(POINTER(_statistics), c_int64),
     "martlet_statistics_destroy": _plain(None, _statistics),
     "martlet_statistics_add": _status(_statistics, _array, c_int32),
@@ -425,6 +447,7 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_graph_weighted_batch_norm": _status(
         _graph, c_char_p, c_int32, c_int32, POINTER(martlet_batch_norm_options), _node
     ),
+    "martlet_graph_normalization": _status(_graph, c_char_p, c_int32, _normalization, _node),
     "martlet_graph_activation": _status(_graph, c_char_p, c_int32, c_int32, _node),
     "martlet_graph_softmax": _status(_graph, c_char_p, c_int32, _node),
     "martlet_graph_dropout": _status(_graph, c_char_p, c_int32, c_double, _node),

@@ -63,6 +63,17 @@ def test_augmented_images():
     assert augmented > plain + 0.05
 
 
+def test_normalizations():
+    printed = run("normalizations.py")
+    assert "BatchNorm: " in printed
+    assert "needs 2 or more values per channel" in printed
+    accuracies = re.findall(r"(LayerNorm|RMSNorm|GroupNorm|FilterResponseNorm): accuracy ([\d.]+)", printed)
+    assert len(accuracies) == 4
+    assert all(float(accuracy) > 0.85 for _, accuracy in accuracies)
+    assert "gradient of the shift [128. 128. 128.]" in printed
+
+
 def test_every_example_has_a_test():
     examples = {"train_digits.py", "loop_by_hand.py", "fine_tune.py", "fold.py", "residual_digits.py", "augmented_images.py"}
+    examples.add("normalizations.py")
     assert {path.name for path in FOLDER.glob("*.py")} == examples

@@ -63,6 +63,24 @@ def test_augmented_images():
     assert augmented > plain + 0.05
 
 
+def test_from_torch():
+    printed = run("from_torch.py")
+    if "PyTorch is not installed" in printed:
+        pytest.skip("the peer: PyTorch is not installed")
+    there, back = (float(number) for number in re.findall(r"differ by (\S+) at most", printed))
+    assert max(there, back) < 1e-5
+    assert float(re.search(r"accuracy after training here: ([\d.]+)", printed)[1]) > 0.9
+    assert "BatchNorm(momentum=0.95, name='1')" in printed
+
+
 def test_every_example_has_a_test():
-    examples = {"train_digits.py", "loop_by_hand.py", "fine_tune.py", "fold.py", "residual_digits.py", "augmented_images.py"}
+    examples = {
+        "train_digits.py",
+        "loop_by_hand.py",
+        "fine_tune.py",
+        "fold.py",
+        "from_torch.py",
+        "residual_digits.py",
+        "augmented_images.py",
+    }
     assert {path.name for path in FOLDER.glob("*.py")} == examples

@@ -638,6 +638,49 @@ martlet_status martlet_optimizer_step(martlet_optimizer *optimizer);
 double martlet_optimizer_learning_rate(const martlet_optimizer *optimizer); /* NaN for NULL */
 martlet_status martlet_optimizer_set_learning_rate(martlet_optimizer *optimizer, double learning_rate);
 
+/* ---- Checking: what commonly goes wrong with batch norm -------------------------------------------------------------------- */
+
+enum { MARTLET_SEVERITY_NOTE = 0, MARTLET_SEVERITY_WARNING = 1, MARTLET_SEVERITY_ERROR = 2 };
+typedef struct martlet_check_options {
+  size_t struct_size;
+  int64_t batch_size;                         /* rows of the training batches; default 0: unknown */
+  const martlet_optimizer_options *optimizer; /* what trains the model, or NULL: unknown */
+  const martlet_array *targets;               /* one for each output, as of martlet_trainer_step, or NULL */
+  int32_t target_count;                       /* 0 without targets */
+  int32_t loss;                               /* of the targets; default MARTLET_LOSS_CROSS_ENTROPY */
+} martlet_check_options;
+#define MARTLET_CHECK_OPTIONS_INIT \
+  { sizeof(martlet_check_options), 0, NULL, NULL, 0, MARTLET_LOSS_CROSS_ENTROPY }
+
+/* What a check found: errors first, then warnings, then notes. */
+typedef struct martlet_findings martlet_findings;
+typedef struct martlet_finding {
+  size_t struct_size;
+  const char *code;        /* does not change: "dropout_before_batch_norm"; all are in docs/checking.md. borrowed until the
+                              martlet_findings is destroyed, as all pointers here */
+  const char *layer;       /* its name; "" where it is not one layer's */
+  const char *message;     /* for people: what, and its numbers */
+  const char *advice;      /* for people: what to do */
+  const int64_t *channels; /* the channels it is about, worst first; NULL if channel_count is 0 */
+  int64_t channel_count;
+  double value;            /* the number that made it a finding, as the code says; NaN where there is none */
+  int32_t severity;        /* MARTLET_SEVERITY_NOTE, a training step will be refused: MARTLET_SEVERITY_ERROR */
+  int32_t reserved;
+} martlet_finding;
+
+/* Looks a model over; it is unchanged, random state included. *out is owned. data: as the inputs of martlet_model_predict, training data
+ * or what the model meets where it serves; NULL with data_count 0: only what needs no data. options may be NULL.
+ * MARTLET_SHAPE_MISMATCH for data or targets that do not fit, MARTLET_INVALID_ARGUMENT for no rows, values that are not finite, or targets
+ * without data. May run while other threads predict. Since ABI 2. */
+martlet_status martlet_model_check(martlet_findings **out, const martlet_model *model, const martlet_array *data,
+                                   int32_t data_count, const martlet_check_options *options);
+void martlet_findings_destroy(martlet_findings *findings);
+int32_t martlet_findings_count(const martlet_findings *findings);
+/* info->struct_size must be set. MARTLET_INVALID_ARGUMENT unless 0 <= index < count. */
+martlet_status martlet_findings_at(const martlet_findings *findings, int32_t index, martlet_finding *info);
+/* All of them as text for people. buffer as in martlet_model_architecture. */
+martlet_status martlet_findings_text(const martlet_findings *findings, char *buffer, size_t capacity, size_t *out_length);
+
 /* ---- Training ------------------------------------------------------------------------------------------------------------ */
 
 /* A model in training: loss, optimizer state, random state. It holds on to the model (which may be destroyed before it). */

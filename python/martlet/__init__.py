@@ -33,6 +33,7 @@ from ._machine import available_isas, isa, num_threads, set_num_threads
 from ._tensors import LoadResult
 from ._version import __version__
 from .augmentation import Augmentation
+from .checking import Finding, Findings
 from .folding import Difference, FoldedLayer, FoldingCertificate
 from .functional import (
     BatchNormGradients,
@@ -102,6 +103,8 @@ __all__ = [
     "Dropout",
     "Event",
     "FileError",
+    "Finding",
+    "Findings",
     "Flatten",
     "FoldedLayer",
     "FoldingCertificate",

@@ -63,6 +63,14 @@ def test_augmented_images():
     assert augmented > plain + 0.05
 
 
+def test_check_network():
+    printed = run("check_network.py")
+    assert "error one_value_per_channel: the last of 1000 rows in batches of 37" in printed
+    assert 'dropout_before_batch_norm: "1" (dropout, rate 0.4)' in printed
+    assert "on training data: nothing\n" in printed
+    assert "where it serves: data_drifted in '0', 20 channels" in printed
+
+
 def test_from_torch():
     printed = run("from_torch.py")
     if "PyTorch is not installed" in printed:
@@ -75,6 +83,7 @@ def test_from_torch():
 
 def test_every_example_has_a_test():
     examples = {
+        "check_network.py",
         "train_digits.py",
         "loop_by_hand.py",
         "fine_tune.py",

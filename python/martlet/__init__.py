@@ -156,7 +156,7 @@ __all__ = [
     "set_num_threads",
 ]
 
-_ON_DEMAND = ("compare", "converters", "data", "models", "progress", "train")
+_ON_DEMAND = ("compare", "converters", "data", "models", "progress", "shift", "train")
 
 
 def __getattr__(name: str) -> Any:

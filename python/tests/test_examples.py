@@ -71,6 +71,14 @@ def test_check_network():
     assert "where it serves: data_drifted in '0', 20 channels" in printed
 
 
+def test_record_shift(tmp_path):
+    printed = run("record_shift.py", str(tmp_path))
+    plain, normalized = (float(number) for number in re.findall(r"moved over (\d+\.\d+)", printed))
+    assert normalized < plain / 2
+    for name in ("plain", "normalized"):
+        assert len((tmp_path / f"{name}.csv").read_text().splitlines()) == 1 + 2 * 20
+
+
 def test_from_torch():
     printed = run("from_torch.py")
     if "PyTorch is not installed" in printed:
@@ -84,6 +92,7 @@ def test_from_torch():
 def test_every_example_has_a_test():
     examples = {
         "check_network.py",
+        "record_shift.py",
         "train_digits.py",
         "loop_by_hand.py",
         "fine_tune.py",

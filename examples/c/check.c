@@ -71,8 +71,24 @@ int main(void) {
   puts("-- before training");
   options.batch_size = fit.batch_size = 50;
   const int is_misplaced = look(network, &x, &options, "dropout_before_batch_norm", "dropout");
-  fit.epochs = 10;
   ok(martlet_trainer_create(&trainer, network, MARTLET_LOSS_CROSS_ENTROPY, NULL, 0));
+
+  puts("-- three steps, recorded: where the last layer's inputs lie, and how the updates before it turn its gradient");
+  static const char *const last[1] = {"dense_2"};
+  martlet_shift_recorder *recorder = NULL;
+  char table_text[2000];
+  size_t length = 0;
+  ok(martlet_shift_recorder_create(&recorder, network, last, 1, NULL));
+  for (int step = 0; step < 3; step++) {
+    ok(martlet_shift_recorder_before_update(recorder, step, &x, 1, &y, 1, NULL, 0));
+    ok(martlet_trainer_step(trainer, &x, 1, &y, 1, NULL));
+    ok(martlet_shift_recorder_after_update(recorder, &x, 1, &y, 1));
+  }
+  ok(martlet_shift_recorder_csv(recorder, table_text, sizeof table_text, &length));
+  if (length < sizeof table_text) fputs(table_text, stdout);
+  martlet_shift_recorder_destroy(recorder);
+
+  fit.epochs = 10;
   ok(martlet_trainer_fit(trainer, &x, 1, &y, 1, &fit, NULL));
   martlet_trainer_destroy(trainer);
 

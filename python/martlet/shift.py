@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import ctypes
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from . import _arguments
+from . import _abi, _arguments
+from ._array import describe_all
 from ._errors import InvalidArgumentError, InvalidStateError
+from ._handle import Handle, Owner
+from ._library import library
+from ._tensors import names, text_of
 from .functional import LOSSES
-from .functional import loss as loss_of
 from .layers import Layer
 
 if TYPE_CHECKING:
-    from ._array import Array, Arrays
+    from ._array import Arrays, Described
     from .model import Model
     from .training import Event, Result, Trainer
 
@@ -39,7 +40,7 @@ class Record(NamedTuple):
     gradient_cosine: float
 
 
-class ShiftRecorder:
+class ShiftRecorder(Handle):
     """Records, as a network trains, how the inputs of layers are distributed, and how updates before them turn their gradients.
 
     Percentiles, mean and deviation are over all values of the layer's inputs (or those of one channel) on a probe batch in
@@ -97,24 +98,31 @@ class ShiftRecorder:
         channel: int | None = None,
         every: int = 1,
     ) -> None:
-        _arguments.one_of(loss, "loss", LOSSES)
+        chosen = [str(layer.name) if isinstance(layer, Layer) else layer for layer in layers]
+        for name in chosen:
+            net.layer(name)  # the error for a layer that there is not
+        numbers = [_arguments.real(number, "percentiles") for number in percentiles]
+        options = _abi.sized(
+            _abi.martlet_shift_options,
+            percentiles=(ctypes.c_double * len(numbers))(*numbers),
+            percentile_count=len(numbers),
+            channel=-1 if channel is None else _arguments.integer(channel, "channel"),
+            loss=_arguments.one_of(loss, "loss", LOSSES),
+        )
+        out = ctypes.POINTER(_abi.martlet_shift_recorder)()
+        library().martlet_shift_recorder_create(
+            ctypes.byref(out), net._open(), names(chosen), len(chosen), ctypes.byref(options)
+        )
+        self._owner = Owner(out, library().martlet_shift_recorder_destroy)
         self.net = net
-        self.loss = loss
+        self.layers = chosen
         self.probe = probe
-        self.percentiles = tuple(_arguments.real(number, "percentiles") for number in percentiles)
-        if not all(0 <= number <= 100 for number in self.percentiles):
-            raise InvalidArgumentError(f"percentiles must be in 0...100; got {self.percentiles}")
-        self.channel = None if channel is None else _arguments.integer(channel, "channel")
+        self.percentiles = tuple(numbers)
         self.every = _arguments.integer(every, "every", 1)
-        names = [str(layer.name) if isinstance(layer, Layer) else layer for layer in layers]
-        graph = _Graph(net)
-        self._places = {name: graph.place(name) for name in names}
-        if not names:
-            raise InvalidArgumentError("layers must name at least one layer")
-        self._loss_layer = graph.loss_layer(loss)
+        #: Steps done so far.
         self.steps = 0
         self.records: list[Record] = []
-        self._before: tuple[Model, Any, Any] | None = None
+        self._batch: tuple[Described, Described] | None = None
 
     # -- while it trains --
 
@@ -124,25 +132,33 @@ class ShiftRecorder:
         try:
             result = trainer.step(x, y)
         except BaseException:
-            self._before = None
+            self._batch = None
             raise
         self.after_step()
         return result
 
     def before_step(self, x: Arrays, y: Arrays) -> None:
         """For loops by hand: before the update from the batch ``(x, y)``. :meth:`after_step` follows it."""
-        self._before = (self.net.clone(), x, y) if self.steps % self.every == 0 else None
+        if self.steps % self.every:
+            return
+        self._batch = None
+        inputs, targets = self._inputs(x, "x"), describe_all(y, self.net._output_count, "y")
+        probe = None if self.probe is None else self._inputs(self.probe, "probe")
+        count = 0 if probe is None else len(probe)
+        library().martlet_shift_recorder_before_update(
+            self._open(), self.steps, inputs, len(inputs), targets, len(targets), probe, count
+        )
+        self._batch = inputs, targets
 
     def after_step(self) -> None:
         """For loops by hand: after the update."""
-        if self._before is None:
-            if self.steps % self.every == 0:
+        if self.steps % self.every == 0:
+            if self._batch is None:
                 raise InvalidStateError("after_step needs before_step first")
-        else:
-            before, x, y = self._before
-            changes = self._gradient_changes(before, x, y)
-            self._record(before, x if self.probe is None else self.probe, changes)
-        self._before = None
+            inputs, targets = self._batch
+            library().martlet_shift_recorder_after_update(self._open(), inputs, len(inputs), targets, len(targets))
+            self._read()
+        self._batch = None
         self.steps += 1
 
     def record(self, step: int | None = None) -> None:
@@ -151,7 +167,30 @@ class ShiftRecorder:
             raise InvalidStateError("record needs a probe: ShiftRecorder(net, layers, probe)")
         if step is not None:
             self.steps = _arguments.integer(step, "step")
-        self._record(self.net.clone(), self.probe, {})
+        inputs = self._inputs(self.probe, "probe")
+        library().martlet_shift_recorder_record(self._open(), self.steps, inputs, len(inputs))
+        self._read()
+
+    def _inputs(self, x: Arrays, name: str) -> Described:
+        return describe_all(x, self.net._input_count, name)
+
+    def _read(self) -> None:
+        """What was recorded since the last time."""
+        info = _abi.sized(_abi.martlet_shift_record)
+        for index in range(len(self.records), library().martlet_shift_recorder_count(self._open())):
+            library().martlet_shift_recorder_at(self._open(), index, ctypes.byref(info))
+            percentiles = tuple(info.percentiles[: info.percentile_count])
+            self.records.append(
+                Record(
+                    info.step,
+                    info.layer.decode(),
+                    info.mean,
+                    info.deviation,
+                    percentiles,
+                    info.gradient_change,
+                    info.gradient_cosine,
+                )
+            )
 
     def __call__(self, event: Event) -> None:
         """A callback of :meth:`Trainer.fit <martlet.Trainer.fit>`: records after the steps whose number ``every`` divides."""
@@ -163,8 +202,8 @@ class ShiftRecorder:
     def of(self, layer: str | Layer) -> list[Record]:
         """The records of one layer, in time."""
         name = str(layer.name) if isinstance(layer, Layer) else layer
-        if name not in self._places:
-            raise InvalidArgumentError(f"{name!r} is not recorded; recorded are {', '.join(map(repr, self._places))}")
+        if name not in self.layers:
+            raise InvalidArgumentError(f"{name!r} is not recorded; recorded are {', '.join(map(repr, self.layers))}")
         return [record for record in self.records if record.layer == name]
 
     @property
@@ -179,15 +218,13 @@ class ShiftRecorder:
 
     def save_csv(self, path: str | os.PathLike[str]) -> None:
         """Writes the table; what was not measured is left empty."""
-        import csv
-
         with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.columns)
-            writer.writerows([["" if value != value else value for value in row] for row in self.rows()])
+            file.write(text_of(library().martlet_shift_recorder_csv, self._open()))
 
     def save_json(self, path: str | os.PathLike[str]) -> None:
         """Writes a list of objects, one for each row; what was not measured is null."""
+        import json
+
         rows = [{column: None if value != value else value for column, value in zip(self.columns, row)} for row in self.rows()]
         with open(path, "w", encoding="utf-8") as file:
             json.dump(rows, file, indent=1)
@@ -201,9 +238,9 @@ class ShiftRecorder:
 
         has_changes = any(record.gradient_change == record.gradient_change for record in self.records)
         columns = 2 if has_changes else 1
-        size = (5 * columns, 2.4 * len(self._places))
-        figure, axes = pyplot.subplots(len(self._places), columns, figsize=size, squeeze=False, sharex=True)
-        for name, row in zip(self._places, axes):
+        size = (5 * columns, 2.4 * len(self.layers))
+        figure, axes = pyplot.subplots(len(self.layers), columns, figsize=size, squeeze=False, sharex=True)
+        for name, row in zip(self.layers, axes):
             records = self.of(name)
             steps = [record.step for record in records]
             for index, number in enumerate(self.percentiles):
@@ -221,116 +258,3 @@ class ShiftRecorder:
         figure.tight_layout()
         figure.savefig(path)
         pyplot.close(figure)
-
-    # -- measuring --
-
-    def _record(self, model: Model, probe: Arrays, changes: dict[str, tuple[float, float]]) -> None:
-        """``model`` is a copy, which is run."""
-        sources = list(dict.fromkeys(place.source for place in self._places.values() if isinstance(place.source, str)))
-        values: dict[str | int, Array] = {}
-        if sources:
-            out = model.submodel(sources).forward(probe, training=True)
-            values.update(zip(sources, out if len(sources) > 1 else [out]))
-        for name, place in self._places.items():
-            if isinstance(place.source, int):
-                given: Any = probe
-                value = np.asarray(given if len(model.input_shapes) == 1 else given[place.source])
-            else:
-                value = values[place.source]
-            if self.channel is not None:
-                if self.channel >= value.shape[-1]:
-                    raise InvalidArgumentError(
-                        f'channel {self.channel} is not one of the {value.shape[-1]} that "{name}" reads'
-                    )
-                value = value[..., self.channel]
-            exact = value.astype(np.float64)
-            found = tuple(float(number) for number in np.percentile(exact, self.percentiles))
-            change, cosine = changes.get(name, (float("nan"), float("nan")))
-            self.records.append(Record(self.steps, name, float(exact.mean()), float(exact.std()), found, change, cosine))
-
-    def _gradient_changes(self, before: Model, x: Arrays, y: Arrays) -> dict[str, tuple[float, float]]:
-        """Layer name → ``‖G − G'‖₂`` and the cosine between them."""
-        chosen = {name: place for name, place in self._places.items() if place.tensors}
-        if not chosen:
-            return {}
-        after = self.net.state_dict()
-        whole = self._gradients(before.clone(), x, y)
-        found = {}
-        for name, place in chosen.items():
-            mixed = before.clone()
-            mixed.load_state_dict({key: after[key] for key in place.preceding}, strict=False)
-            changed = self._gradients(mixed, x, y)
-            g, h = (np.concatenate([part[key].ravel() for key in place.tensors]) for part in (whole, changed))
-            product = float(np.linalg.norm(g) * np.linalg.norm(h))
-            found[name] = (float(np.linalg.norm(g - h)), float(g @ h) / product if product else float("nan"))
-        return found
-
-    def _gradients(self, model: Model, x: Arrays, y: Any) -> dict[str, Array]:
-        run = model if self._loss_layer is None else model.submodel(self._loss_layer)
-        output = run.forward(x, training=True)
-        run.backward(loss_of(self.loss, output, y).gradient)
-        return {name: gradient.astype(np.float64) for name, gradient in run.gradients().items()}
-
-
-class _Place(NamedTuple):
-    #: The node whose value the layer reads: a name for ``submodel``, or the number of an input.
-    source: str | int
-    #: The layer's own parameters that train.
-    tensors: list[str]
-    #: The parameters of the layers that it depends on.
-    preceding: list[str]
-
-
-class _Graph:
-    """A model's nodes, by name."""
-
-    def __init__(self, net: Model) -> None:
-        described = json.loads(net.architecture)
-        self.net = net
-        self.inputs: list[int] = described["inputs"]
-        self.outputs: list[int] = described["outputs"]
-        self.layers: list[dict[str, Any]] = described["layers"]
-        self.nodes: list[dict[str, Any]] = described["nodes"]
-        #: Of each node the name that ``submodel`` takes.
-        self.names: list[str] = []
-        counts: dict[str, int] = {}
-        for node in self.nodes:
-            name = node["name"] if "input" in node else self.layers[node["layer"]]["name"]
-            counts[name] = counts.get(name, 0) + 1
-            self.names.append(name if counts[name] == 1 else f"{name}/{counts[name]}")
-        self.trainable = net.trainable()
-
-    def place(self, name: str) -> _Place:
-        self.net.layer(name)  # the error for a layer that there is not
-        nodes = [i for i, node in enumerate(self.nodes) if "layer" in node and self.layers[node["layer"]]["name"] == name]
-        if len(nodes) != 1:
-            raise InvalidArgumentError(f"layer {name!r} stands in {len(nodes)} places; a layer of one place can be recorded")
-        sources = self.nodes[nodes[0]]["from"]
-        if len(sources) != 1:
-            raise InvalidArgumentError(f"layer {name!r} reads {len(sources)} values; a layer of one input can be recorded")
-        source = sources[0]
-        before = {self.names[node].split("/")[0] for node in self._before(source)}
-        return _Place(
-            self.inputs.index(source) if "input" in self.nodes[source] else self.names[source],
-            [key for key, trains in self.trainable.items() if trains and key.rpartition(".")[0] == name],
-            [key for key in self.trainable if key.rpartition(".")[0] in before],
-        )
-
-    def _before(self, node: int) -> set[int]:
-        found: set[int] = set()
-        waiting = [node]
-        while waiting:
-            one = waiting.pop()
-            if one not in found and "layer" in self.nodes[one]:
-                found.add(one)
-                waiting.extend(self.nodes[one]["from"])
-        return found
-
-    def loss_layer(self, loss: str) -> str | None:
-        """Where the loss reads: before a softmax under cross-entropy, as a trainer has it; None: the output."""
-        if len(self.outputs) != 1:
-            raise InvalidArgumentError(f"the model has {len(self.outputs)} outputs; a model of one can be recorded")
-        node = self.nodes[self.outputs[0]]
-        if loss == "cross_entropy" and "layer" in node and self.layers[node["layer"]]["kind"] == "softmax":
-            return str(self.names[node["from"][0]])
-        return None

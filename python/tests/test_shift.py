@@ -192,7 +192,7 @@ def test_refused(rng):
         ShiftRecorder(net, [])
     with pytest.raises(martlet.InvalidArgumentError, match=r"0\.\.\.100"):
         ShiftRecorder(net, ["0"], percentiles=[101])
-    with pytest.raises(martlet.InvalidArgumentError, match="channel 5 is not one of the 5"):
+    with pytest.raises(martlet.InvalidArgumentError, match="channel: 5 is not one of the 5"):
         ShiftRecorder(net, ["1"], x, channel=5).record()
     with pytest.raises(martlet.InvalidStateError, match="needs a probe"):
         ShiftRecorder(net, ["1"]).record()
@@ -205,8 +205,6 @@ def test_refused(rng):
         ShiftRecorder(twice, [shared])
     with pytest.raises(martlet.InvalidArgumentError, match="reads 2 values"):
         ShiftRecorder(twice, ["add"])
-    with pytest.raises(martlet.InvalidArgumentError, match="2 outputs"):
-        ShiftRecorder(martlet.Model(node, [Dense(1)(node), Dense(1)(node)]), ["dense_1"])
     # A step that is refused leaves the recorder ready for the next.
     recorder, trainer = ShiftRecorder(net, ["1"], loss="mse"), Trainer(net, loss="mse")
     with pytest.raises(martlet.ShapeError):

@@ -157,7 +157,8 @@ public enum BatchNormFunction {
       let contextBytes = BatchNormContext.byteCount(channels: shape.channels)
       let valueBytes = 2 * 4 * shape.channels
       memory = try Storage(
-        byteCount: contextBytes + valueBytes + (x.count > 0 ? compute.channelWorkspaceByteCount(shape) : 0), isZeroed: false)
+        byteCount: contextBytes + valueBytes + (x.count > 0 ? compute.channelWorkspaceByteCount(shape) : 0), isZeroed: false,
+        isWorkspace: true)
       context = BatchNormContext(memory.base, channels: shape.channels)
       freeValues = (memory.base + contextBytes).assumingMemoryBound(to: Float.self)
       workspace = memory.base + contextBytes + valueBytes

@@ -10,6 +10,8 @@ final class Plan {
   let backwardSteps: [PlanStep]
   let inputs: [BufferID]
   let outputs: [BufferID]
+  /// Values of one row of each input.
+  let inputLengths: [Int]
   /// Nil where nothing wants the gradient.
   let outputGradients: [BufferID?]
   let inputGradients: [BufferID?]
@@ -41,6 +43,7 @@ final class Plan {
     backwardSteps = builder.backwardSteps
     inputs = try inputNodes.map(builder.value)
     outputs = try outputNodes.map(builder.value)
+    inputLengths = inputNodes.map { network.nodes[$0].shape.reduce(1, *) }
     outputGradients = outputNodes.map(builder.gradient)
     inputGradients = inputNodes.map(builder.gradient)
     layout = try builder.planner.layout()

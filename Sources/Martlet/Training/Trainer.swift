@@ -64,6 +64,7 @@ public final class Trainer {
     try memory.executor.prepare(rows: rows)
     guard rows > 0 else { return TrainingResult() }
     memory.executor.load(inputs, from: 0, count: rows)
+    defer { memory.executor.releaseInputs() }
     for (place, target) in stepTargets.enumerated() { target.load(from: 0, count: rows, into: memory.targets[place].base) }
     return run(memory, stepTargets, rows: rows)
   }
@@ -89,6 +90,7 @@ public final class Trainer {
       } else {
         executor.load(inputs, from: first, count: count)
       }
+      defer { executor.releaseInputs() }
       executor.forward()
       let memory = try scratch ?? LossMemory(checked, rows: count, compute)
       scratch = memory

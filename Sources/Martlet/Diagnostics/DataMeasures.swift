@@ -70,6 +70,7 @@ struct DataMeasures {
     let (inputLengths, outputLengths) = (seen.inputLengths, seen.outputLengths)
     try seen.run(rows: rows, batchSize: min(fitting, rows)) { executor, first, count in
       executor.load(data, from: first, count: count)
+      defer { executor.releaseInputs() }
       for (place, length) in inputLengths.enumerated() {
         let values = executor.inputFloats(place)
         for i in 0..<count * length where !values[i].isFinite {
@@ -222,6 +223,7 @@ extension Model {
       let count = min(batchSize, rows - first)
       try executor.prepare(rows: count)
       executor.load(inputs, from: first, count: count)
+      defer { executor.releaseInputs() }
       executor.forward()
       try body(executor, first, count)
     }

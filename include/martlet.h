@@ -664,7 +664,7 @@ typedef struct martlet_finding {
   const int64_t *channels; /* the channels it is about, worst first; NULL if channel_count is 0 */
   int64_t channel_count;
   double value;            /* the number that made it a finding, as the code says; NaN where there is none */
-  int32_t severity;        /* MARTLET_SEVERITY_NOTE, a training step will be refused: MARTLET_SEVERITY_ERROR */
+  int32_t severity;        /* MARTLET_SEVERITY_NOTE ...; MARTLET_SEVERITY_ERROR: a training step will be refused */
   int32_t reserved;
 } martlet_finding;
 

@@ -744,6 +744,100 @@ martlet_status martlet_optimizer_step(martlet_optimizer *optimizer);
 double martlet_optimizer_learning_rate(const martlet_optimizer *optimizer); /* NaN for NULL */
 martlet_status martlet_optimizer_set_learning_rate(martlet_optimizer *optimizer, double learning_rate);
 
+/* ---- Checking: what commonly goes wrong with batch norm -------------------------------------------------------------------- */
+
+enum { MARTLET_SEVERITY_NOTE = 0, MARTLET_SEVERITY_WARNING = 1, MARTLET_SEVERITY_ERROR = 2 };
+typedef struct martlet_check_options {
+  size_t struct_size;
+  int64_t batch_size;                         /* rows of the training batches; default 0: unknown */
+  const martlet_optimizer_options *optimizer; /* what trains the model, or NULL: unknown */
+  const martlet_array *targets;               /* one for each output, as of martlet_trainer_step, or NULL */
+  int32_t target_count;                       /* 0 without targets */
+  int32_t loss;                               /* of the targets; default MARTLET_LOSS_CROSS_ENTROPY */
+} martlet_check_options;
+#define MARTLET_CHECK_OPTIONS_INIT \
+  { sizeof(martlet_check_options), 0, NULL, NULL, 0, MARTLET_LOSS_CROSS_ENTROPY }
+
+/* What a check found: errors first, then warnings, then notes. */
+typedef struct martlet_findings martlet_findings;
+typedef struct martlet_finding {
+  size_t struct_size;
+  const char *code;        /* does not change: "dropout_before_batch_norm"; all are in docs/checking.md. borrowed until the
+                              martlet_findings is destroyed, as all pointers here */
+  const char *layer;       /* its name; "" where it is not one layer's */
+  const char *message;     /* for people: what, and its numbers */
+  const char *advice;      /* for people: what to do */
+  const int64_t *channels; /* the channels it is about, worst first; NULL if channel_count is 0 */
+  int64_t channel_count;
+  double value;            /* the number that made it a finding, as the code says; NaN where there is none */
+  int32_t severity;        /* MARTLET_SEVERITY_NOTE ...; MARTLET_SEVERITY_ERROR: a training step will be refused */
+  int32_t reserved;
+} martlet_finding;
+
+/* Looks a model over; it is unchanged, random state included. *out is owned. data: as the inputs of martlet_model_predict,
+ * training data or what the model meets where it serves; NULL with data_count 0: only what needs no data. options may be NULL.
+ * MARTLET_SHAPE_MISMATCH for data or targets that do not fit, MARTLET_INVALID_ARGUMENT for no rows, values that are not
+ * finite, or targets without data. May run while other threads predict. Since ABI 2. */
+martlet_status martlet_model_check(martlet_findings **out, const martlet_model *model, const martlet_array *data,
+                                   int32_t data_count, const martlet_check_options *options);
+void martlet_findings_destroy(martlet_findings *findings);
+int32_t martlet_findings_count(const martlet_findings *findings);
+/* info->struct_size must be set. MARTLET_INVALID_ARGUMENT unless 0 <= index < count. */
+martlet_status martlet_findings_at(const martlet_findings *findings, int32_t index, martlet_finding *info);
+/* All of them as text for people. buffer as in martlet_model_architecture. */
+martlet_status martlet_findings_text(const martlet_findings *findings, char *buffer, size_t capacity, size_t *out_length);
+
+/* -- internal covariate shift: where layers' inputs lie over training, and how updates before them turn their gradients -- */
+typedef struct martlet_shift_options {
+  size_t struct_size;
+  const double *percentiles; /* each in 0..100; default NULL with a count of 0: 15, 50 and 85 */
+  int64_t percentile_count;
+  int64_t channel; /* of the inputs' last axis; default -1: all values */
+  int32_t loss;    /* what the model is trained for; default MARTLET_LOSS_CROSS_ENTROPY */
+  int32_t reserved;
+} martlet_shift_options;
+#define MARTLET_SHIFT_OPTIONS_INIT \
+  { sizeof(martlet_shift_options), NULL, 0, -1, MARTLET_LOSS_CROSS_ENTROPY, 0 }
+
+/* Records a model's layers; holds on to the model (which may be destroyed before it). Everything is computed on copies:
+ * training goes on as without it, to the bit. */
+typedef struct martlet_shift_recorder martlet_shift_recorder;
+typedef struct martlet_shift_record {
+  size_t struct_size;
+  int64_t step;
+  const char *layer; /* borrowed until the recorder is destroyed, as percentiles */
+  double mean;       /* of the layer's inputs on a batch in training */
+  double deviation;  /* divided by n */
+  const double *percentiles;
+  int64_t percentile_count;
+  double gradient_change; /* |G - G'|: G the gradient by the layer's parameters before the update, G' the same with the layers
+                             before it updated (Santurkar et al. 2018); NaN where it was not measured */
+  double gradient_cosine; /* between G and G'; NaN as above, and where one is 0 */
+} martlet_shift_record;
+
+/* layer_names: each of one input and in one place, else MARTLET_INVALID_ARGUMENT. options may be NULL. *out is owned. Since
+ * ABI 2. */
+martlet_status martlet_shift_recorder_create(martlet_shift_recorder **out, martlet_model *model, const char *const *layer_names,
+                                             int32_t layer_count, const martlet_shift_options *options);
+void martlet_shift_recorder_destroy(martlet_shift_recorder *recorder);
+/* Records how the inputs are distributed on this batch now; step is the caller's count. */
+martlet_status martlet_shift_recorder_record(martlet_shift_recorder *recorder, int64_t step, const martlet_array *inputs,
+                                             int32_t input_count);
+/* Around an update from a batch: what is to be recorded is found before it (distributions on probe; NULL with a count of 0: on
+ * the batch), the gradients' changes after it, with the same batch. Recorded by the second, which is MARTLET_INVALID_STATE
+ * without the first; a first without a second is forgotten. */
+martlet_status martlet_shift_recorder_before_update(martlet_shift_recorder *recorder, int64_t step, const martlet_array *inputs,
+                                                    int32_t input_count, const martlet_array *targets, int32_t target_count,
+                                                    const martlet_array *probe, int32_t probe_count);
+martlet_status martlet_shift_recorder_after_update(martlet_shift_recorder *recorder, const martlet_array *inputs,
+                                                   int32_t input_count, const martlet_array *targets, int32_t target_count);
+int64_t martlet_shift_recorder_count(const martlet_shift_recorder *recorder);
+/* info->struct_size must be set. MARTLET_INVALID_ARGUMENT unless 0 <= index < count. */
+martlet_status martlet_shift_recorder_at(const martlet_shift_recorder *recorder, int64_t index, martlet_shift_record *info);
+/* All records as comma-separated values with a heading; NaN is empty. buffer as in martlet_model_architecture. */
+martlet_status martlet_shift_recorder_csv(const martlet_shift_recorder *recorder, char *buffer, size_t capacity,
+                                          size_t *out_length);
+
 /* ---- Training ------------------------------------------------------------------------------------------------------------ */
 
 /* A model in training: loss, optimizer state, random state. It holds on to the model (which may be destroyed before it). */

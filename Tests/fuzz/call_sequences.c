@@ -244,6 +244,82 @@ static void call_fold(martlet_model **made) {
   martlet_folding_destroy(folding);
 }
 
+/* Checks a model, on data or not, with options that may lie, and reads the findings. */
+static void call_check(void) {
+  lying_array a, b;
+  martlet_findings *findings = NULL;
+  martlet_finding finding;
+  const martlet_check_options defaults = MARTLET_CHECK_OPTIONS_INIT;
+  /* A size that is too large is checked for zeros as far as it says. */
+  struct {
+    martlet_check_options options;
+    char beyond[64];
+  } sized;
+  char text[200];
+  size_t length;
+  const int has_data = below(2);
+  memset(&sized, 0, sizeof sized);
+  sized.options = defaults;
+  finding.struct_size = one_in(20) ? (size_t)below(64) : sizeof finding;
+  sized.options.batch_size = any_int(below(4));
+  sized.options.loss = any_int(below(3));
+  if (one_in(2)) {
+    sized.options.targets = any_array(&b, buffer + 200, 2, below(5), 3);
+    sized.options.target_count = any_int(1);
+  }
+  if (one_in(20)) sized.options.struct_size = (size_t)below(64);
+  count_status(martlet_model_check(one_in(20) ? NULL : &findings, any_model(),
+                                   has_data ? any_array(&a, buffer, 2, below(5), 4) : NULL, any_int(has_data),
+                                   one_in(3) ? NULL : &sized.options));
+  count_status(martlet_findings_at(findings, any_int(below(4)), one_in(20) ? NULL : &finding));
+  count_status(martlet_findings_text(findings, text, one_in(2) ? 0 : sizeof text, one_in(20) ? NULL : &length));
+  martlet_findings_destroy(findings);
+}
+
+/* Records a model's layers, in the right order of calls or not. */
+static void call_shift(void) {
+  lying_array a, b;
+  martlet_shift_recorder *recorder = NULL;
+  martlet_shift_record record;
+  const martlet_shift_options defaults = MARTLET_SHIFT_OPTIONS_INIT;
+  struct {
+    martlet_shift_options options;
+    char beyond[64];
+  } sized;
+  const double numbers[2] = {any_number(15), any_number(85)};
+  const char *const names[2] = {any_name("dense_1"), any_name("batch_norm_1")};
+  char text[200];
+  size_t length;
+  memset(&sized, 0, sizeof sized);
+  sized.options = defaults;
+  record.struct_size = one_in(20) ? (size_t)below(64) : sizeof record;
+  sized.options.loss = any_int(below(3));
+  sized.options.channel = one_in(2) ? -1 : any_size(below(4));
+  if (one_in(2)) {
+    sized.options.percentiles = numbers;
+    sized.options.percentile_count = below(3);
+  }
+  if (one_in(20)) sized.options.struct_size = (size_t)below(64);
+  count_status(martlet_shift_recorder_create(one_in(20) ? NULL : &recorder, any_model(), names, one_in(20) ? -1 : below(3),
+                                             one_in(3) ? NULL : &sized.options));
+  for (int i = below(4); i > 0; i--) {
+    const martlet_array *x = any_array(&a, buffer, 2, below(5), 4), *y = any_array(&b, buffer + 200, 2, below(5), 3);
+    switch (below(4)) {
+      case 0: count_status(martlet_shift_recorder_record(recorder, any_size(1), x, any_int(1))); break;
+      case 1: count_status(martlet_shift_recorder_after_update(recorder, x, any_int(1), y, any_int(1))); break;
+      default: {
+        const int has_probe = below(2);
+        count_status(martlet_shift_recorder_before_update(recorder, any_size(1), x, any_int(1), y, any_int(1),
+                                                          has_probe ? x : NULL, any_int(has_probe)));
+        if (one_in(2)) count_status(martlet_shift_recorder_after_update(recorder, x, 1, y, 1));
+      }
+    }
+    count_status(martlet_shift_recorder_at(recorder, any_size(below(4)), one_in(20) ? NULL : &record));
+  }
+  count_status(martlet_shift_recorder_csv(recorder, text, one_in(2) ? 0 : sizeof text, one_in(20) ? NULL : &length));
+  martlet_shift_recorder_destroy(recorder);
+}
+
 static void call_make_model(void) {
   const int slot = below(SLOTS), from = below(SLOTS);
   const martlet_node input = any_int(0), output = any_int(last_node[from]);
@@ -275,7 +351,7 @@ static void call_describe(void) {
   const int32_t index = any_int(below(4));
   layer.struct_size = one_in(20) ? (size_t)below(64) : sizeof layer;
   tensor.struct_size = one_in(20) ? (size_t)below(64) : sizeof tensor;
-  switch (below(8)) {
+  switch (below(10)) {
     case 0: count_status(martlet_model_input_shape(model, index, &view)); break;
     case 1: count_status(martlet_model_output_shape(model, index, &view)); break;
     case 2: count_status(martlet_model_layer_at(model, index, one_in(20) ? NULL : &layer)); break;
@@ -288,6 +364,8 @@ static void call_describe(void) {
       break;
     case 4: count_status(martlet_model_tensor_named(model, any_name("dense_1.weight"), &tensor)); break;
     case 5: count_status(martlet_model_architecture(model, text, sizeof text, &length)); break;
+    case 7: call_check(); break;
+    case 8: call_shift(); break;
     case 6: count_status(martlet_model_plan(model, any_size(8), any_int(1), text, sizeof text, &length)); break;
     default: count_status(martlet_model_save(model, one_in(3) ? "/nowhere/x" : one_in(20) ? NULL : saved_path)); break;
   }

@@ -33,6 +33,7 @@ from ._machine import available_isas, isa, num_threads, set_num_threads
 from ._tensors import LoadResult
 from ._version import __version__
 from .augmentation import Augmentation
+from .checking import Finding, Findings
 from .folding import Difference, FoldedLayer, FoldingCertificate
 from .functional import (
     BatchNormGradients,
@@ -122,6 +123,8 @@ __all__ = [
     "Event",
     "FileError",
     "FilterResponseNorm",
+    "Finding",
+    "Findings",
     "Flatten",
     "FoldedLayer",
     "FoldingCertificate",
@@ -188,7 +191,7 @@ __all__ = [
     "set_num_threads",
 ]
 
-_ON_DEMAND = ("compare", "data", "models", "progress", "train")
+_ON_DEMAND = ("compare", "converters", "data", "models", "progress", "shift", "train")
 
 
 def __getattr__(name: str) -> Any:

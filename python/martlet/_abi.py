@@ -51,6 +51,7 @@ LAYER_UNCHANGED, LAYER_CHANGED, LAYER_FOLDED, LAYER_KEPT, LAYER_REMOVED = range(
 LOSS_CROSS_ENTROPY, LOSS_MEAN_SQUARED_ERROR, LOSS_BINARY_CROSS_ENTROPY = range(3)
 SGD, ADAM, ADAMW = range(3)
 EVENT_STEP, EVENT_EPOCH = range(2)
+SEVERITY_NOTE, SEVERITY_WARNING, SEVERITY_ERROR = range(3)
 
 # ---- Structs -----------------------------------------------------------------------------------------------------------
 
@@ -247,6 +248,57 @@ class martlet_optimizer_options(ctypes.Structure):
     ]
 
 
+class martlet_check_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("batch_size", c_int64),
+        ("optimizer", POINTER(martlet_optimizer_options)),
+        ("targets", POINTER(martlet_array)),
+        ("target_count", c_int32),
+        ("loss", c_int32),
+    ]
+
+
+class martlet_finding(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("code", c_char_p),
+        ("layer", c_char_p),
+        ("message", c_char_p),
+        ("advice", c_char_p),
+        ("channels", POINTER(c_int64)),
+        ("channel_count", c_int64),
+        ("value", c_double),
+        ("severity", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class martlet_shift_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("percentiles", POINTER(c_double)),
+        ("percentile_count", c_int64),
+        ("channel", c_int64),
+        ("loss", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class martlet_shift_record(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("step", c_int64),
+        ("layer", c_char_p),
+        ("mean", c_double),
+        ("deviation", c_double),
+        ("percentiles", POINTER(c_double)),
+        ("percentile_count", c_int64),
+        ("gradient_change", c_double),
+        ("gradient_cosine", c_double),
+    ]
+
+
 class martlet_result(ctypes.Structure):
     _fields_ = [("loss", c_double), ("correct", c_int64), ("rows", c_int64)]
 
@@ -320,6 +372,10 @@ STRUCTS: tuple[type[ctypes.Structure], ...] = (
     martlet_folding_difference,
     martlet_folding_layer,
     martlet_optimizer_options,
+    martlet_check_options,
+    martlet_finding,
+    martlet_shift_options,
+    martlet_shift_record,
     martlet_result,
     martlet_training_event,
     martlet_image_normalization,
@@ -349,6 +405,14 @@ class martlet_folding(ctypes.Structure):
     pass
 
 
+class martlet_findings(ctypes.Structure):
+    pass
+
+
+class martlet_shift_recorder(ctypes.Structure):
+    pass
+
+
 class martlet_optimizer(ctypes.Structure):
     pass
 
@@ -363,6 +427,8 @@ HANDLES: tuple[type[ctypes.Structure], ...] = (
     martlet_graph,
     martlet_model,
     martlet_folding,
+    martlet_findings,
+    martlet_shift_recorder,
     martlet_optimizer,
     martlet_trainer,
 )
@@ -396,6 +462,8 @@ _statistics = POINTER(martlet_statistics)
 _graph = POINTER(martlet_graph)
 _model = POINTER(martlet_model)
 _folding = POINTER(martlet_folding)
+_findings = POINTER(martlet_findings)
+_recorder = POINTER(martlet_shift_recorder)
 _optimizer = POINTER(martlet_optimizer)
 _trainer = POINTER(martlet_trainer)
 
@@ -525,6 +593,20 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_optimizer_step": _status(_optimizer),
     "martlet_optimizer_learning_rate": _plain(c_double, _optimizer),
     "martlet_optimizer_set_learning_rate": _status(_optimizer, c_double),
+    # Checking
+    "martlet_model_check": _status(POINTER(_findings), _model, _array, c_int32, POINTER(martlet_check_options)),
+    "martlet_findings_destroy": _plain(None, _findings),
+    "martlet_findings_count": _plain(c_int32, _findings),
+    "martlet_findings_at": _status(_findings, c_int32, POINTER(martlet_finding)),
+    "martlet_findings_text": _status(_findings, c_char_p, c_size_t, _length),
+    "martlet_shift_recorder_create": _status(POINTER(_recorder), _model, _names, c_int32, POINTER(martlet_shift_options)),
+    "martlet_shift_recorder_destroy": _plain(None, _recorder),
+    "martlet_shift_recorder_record": _status(_recorder, c_int64, _array, c_int32),
+    "martlet_shift_recorder_before_update": _status(_recorder, c_int64, _array, c_int32, _array, c_int32, _array, c_int32),
+    "martlet_shift_recorder_after_update": _status(_recorder, _array, c_int32, _array, c_int32),
+    "martlet_shift_recorder_count": _plain(c_int64, _recorder),
+    "martlet_shift_recorder_at": _status(_recorder, c_int64, POINTER(martlet_shift_record)),
+    "martlet_shift_recorder_csv": _status(_recorder, c_char_p, c_size_t, _length),
     # Training
     "martlet_trainer_create": _status(POINTER(_trainer), _model, c_int32, POINTER(martlet_optimizer_options), c_uint64),
     "martlet_trainer_destroy": _plain(None, _trainer),

@@ -14,12 +14,16 @@ from ._handle import Handle, Owner, Self
 from ._inference import Inference
 from ._library import library
 from ._tensors import LoadResult, names, read, set_tensors, tensors, text_of, value_view
+from .checking import Findings, check
 from .folding import FoldingCertificate, read_certificate
 from .graph import Input, Node, build
 from .layers import Layer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+    from .optimizers import Optimizer, Rule
+    from .training import Trainer
 
 _WEIGHT_FORMATS = {"float32": _abi.INFERENCE_FLOAT32, "float16": _abi.INFERENCE_FLOAT16}
 _WEIGHT_FORMAT_NAMES = {code: name for name, code in _WEIGHT_FORMATS.items()}
@@ -370,6 +374,50 @@ class Model(Handle):
         library().martlet_model_fold(ctypes.byref(model), ctypes.byref(folding), self._open(), given, count)
         certificate = read_certificate(Owner(folding, library().martlet_folding_destroy))
         return _adopted(type(self), model), certificate
+
+    def check(
+        self,
+        x: Arrays | None = None,
+        y: Arrays | None = None,
+        *,
+        loss: str = "cross_entropy",
+        batch_size: int | None = None,
+        optimizer: Rule | Optimizer | Trainer | str | None = None,
+    ) -> Findings:
+        """What commonly goes wrong with batch norm, found in this model: with codes, numbers and advice. ``print`` shows them.
+
+        The model is unchanged, random state included; training is tried on a copy, without dropout. What each finding means,
+        and from which number on, is in ``docs/checking.md``.
+
+        Parameters
+        ----------
+        x : array, or list of arrays for a model of several inputs, optional
+            ``[rows, ...]``, finite: training data, or what the model meets where it serves.
+        y : array, or list of arrays for a model of several outputs, optional
+            Its targets under ``loss``: adds the comparison of the losses in training and at inference.
+        loss : {"cross_entropy", "mse", "bce"}, optional
+        batch_size : int, optional
+            Rows of the training batches.
+        optimizer : SGD, Adam, AdamW, Optimizer, Trainer or str, optional
+            What trains the model.
+
+        Returns
+        -------
+        Findings
+            A list: errors first, then warnings, then notes.
+
+        Examples
+        --------
+        >>> from martlet import BatchNorm, Dense, Dropout, Sequential
+        >>> net = Sequential([Dense(3), Dropout(0.5), BatchNorm()], input_shape=(4,))
+        >>> net.check(batch_size=1).codes
+        ['one_value_per_channel', 'dropout_before_batch_norm', 'statistics_never_updated']
+        >>> print(net.check()[0].advice)
+        Put the dropout behind the last batch norm, or update the population statistics after training (Li et al. 2018).
+        """
+        inputs = None if x is None else describe_all(x, self._input_count, "x")
+        targets = None if y is None else describe_all(y, self._output_count, "y")
+        return check(self._open(), inputs, targets, loss, batch_size, optimizer)
 
     def save(self, path: str | bytes | os.PathLike[str]) -> None:
         """Writes the model to one safetensors file, whole or not at all."""

@@ -112,6 +112,8 @@ class Trainer(Handle):
     ----------
     history : History
         Of the last fit, also of one that was interrupted.
+    rule : SGD, Adam or AdamW
+        What it trains by.
 
     Examples
     --------
@@ -131,7 +133,8 @@ class Trainer(Handle):
         self, model: Model, loss: str = "cross_entropy", optimizer: Rule | str | None = None, *, seed: int = 0
     ) -> None:
         code = _arguments.one_of(loss, "loss", LOSSES)
-        options = as_rule("sgd" if optimizer is None else optimizer)._struct()
+        self.rule = as_rule("sgd" if optimizer is None else optimizer)
+        options = self.rule._struct()
         checked = _arguments.integer(seed, "seed", 0, _arguments.UINT64_MAX)
         out = ctypes.POINTER(_abi.martlet_trainer)()
         library().martlet_trainer_create(ctypes.byref(out), model._open(), code, ctypes.byref(options), checked)

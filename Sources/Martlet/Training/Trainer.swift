@@ -34,7 +34,7 @@ public final class Trainer {
     }
   }
 
-  private static func lossModel(_ model: Model, _ loss: Loss) -> Model {
+  static func lossModel(_ model: Model, _ loss: Loss) -> Model {
     guard loss == .crossEntropy else { return model }
     let nodes = model.outputNodes.map { output -> Int in
       let node = model.network.nodes[output]

@@ -153,7 +153,7 @@ __all__ = [
     "set_num_threads",
 ]
 
-_ON_DEMAND = ("article", "compare", "data", "models", "progress", "train")
+_ON_DEMAND = ("article", "compare", "data", "models", "progress", "sweep", "train")
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,8 @@ import importlib
 import os
 import time
 
-from .. import num_threads, set_num_threads
 from .. import data as datasets
+from .. import num_threads, set_num_threads
 from .._errors import InvalidArgumentError
 from . import drawing, page
 from .training import Context

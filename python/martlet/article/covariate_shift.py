@@ -97,11 +97,11 @@ def run(context: Context) -> Result:
     return Result(
         name="covariate-shift",
         title="Drift of a layer's inputs",
-        claim="While a plain network trains, the distribution of the inputs of its last hidden layer's units drifts; with batch "
-        "norm it stays far more stable (the paper's figure 1).",
-        setup=f"{context.data.name}, mini-batches of 60, SGD at {RATE:g}, {context.steps(STEPS, 200):,} steps. Looked at about 80 "
-        f"times: what goes into each unit's activation in the last hidden layer for {PROBE_ROWS:,} test rows, normalised by "
-        "their own statistics as in training. Wander: way of a unit's median, highest − lowest, in units of its mean width "
+        claim="While a plain network trains, the distribution of the inputs of its last hidden layer's units drifts; with "
+        "batch norm it stays far more stable (the paper's figure 1).",
+        setup=f"{context.data.name}, mini-batches of 60, SGD at {RATE:g}, {context.steps(STEPS, 200):,} steps. Looked at "
+        f"about 80 times: what goes into each unit's activation in the last hidden layer for {PROBE_ROWS:,} test rows, normalised "
+        "by their own statistics as in training. Wander: way of a unit's median, highest − lowest, in units of its mean width "
         "(85th − 15th percentile). Widening: its greatest width beside its least. Both are the median over the units.",
         columns=("network", "norm", "wander", "widening", "test accuracy"),
         rows=rows,
@@ -112,7 +112,7 @@ def run(context: Context) -> Result:
             lambda axes: _draw(axes, [(job, drift) for job, drift in drifts.items() if job[2] == seed]),
             rows=len(NETWORKS),
         ),
-        notes="The measures are those of the paper's figure; that a stabler input is why batch norm helps does not follow from them.",
+        notes="The measures are those of the paper's figure; that a stabler input is why batch norm helps does not follow.",
     )
 
 
@@ -120,7 +120,9 @@ def _draw(axes: list[Any], drifts: list[Any]) -> None:
     for axis, ((network, norm, _), drift) in zip(axes, drifts):
         for place, percentile in enumerate(PERCENTILES):
             color = NORMALIZED if norm == "before" else PLAIN
-            axis.plot(drift.steps, drift.percentiles[:, place, drift.typical], color=color, linewidth=1.6 if place == 1 else 0.8)
+            axis.plot(
+                drift.steps, drift.percentiles[:, place, drift.typical], color=color, linewidth=1.6 if place == 1 else 0.8
+            )
             axis.annotate(f"{percentile}%", (drift.steps[-1], drift.percentiles[-1, place, drift.typical]), fontsize=8)
         axis.set_title(f"{network.label}, {'batch norm' if norm == 'before' else 'plain'}", fontsize=9)
         axis.set_xlabel("steps")

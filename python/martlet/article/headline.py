@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .drawing import NORMALIZED, PLAIN, picture
 from .result import Check, Result, spread
@@ -143,9 +143,9 @@ def run(context: Context) -> Result:
         rows=rows,
         checks=checks,
         pictures=picture(
-            f"Test accuracy of the first seed, without (dashed) and with batch norm, for {', '.join(label(c) for c, _ in drawn)}.",
+            "Test accuracy of the first seed, without (dashed) and with batch norm.",
             len(drawn),
-            lambda axes: [_draw(axis, case, pair) for axis, (case, pair) in zip(axes, drawn)] and None,
+            lambda axes: _draw(axes, drawn),
         ),
     )
 
@@ -154,9 +154,9 @@ def _number(share: float | None) -> float:
     return float("inf") if share is None else share
 
 
-def _draw(axis: object, case: Case, pair: Pair) -> None:
-    plot = axis.plot  # type: ignore[attr-defined]
-    plot(pair.plain.steps, pair.plain.accuracy, "--", color=PLAIN, label="plain")
-    plot(pair.normalized.steps, pair.normalized.accuracy, color=NORMALIZED, label="batch norm")
-    axis.set_title(label(case), fontsize=9)  # type: ignore[attr-defined]
-    axis.set_xlabel("steps")  # type: ignore[attr-defined]
+def _draw(axes: list[Any], drawn: list[tuple[Case, Pair]]) -> None:
+    for axis, (case, pair) in zip(axes, drawn):
+        axis.plot(pair.plain.steps, pair.plain.accuracy, "--", color=PLAIN, label="plain")
+        axis.plot(pair.normalized.steps, pair.normalized.accuracy, color=NORMALIZED, label="batch norm")
+        axis.set_title(label(case), fontsize=9)
+        axis.set_xlabel("steps")

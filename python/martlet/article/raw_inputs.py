@@ -46,7 +46,8 @@ def table(name: str, seed: int) -> Dataset:
 
 def first_layers(inputs: str) -> list[Layer]:
     """What stands before the network."""
-    return {"raw": [], "normalised": [InputNormalization()], "batch norm first": [BatchNorm()]}[inputs]
+    known: dict[str, list[Layer]] = {"raw": [], "normalised": [InputNormalization()], "batch norm first": [BatchNorm()]}
+    return known[inputs]
 
 
 def classify(data: Dataset, inputs: str, seed: int, steps: int, rates: Sequence[float]) -> Found:
@@ -152,8 +153,8 @@ def run(context: Context) -> Result:
         title="Raw against normalised inputs",
         claim="Where features have very different ranges, normalised inputs train in fewer steps and bear larger learning "
         "rates, for networks and for linear regression alike.",
-        setup=f"scikit-learn's wine and breast cancer tables, one hidden layer of 16 ReLUs, mini-batches of 32, at most {steps:,} "
-        f"steps; the diabetes table in its own units, full-batch gradient descent on the mean squared error, at most "
+        setup=f"scikit-learn's wine and breast cancer tables, one hidden layer of 16 ReLUs, mini-batches of 32, at most "
+        f"{steps:,} steps; the diabetes table in its own units, full-batch gradient descent on the mean squared error, at most "
         f"{regression_steps:,} steps. For every seed and kind of input the best rate of {rates[0]:g} … {rates[-1]:g} in powers "
         "of ten. Normalised: by the training rows' mean and deviation; batch norm first: a norm layer on the raw inputs.",
         columns=("data", "inputs", "best rate", "steps", "besides"),
@@ -162,7 +163,7 @@ def run(context: Context) -> Result:
         pictures=picture(
             "Each at its best rate, first seed.",
             len(drawn),
-            lambda axes: [_draw(axis, title, found) for axis, (title, found) in zip(axes, drawn.items())] and None,
+            lambda axes: _draw(axes, drawn),
         ),
     )
 
@@ -184,11 +185,12 @@ def _check(rule: str, found: dict[str, list[Found]]) -> Check:
     return Check(rule, met, f"{steps} steps")
 
 
-def _draw(axis: Any, title: str, found: dict[str, list[Found]]) -> None:
-    for inputs, color in INPUTS.items():
-        axis.plot(*found[inputs][0].curve, color=color, label=inputs)
-    axis.set_title(title, fontsize=9)
-    axis.set_xlabel("steps")
-    axis.set_xscale("symlog", linthresh=10)
-    if "loss" in title:
-        axis.set_yscale("log")
+def _draw(axes: list[Any], drawn: dict[str, dict[str, list[Found]]]) -> None:
+    for axis, (title, found) in zip(axes, drawn.items()):
+        for inputs, color in INPUTS.items():
+            axis.plot(*found[inputs][0].curve, color=color, label=inputs)
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel("steps")
+        axis.set_xscale("symlog", linthresh=10)
+        if "loss" in title:
+            axis.set_yscale("log")

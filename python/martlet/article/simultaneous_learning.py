@@ -31,7 +31,8 @@ class Progress(NamedTuple):
     @property
     def apart(self) -> float:
         """How far apart the layers are: the standard deviation between them, averaged over the training."""
-        return float(np.trapezoid(self.done.std(1), self.steps) if hasattr(np, "trapezoid") else _area(self)) / self.steps[-1]
+        values = self.done.std(1)
+        return float(np.sum(np.diff(self.steps) * (values[1:] + values[:-1]) / 2)) / self.steps[-1]
 
     @property
     def halfway(self) -> list[int]:
@@ -42,11 +43,6 @@ class Progress(NamedTuple):
     def lag(self) -> float:
         """Between the first and the last layer to be halfway, as a share of the training."""
         return (max(self.halfway) - min(self.halfway)) / self.steps[-1]
-
-
-def _area(progress: Progress) -> float:
-    values = progress.done.std(1)
-    return float(np.sum(np.diff(progress.steps) * (values[1:] + values[:-1]) / 2))
 
 
 def follow(network: Network, norm: str, seed: int, context: Context) -> Progress:
@@ -106,10 +102,10 @@ def run(context: Context) -> Result:
     return Result(
         name="simultaneous-learning",
         title="All layers learn at once",
-        claim="In a deep plain network layers make their progress at different times; with batch norm they learn simultaneously.",
-        setup=f"{context.data.name}, ten hidden layers, mini-batches of 60, SGD at {RATE:g}, {context.steps(STEPS, 200):,} steps. "
-        "Progress of a layer: 1 − ‖W(t) − W(end)‖ / ‖W(0) − W(end)‖. Apart: the standard deviation of the progress between the "
-        "layers, averaged over the training. Lag: between the first and the last layer with half its way done, in % of the "
+        claim="In a deep plain network layers make their progress at different times; with batch norm they learn at once.",
+        setup=f"{context.data.name}, ten hidden layers, mini-batches of 60, SGD at {RATE:g}, {context.steps(STEPS, 200):,} "
+        "steps. Progress of a layer: 1 − ‖W(t) − W(end)‖ / ‖W(0) − W(end)‖. Apart: the standard deviation of the progress "
+        "between the layers, averaged over the training. Lag: between the first and the last layer with half its way done, in % of the "
         "training. Moved: ‖W(end) − W(0)‖ / ‖W(0)‖.",
         columns=("network", "norm", "apart", "lag, %", "moved, first layer", "moved, tenth", "test accuracy"),
         rows=rows,

@@ -100,9 +100,9 @@ def run(context: Context) -> Result:
         claim="While a plain network trains, the distribution of the inputs of its last hidden layer's units drifts; with "
         "batch norm it stays far more stable (the paper's figure 1).",
         setup=f"{context.data.name}, mini-batches of 60, SGD at {RATE:g}, {context.steps(STEPS, 200):,} steps. Looked at "
-        f"about 80 times: what goes into each unit's activation in the last hidden layer for {PROBE_ROWS:,} test rows, normalised "
-        "by their own statistics as in training. Wander: way of a unit's median, highest − lowest, in units of its mean width "
-        "(85th − 15th percentile). Widening: its greatest width beside its least. Both are the median over the units.",
+        f"about 80 times: what goes into each unit's activation in the last hidden layer for {PROBE_ROWS:,} test rows, "
+        "normalised by their own statistics as in training. Wander: way of a unit's median, highest − lowest, in units of its "
+        "mean width (85th − 15th percentile). Widening: its greatest width beside its least. Both: the median unit's.",
         columns=("network", "norm", "wander", "widening", "test accuracy"),
         rows=rows,
         checks=checks,

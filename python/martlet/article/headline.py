@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .drawing import NORMALIZED, PLAIN, picture
 from .result import Check, Result, spread
 from .training import Context, Curve, Network, curve, spaced
 
-RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
+RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+#: The same for every network.
+STEPS = 12000
 #: Of the plain network's steps; the paper's BN-x5 needed 6.8 %.
 GOAL = 0.07
 #: A plain network below this learns nothing to speak of (a guess of ten classes is right in 0.1).
@@ -16,21 +19,20 @@ LEARNED = 0.3
 
 
 class Case(NamedTuple):
-    """A network, and for how long it is trained."""
+    """A network, and what is expected of it."""
 
     network: Network
-    steps: int
     deep: bool
     trains: bool = True  #: whether the plain form is expected to
 
 
 CASES = (
-    Case(Network(1), 8000, deep=False),
-    Case(Network(3), 10000, deep=False),
-    Case(Network(4, weights=0.15), 12000, deep=True),
-    Case(Network(6, weights=0.15), 16000, deep=True),
-    Case(Network(8, activation="relu", weights="he_normal"), 8000, deep=True),
-    Case(Network(8), 3000, deep=True, trains=False),
+    Case(Network(1), deep=False),
+    Case(Network(3), deep=False),
+    Case(Network(6, weights=0.15), deep=True),
+    Case(Network(6), deep=True),
+    Case(Network(8, activation="relu", weights="he_normal"), deep=True),
+    Case(Network(10), deep=True, trains=False),
 )
 
 
@@ -40,11 +42,10 @@ class Pair(NamedTuple):
     plain: Curve
     normalized: Curve
 
-    @property
-    def share(self) -> float | None:
-        """Steps to the plain network's best, of the plain network's own; None if it was not reached."""
-        reached = self.normalized.steps_to(self.plain.best)
-        steps = self.plain.steps_to(self.plain.best)
+    def share(self, below: float = 0.0) -> float | None:
+        """Steps to the plain network's best (or so much below it), of the plain network's own; None if it was not reached."""
+        goal = self.plain.best - below
+        reached, steps = self.normalized.steps_to(goal), self.plain.steps_to(goal)
         return None if reached is None or not steps else reached / steps
 
 
@@ -70,7 +71,7 @@ def learning_rates(case: Case, context: Context) -> tuple[float, float]:
 
 
 def _train(case: Case, norm: str, rate: float, seed: int, context: Context, until: float = float("inf")) -> Curve:
-    steps = context.steps(case.steps, 300)
+    steps = context.steps(STEPS, 300)
     # Every seventieth of the way at first, so that a share of 7 % is measured finely, then more seldom.
     at = spaced(steps, 90)
     net = case.network._replace(norm=norm).build(context.data, seed)
@@ -87,7 +88,8 @@ def run(context: Context) -> Result:
         normalized = context.map(lambda seed: _train(case, "before", rate, seed, context), context.seeds)  # noqa: B023
         pairs = [Pair(*both) for both in zip(plain, normalized)]
         learned = all(pair.plain.best >= LEARNED for pair in pairs)
-        found = [pair.share for pair in pairs]
+        found = [pair.share() for pair in pairs]
+        near = [pair.share(0.01) for pair in pairs]
         if not case.trains:
             stuck = [pair.plain.best < LEARNED and pair.normalized.best >= 2 * LEARNED for pair in pairs]
         elif learned:
@@ -99,7 +101,8 @@ def run(context: Context) -> Result:
                 spread(pair.plain.best for pair in pairs),
                 spread((pair.plain.steps_to(pair.plain.best) for pair in pairs), ","),
                 spread((pair.normalized.steps_to(pair.plain.best) for pair in pairs), ",") if learned else "–",
-                spread((None if share is None else 100 * share for share in found), ".1f") if learned else "–",
+                _percent(found) if learned else "–",
+                _percent(near) if learned else "–",
                 spread(pair.normalized.best for pair in pairs),
             ]
         )
@@ -112,7 +115,7 @@ def run(context: Context) -> Result:
         Check(
             f"a deep network reaches its plain form's best accuracy in at most {100 * GOAL:g} % of the steps",
             tuple(_number(share) <= GOAL for share in best),
-            f"{spread((None if share is None else 100 * share for share in best), '.1f')} %",
+            f"{_percent(best)} %",
         ),
         Check(
             "every network that trains without it gets there in fewer steps with it (one outcome a network and seed)",
@@ -129,8 +132,10 @@ def run(context: Context) -> Result:
         claim="With batch norm a network reaches the accuracy of the plain one in a fraction of the steps (the paper: BN-x5 in "
         "6.8 % of Inception's), and deep sigmoid networks that do not train at all become trainable.",
         setup=f"{context.data.name}, mini-batches of 60, plain SGD; the learning rate of each form is its best of "
-        f"{', '.join(f'{rate:g}' for rate in RATES)}, chosen with a seed of its own. Steps of the plain form: to its highest "
-        "test accuracy.",
+        f"{', '.join(f'{rate:g}' for rate in RATES)}, chosen with a seed of its own; {context.steps(STEPS, 300):,} "
+        "steps at most. Steps of the plain form: to its highest test accuracy; one point below it, the same for both forms.",
+        notes="Where the plain form's best is at the last steps, it was still learning: with more steps its best would be "
+        "higher and the share of the steps larger.",
         columns=(
             "network",
             "rates plain / with",
@@ -138,6 +143,7 @@ def run(context: Context) -> Result:
             "at step",
             "with: steps to it",
             "% of the steps",
+            "% to one point below",
             "with: best accuracy",
         ),
         rows=rows,
@@ -148,6 +154,10 @@ def run(context: Context) -> Result:
             lambda axes: _draw(axes, drawn),
         ),
     )
+
+
+def _percent(shares: Sequence[float | None]) -> str:
+    return spread((None if share is None else 100 * share for share in shares), ".1f")
 
 
 def _number(share: float | None) -> float:

@@ -104,9 +104,9 @@ def run(context: Context) -> Result:
         title="All layers learn at once",
         claim="In a deep plain network layers make their progress at different times; with batch norm they learn at once.",
         setup=f"{context.data.name}, ten hidden layers, mini-batches of 60, SGD at {RATE:g}, {context.steps(STEPS, 200):,} "
-        "steps. Progress of a layer: 1 − ‖W(t) − W(end)‖ / ‖W(0) − W(end)‖. Apart: the standard deviation of the progress "
-        "between the layers, averaged over the training. Lag: between the first and the last layer with half its way done, in % of the "
-        "training. Moved: ‖W(end) − W(0)‖ / ‖W(0)‖.",
+        "steps. Progress of a layer: 1 − ‖W(t) − W(end)‖ / ‖W(0) − W(end)‖. Apart: the standard deviation "
+        "between the layers, averaged over the training. Lag: between the first and the last layer with half its way done, "
+        "in % of the training. Moved: ‖W(end) − W(0)‖ / ‖W(0)‖.",
         columns=("network", "norm", "apart", "lag, %", "moved, first layer", "moved, tenth", "test accuracy"),
         rows=rows,
         checks=checks,

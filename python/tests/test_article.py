@@ -10,7 +10,7 @@ import pytest
 
 import martlet
 from martlet.__main__ import main
-from martlet.article import EXPERIMENTS, Check, Context, Result, spread
+from martlet.article import EXPERIMENTS, Check, Context, Result, page, spread
 from martlet.article.covariate_shift import Drift
 from martlet.article.headline import Pair
 from martlet.article.inference_statistics import _own_statistics
@@ -178,13 +178,18 @@ def test_every_experiment_from_start_to_page(name, tmp_path, capsys, monkeypatch
     printed = capsys.readouterr().out
     assert re.search(rf"^{name}: (HELD|MIXED|DID NOT HOLD)", printed, re.MULTILINE)
     assert "scikit-learn digits: 1,437 to train on, 360 to test" in printed
-    page = out.read_text(encoding="utf-8")
-    assert f'<h2 id="{name}">' in page
-    assert "A quick run" in page
-    assert not re.search(r'(src|href)="(?!data:|#)', page)
-    pictures = re.findall(r"data:image/png;base64,([^\"]+)", page)
+    written = out.read_text(encoding="utf-8")
+    assert f'<h2 id="{name}">' in written
+    assert "A quick run" in written
+    assert not re.search(r'(src|href)="(?!data:|#)', written)
+    pictures = re.findall(r"data:image/png;base64,([^\"]+)", written)
     assert all(base64.b64decode(picture).startswith(b"\x89PNG") for picture in pictures)
     assert len(pictures) == (1 if martlet.article.drawing.is_available() else 0)
+
+
+def test_the_command_on_the_page_names_no_place(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["martlet", "article", "--out", "/home/me/page.html", "--jobs", "2", "--out=/home/me/x"])
+    assert page.command_line() == "python -m martlet article --jobs 2"
 
 
 def test_without_matplotlib_there_are_no_pictures(tmp_path, capsys, monkeypatch):

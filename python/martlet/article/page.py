@@ -120,5 +120,11 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def command_line() -> str:
-    """As it was typed, without places of this machine."""
-    return " ".join(["python -m martlet", *sys.argv[1:]])
+    """As it was typed, but for where the page goes, which is this machine's business."""
+    given, kept = iter(sys.argv[1:]), ["python -m martlet"]
+    for argument in given:
+        if argument == "--out":
+            next(given, None)
+        elif not argument.startswith("--out="):
+            kept.append(argument)
+    return " ".join(kept)

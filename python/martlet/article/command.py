@@ -52,22 +52,23 @@ def main(options: argparse.Namespace) -> int:
     threads = num_threads()
     set_num_threads(1)  # small networks: two trainings side by side take less time than one training on two threads
     begun = time.monotonic()
+    os.makedirs(os.path.dirname(os.path.abspath(options.out)), exist_ok=True)
+    results = []
     try:
         for key, value in page.machine(context):
             print(f"{key}: {value}", flush=True)
-        results = []
         for name in EXPERIMENTS:
             if options.only is None or name in options.only:
                 started = time.monotonic()
                 found = importlib.import_module(f".{EXPERIMENTS[name]}", __package__).run(context)
                 results.append(found._replace(seconds=time.monotonic() - started))
                 print(f"\n{page.text(results[-1])}", flush=True)
+                # Anew after each, so that a run that is interrupted leaves what it found.
+                seconds = time.monotonic() - begun
+                with open(options.out, "w", encoding="utf-8") as file:
+                    file.write(page.html(results, context, page.command_line(), seconds))
     finally:
         set_num_threads(threads)
-    seconds = time.monotonic() - begun
-    os.makedirs(os.path.dirname(os.path.abspath(options.out)), exist_ok=True)
-    with open(options.out, "w", encoding="utf-8") as file:
-        file.write(page.html(results, context, page.command_line(), seconds))
     print(f"\n{', '.join(f'{found.name} {found.verdict}' for found in results)}.")
     print(f"{seconds:.0f} seconds. Page: {options.out}")
     if not drawing.is_available():

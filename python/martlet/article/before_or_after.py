@@ -14,7 +14,7 @@ from .result import Check, Result, spread
 from .training import Context, Network, batch_statistics, train
 
 POSITIONS = {"none": PLAIN, "before": NORMALIZED, "after": THIRD}
-DEPTH, RATE, STEPS = 4, 0.3, 5000
+DEPTH, RATE, STEPS = 4, 0.3, 3000
 PROBE_ROWS = 1000
 #: The linear region of sigmoid and tanh: where the slope is at least this share of the slope at 0.
 SLOPE = 0.8

@@ -15,7 +15,7 @@ from .training import Context, Network, train
 
 NETWORK = Network(2, 200, activation="relu", weights="he_normal")
 #: Few rows, so that there is something to overfit.
-ROWS, EPOCHS, RATE = 3000, 40, 0.1
+ROWS, EPOCHS, RATE = 3000, 25, 0.1
 BATCHES = (10, 30, 60, 150, 300)
 DROPOUTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 NORMS = {"none": PLAIN, "before": NORMALIZED}

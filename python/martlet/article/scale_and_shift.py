@@ -12,7 +12,7 @@ from .drawing import NORMALIZED, PLAIN, picture
 from .result import Check, Result, spread
 from .training import Context, Network, batch_statistics, train
 
-DEPTH, RATE, STEPS = 3, 0.3, 5000
+DEPTH, RATE, STEPS = 3, 0.3, 3000
 EPSILON = 1e-5
 #: Roundings of float32 that the way there and back may cost, each 2⁻²⁴ of a channel's largest |x|: the difference, the inverse
 #: deviation, scale, the product and the sum round once or twice each.

@@ -58,6 +58,7 @@ def _processor() -> str:
 def text(result: Result) -> str:
     """An experiment in lines."""
     lines = [f"{result.name}: {result.verdict.upper()}  ({result.seconds:.0f} s)", f"  Claim: {result.claim}"]
+    lines.append(f"  Measured: {result.setup}")
     table = [list(result.columns), *map(list, result.rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(result.columns))]
     lines += ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in table]

@@ -191,7 +191,7 @@ __all__ = [
     "set_num_threads",
 ]
 
-_ON_DEMAND = ("compare", "converters", "data", "models", "progress", "shift", "train")
+_ON_DEMAND = ("article", "compare", "converters", "data", "models", "progress", "shift", "sweep", "train")
 
 
 def __getattr__(name: str) -> Any:

@@ -33,6 +33,7 @@ from ._machine import available_isas, isa, num_threads, set_num_threads
 from ._tensors import LoadResult
 from ._version import __version__
 from .augmentation import Augmentation
+from .convolution import ConvolutionGradients, conv2d, conv2d_gradients
 from .folding import Difference, FoldedLayer, FoldingCertificate
 from .functional import (
     BatchNormGradients,
@@ -95,6 +96,7 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Conv2D",
+    "ConvolutionGradients",
     "CorruptFileError",
     "DTypeError",
     "Dense",
@@ -145,6 +147,8 @@ __all__ = [
     "batch_norm",
     "batch_norm_gradients",
     "batch_norm_with_statistics",
+    "conv2d",
+    "conv2d_gradients",
     "isa",
     "load",
     "loss",

@@ -142,8 +142,8 @@ import Testing
     withExtendedLifetime((x, upright, bias, grad)) {}
   }
 
-  /// The same bits for any number of threads, and for an image alone as in its batch.
-  @Test func determinism() throws {
+  /// An image alone has the bits it has in its batch.
+  @Test func oneImage() throws {
     for item in Case.all {
       let (x, weight, bias, _) = try item.tensors()
       let y = try convolve(item.function, x, weight, bias)
@@ -195,7 +195,7 @@ import Testing
     }
     refuses(ConvolutionFunction(padding: .all(-1)), .invalidArgument, "padding: that before the height")
     refuses(
-      ConvolutionFunction(padding: .all(1 << 20)), x: [1 << 30, 5, 5, 4], .shapeMismatch, "y: the shape")
+      ConvolutionFunction(padding: .all(1 << 17)), x: [1 << 30, 5, 5, 4], .shapeMismatch, "y: the shape")
     refuses(
       ConvolutionFunction(strides: 2, algorithm: .winograd), .invalidArgument, "winograd needs", "strides 2×2", "came")
   }

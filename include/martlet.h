@@ -477,6 +477,26 @@ martlet_status martlet_graph_zero_pad2d(martlet_graph *graph, const char *name, 
 martlet_status martlet_graph_upsample2d(martlet_graph *graph, const char *name, martlet_node input, int64_t factor_height,
                                         int64_t factor_width, martlet_node *out);
 
+/* ---- Convolution as a function -------------------------------------------------------------------------------------------
+ * What martlet_graph_conv2d's layer computes, to the bit, on arrays: x [N, height, width, in], weight [filters, in / groups,
+ * kernel_height, kernel_width], bias [filters]. Contiguous float32 is read and written in place; any other input is copied
+ * first. options: NULL for the defaults; bias and the initializers, which are the layer's, do not count. All results are
+ * caller's memory, contiguous float32, and share none with the inputs or each other (MARTLET_INVALID_ARGUMENT); after a failure
+ * they are unchanged. Shapes that do not fit: MARTLET_SHAPE_MISMATCH. */
+
+/* The shape [N, out_height, out_width, filters] of y, of those of x and weight; four numbers each. */
+martlet_status martlet_convolution_shape(int64_t *out_shape, const int64_t *x_shape, const int64_t *weight_shape,
+                                         const martlet_convolution_options *options);
+/* Convolves x into y. bias: NULL for 0. Without images (N = 0) nothing happens. */
+martlet_status martlet_convolution(const martlet_array *x, const martlet_array *weight, const martlet_array *bias,
+                                   const martlet_convolution_options *options, const martlet_array *y);
+/* Its gradients, given grad_output = dL/dy. grad_input: the shape of x; grad_weight: that of weight; grad_bias: [filters]. Each
+ * may be NULL, and costs nothing then. Without images those of weight and bias are 0. */
+martlet_status martlet_convolution_gradients(const martlet_array *x, const martlet_array *weight,
+                                             const martlet_convolution_options *options, const martlet_array *grad_output,
+                                             const martlet_array *grad_input, const martlet_array *grad_weight,
+                                             const martlet_array *grad_bias);
+
 /* ---- Models -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct martlet_model martlet_model;

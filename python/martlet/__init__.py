@@ -34,6 +34,7 @@ from ._tensors import LoadResult
 from ._version import __version__
 from .augmentation import Augmentation
 from .checking import Finding, Findings
+from .convolution import ConvolutionGradients, conv2d, conv2d_gradients
 from .folding import Difference, FoldedLayer, FoldingCertificate
 from .functional import (
     BatchNormGradients,
@@ -115,6 +116,7 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Conv2D",
+    "ConvolutionGradients",
     "CorruptFileError",
     "DTypeError",
     "Dense",
@@ -179,6 +181,8 @@ __all__ = [
     "group_norm_gradients",
     "instance_norm",
     "instance_norm_gradients",
+    "conv2d",
+    "conv2d_gradients",
     "isa",
     "layer_norm",
     "layer_norm_gradients",

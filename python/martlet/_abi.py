@@ -539,6 +539,12 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_graph_global_avg_pool1d": _status(_graph, c_char_p, c_int32, _node),
     "martlet_graph_zero_pad2d": _status(_graph, c_char_p, c_int32, _shape, _node),
     "martlet_graph_upsample2d": _status(_graph, c_char_p, c_int32, c_int64, c_int64, _node),
+    # Convolution as a function
+    "martlet_convolution_shape": _status(_shape, _shape, _shape, POINTER(martlet_convolution_options)),
+    "martlet_convolution": _status(_array, _array, _array, POINTER(martlet_convolution_options), _array),
+    "martlet_convolution_gradients": _status(
+        _array, _array, POINTER(martlet_convolution_options), _array, _array, _array, _array
+    ),
     # Models
     "martlet_model_create": _status(POINTER(_model), _graph, _node, c_int32, _node, c_int32, c_uint64),
     "martlet_model_create_submodel": _status(POINTER(_model), _model, _names, c_int32),

@@ -619,9 +619,36 @@ martlet_status martlet_model_set_batch_norm_switches(martlet_model *model, const
  * rounding). */
 martlet_status martlet_model_update_population_statistics(martlet_model *model, const martlet_array *inputs,
                                                           int32_t input_count, int64_t batch_size);
+/* How the layers before a batch norm run while its population statistics are measured. */
+enum {
+  MARTLET_POPULATION_SEQUENTIAL = 0, /* at inference, with the population statistics found for them: a pass for each batch norm */
+  MARTLET_POPULATION_ONE_PASS = 1    /* as in training, by each batch's own statistics: one pass in all */
+};
+/* martlet_model_update_population_statistics by a MARTLET_POPULATION_... method. Batches are pooled by their size, a layer in several
+ * places over all of them. By ONE_PASS the result depends on batch_size, as training does; a batch of one value per channel (a last row
+ * left over) is normalised by what was found up to it, itself included, and is refused as the first: MARTLET_INVALID_ARGUMENT. batch_size 0:
+ * chosen. After any error no statistic has changed. Since ABI 2. */
+martlet_status martlet_model_update_population_statistics_by(martlet_model *model, const martlet_array *inputs,
+                                                             int32_t input_count, int64_t batch_size, int32_t method);
+/* Gives a batch: sets *out_inputs to as many arrays as the model has inputs, *caller's memory* until the next call, or leaves it NULL
+ * behind the last. pass and index count from 0; every pass must give the same rows. On the calling thread; may call
+ * martlet_model_predict. Non-zero stops: the function returns MARTLET_CANCELLED. */
+typedef int32_t (*martlet_batch_callback)(int32_t pass, int64_t index, const martlet_array **out_inputs, void *payload);
+/* The same over batches as they come. Passes: one for each batch norm by SEQUENTIAL, a single one by ONE_PASS. Empty batches do not
+ * count. After any error, a stop included, no statistic has changed. Since ABI 2. */
+martlet_status martlet_model_update_population_statistics_from(martlet_model *model, int32_t method,
+                                                               martlet_batch_callback next, void *payload);
 /* Fits every InputNormalization layer on a whole data set in one exact pass each. */
 martlet_status martlet_model_fit_input_normalization(martlet_model *model, const martlet_array *inputs, int32_t input_count,
                                                      int64_t batch_size);
+
+/* -- transactions of statistics: what moves between begin and rollback is undone -- */
+/* begin remembers every statistic: moving means and variances, batch counters, what input normalisation was fitted to. rollback puts
+ * them back, to the bit; commit leaves them as they are. Transactions nest: each ends the last one begun. Submodels share them, a clone has
+ * none. Parameters and optimizers have no part in it. commit, rollback: MARTLET_INVALID_STATE if none is open. Since ABI 2. */
+martlet_status martlet_model_begin_statistics(martlet_model *model);
+martlet_status martlet_model_commit_statistics(martlet_model *model);
+martlet_status martlet_model_rollback_statistics(martlet_model *model);
 
 /* -- running -- */
 /* Inference over any number of rows, batch_size at a time (0: chosen). outputs: *caller's memory*, [rows, ...] float32 each.
@@ -879,6 +906,19 @@ typedef struct martlet_result {
  * first call of a batch size. targets: one for each output. */
 martlet_status martlet_trainer_step(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
                                     const martlet_array *targets, int32_t target_count, martlet_result *out);
+/* Gradient accumulation: martlet_trainer_step and martlet_trainer_fit run size consecutive rows of a batch at a time (a single row left
+ * over joins those before it), each micro-batch normalised by its own statistics, and update once by the mean gradient over all rows.
+ * size 0: the whole batch, as at first. MARTLET_INVALID_ARGUMENT below 0. The size is 0 for NULL. Since ABI 2. */
+martlet_status martlet_trainer_set_micro_batch_size(martlet_trainer *trainer, int64_t size);
+int64_t martlet_trainer_micro_batch_size(const martlet_trainer *trainer);
+/* Whose statistics normalise a micro-batch: its own, or those of all micro-batches together, where the step is that of one large batch,
+ * to the bit, and takes its memory. */
+enum { MARTLET_MICRO_BATCH_OWN = 0, MARTLET_MICRO_BATCH_WHOLE = 1 };
+/* One step on a batch that comes in parts, with one update by the mean gradient over the rows of all. inputs, targets: count times as many
+ * arrays as the model has inputs and outputs, those of the first part first; parts without rows do not count. After an error nothing
+ * has changed. Since ABI 2. */
+martlet_status martlet_trainer_step_micro_batches(martlet_trainer *trainer, int32_t count, const martlet_array *inputs,
+                                                  const martlet_array *targets, int32_t statistics, martlet_result *out);
 /* Loss and hits at inference; changes nothing. */
 martlet_status martlet_trainer_evaluate(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
                                         const martlet_array *targets, int32_t target_count, int64_t batch_size,

@@ -120,6 +120,42 @@ public func martlet_model_update_population_statistics(
   }
 }
 
+@_cdecl("martlet_model_update_population_statistics_by") @implementation
+public func martlet_model_update_population_statistics_by(
+  _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32, _ batch_size: Int64,
+  _ method: Int32
+) -> martlet_status {
+  boundary {
+    let model = try model(handle)
+    try model.updatePopulationStatistics(
+      ArrayView.list(inputs, input_count, of: model.inputCount, "inputs"), method: choice(method, "method"),
+      batchSize: Int(batch_size))
+  }
+}
+
+@_cdecl("martlet_model_update_population_statistics_from") @implementation
+public func martlet_model_update_population_statistics_from(
+  _ handle: OpaquePointer!, _ method: Int32, _ next: martlet_batch_callback!, _ payload: UnsafeMutableRawPointer!
+) -> martlet_status {
+  boundary {
+    let model = try model(handle)
+    let next = try require(next, "next")
+    let chosen: PopulationMethod = try choice(method, "method")
+    try model.updatePopulationStatistics(method: chosen) { pass, take in
+      var index: Int64 = 0
+      while true {
+        var batch: UnsafePointer<martlet_array>?
+        guard next(Int32(clamping: pass), index, &batch, payload) == 0 else {
+          throw MartletError(.cancelled, "The callback stopped the measurement at batch \(index) of pass \(pass).")
+        }
+        guard let batch else { return }
+        try take(ArrayView.list(batch, Int32(clamping: model.inputCount), of: model.inputCount, "batch"))
+        index += 1
+      }
+    }
+  }
+}
+
 @_cdecl("martlet_model_fit_input_normalization") @implementation
 public func martlet_model_fit_input_normalization(
   _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32, _ batch_size: Int64

@@ -100,6 +100,36 @@ public func martlet_trainer_step(
   }
 }
 
+@_cdecl("martlet_trainer_set_micro_batch_size") @implementation
+public func martlet_trainer_set_micro_batch_size(_ handle: OpaquePointer!, _ size: Int64) -> martlet_status {
+  boundary { try trainer(handle).setMicroBatchSize(size == 0 ? nil : Int(size)) }
+}
+
+@_cdecl("martlet_trainer_micro_batch_size") @implementation
+public func martlet_trainer_micro_batch_size(_ handle: OpaquePointer!) -> Int64 {
+  (try? trainer(handle).microBatchSize).map { Int64($0) } ?? 0
+}
+
+@_cdecl("martlet_trainer_step_micro_batches") @implementation
+public func martlet_trainer_step_micro_batches(
+  _ handle: OpaquePointer!, _ count: Int32, _ inputs: UnsafePointer<martlet_array>!,
+  _ targets: UnsafePointer<martlet_array>!, _ statistics: Int32, _ out: UnsafeMutablePointer<martlet_result>!
+) -> martlet_status {
+  boundary {
+    let trainer = try trainer(handle)
+    let chosen: MicroBatchStatistics = try choice(statistics, "statistics")
+    guard count >= 0 else { throw MartletError(.invalidArgument, "count must be 0 or more; \(count) came.") }
+    let (inputCount, targetCount) = (trainer.model.inputCount, trainer.model.outputCount)
+    let result = try trainer.step(
+      microBatches: (0..<Int(count)).map { part in
+        try data(
+          trainer, require(inputs, "inputs") + part * inputCount, Int32(clamping: inputCount),
+          require(targets, "targets") + part * targetCount, Int32(clamping: targetCount), "micro_batches[\(part)].")
+      }, statistics: chosen)
+    out?.pointee = martlet_result(result)
+  }
+}
+
 @_cdecl("martlet_trainer_evaluate") @implementation
 public func martlet_trainer_evaluate(
   _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32,

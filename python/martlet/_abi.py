@@ -45,11 +45,13 @@ PADDING_VALID, PADDING_SAME, PADDING_EXPLICIT = range(3)
 CONVOLUTION_AUTOMATIC, CONVOLUTION_DIRECT, CONVOLUTION_WINOGRAD = range(3)
 SHORTCUT_DEFAULT, SHORTCUT_PARAMETER_FREE, SHORTCUT_PROJECTION = range(3)
 PARAMETER, STATE = range(2)
+POPULATION_SEQUENTIAL, POPULATION_ONE_PASS = range(2)
 INFERENCE_FLOAT32, INFERENCE_FLOAT16 = range(2)
 LAYER_UNCHANGED, LAYER_CHANGED, LAYER_FOLDED, LAYER_KEPT, LAYER_REMOVED = range(5)
 
 LOSS_CROSS_ENTROPY, LOSS_MEAN_SQUARED_ERROR, LOSS_BINARY_CROSS_ENTROPY = range(3)
 SGD, ADAM, ADAMW = range(3)
+MICRO_BATCH_OWN, MICRO_BATCH_WHOLE = range(2)
 EVENT_STEP, EVENT_EPOCH = range(2)
 SEVERITY_NOTE, SEVERITY_WARNING, SEVERITY_ERROR = range(3)
 
@@ -316,6 +318,9 @@ class martlet_training_event(ctypes.Structure):
     ]
 
 
+#: Batches as they come: pass, index, where the batch goes, payload.
+martlet_batch_callback = ctypes.CFUNCTYPE(c_int32, c_int32, c_int64, POINTER(POINTER(martlet_array)), c_void_p)
+
 martlet_training_callback = ctypes.CFUNCTYPE(c_int32, POINTER(martlet_training_event), c_void_p)
 
 
@@ -572,7 +577,12 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_model_batch_norm_switches": _status(_model, c_char_p, POINTER(martlet_batch_norm_switches)),
     "martlet_model_set_batch_norm_switches": _status(_model, c_char_p, POINTER(martlet_batch_norm_switches)),
     "martlet_model_update_population_statistics": _status(_model, _array, c_int32, c_int64),
+    "martlet_model_update_population_statistics_by": _status(_model, _array, c_int32, c_int64, c_int32),
+    "martlet_model_update_population_statistics_from": _status(_model, c_int32, martlet_batch_callback, c_void_p),
     "martlet_model_fit_input_normalization": _status(_model, _array, c_int32, c_int64),
+    "martlet_model_begin_statistics": _status(_model),
+    "martlet_model_commit_statistics": _status(_model),
+    "martlet_model_rollback_statistics": _status(_model),
     "martlet_model_predict": _status(_model, _array, c_int32, c_int64, _array, c_int32),
     "martlet_model_set_inference_weights": _status(_model, c_int32),
     "martlet_model_inference_weights": _status(_model, POINTER(c_int32)),
@@ -619,6 +629,9 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_trainer_learning_rate": _plain(c_double, _trainer),
     "martlet_trainer_set_learning_rate": _status(_trainer, c_double),
     "martlet_trainer_step": _status(_trainer, _array, c_int32, _array, c_int32, _result),
+    "martlet_trainer_set_micro_batch_size": _status(_trainer, c_int64),
+    "martlet_trainer_micro_batch_size": _plain(c_int64, _trainer),
+    "martlet_trainer_step_micro_batches": _status(_trainer, c_int32, _array, _array, c_int32, _result),
     "martlet_trainer_evaluate": _status(_trainer, _array, c_int32, _array, c_int32, c_int64, _result),
     "martlet_trainer_evaluate_normalized": _status(
         _trainer, _array, c_int32, _array, c_int32, c_int64, POINTER(martlet_image_normalization), _result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _abi, _arguments
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .augmentation import PerChannel
     from .model import Model
     from .progress import Progress
+
+
+_STATISTICS = {"own": _abi.MICRO_BATCH_OWN, "whole": _abi.MICRO_BATCH_WHOLE}
 
 
 class Result(NamedTuple):
@@ -107,6 +110,8 @@ class Trainer(Handle):
         ``SGD()`` if left out.
     seed : int, optional
         Of dropout.
+    micro_batch_size : int, optional
+        See the attribute.
 
     Attributes
     ----------
@@ -130,7 +135,13 @@ class Trainer(Handle):
     """
 
     def __init__(
-        self, model: Model, loss: str = "cross_entropy", optimizer: Rule | str | None = None, *, seed: int = 0
+        self,
+        model: Model,
+        loss: str = "cross_entropy",
+        optimizer: Rule | str | None = None,
+        *,
+        seed: int = 0,
+        micro_batch_size: int | None = None,
     ) -> None:
         code = _arguments.one_of(loss, "loss", LOSSES)
         self.rule = as_rule("sgd" if optimizer is None else optimizer)
@@ -141,6 +152,22 @@ class Trainer(Handle):
         self._owner = Owner(out, library().martlet_trainer_destroy)
         self.model = model
         self.history = History()
+        if micro_batch_size is not None:
+            self.micro_batch_size = micro_batch_size
+
+    @property
+    def micro_batch_size(self) -> int | None:
+        """Rows of a batch that :meth:`step` and :meth:`fit` run at a time; None: all of them.
+
+        Micro-batches are consecutive rows (one left over joins those before it), each normalised by its own statistics;
+        there is one update, by the mean gradient over all rows. The memory is that of a micro-batch.
+        """
+        return int(library().martlet_trainer_micro_batch_size(self._open())) or None
+
+    @micro_batch_size.setter
+    def micro_batch_size(self, value: int | None) -> None:
+        size = 0 if value is None else _arguments.integer(value, "micro_batch_size", 1)
+        library().martlet_trainer_set_micro_batch_size(self._open(), size)
 
     @property
     def learning_rate(self) -> float:
@@ -160,6 +187,34 @@ class Trainer(Handle):
         inputs, targets = self._data(x, y)
         out = _abi.martlet_result()
         library().martlet_trainer_step(self._open(), inputs, len(inputs), targets, len(targets), ctypes.byref(out))
+        return _result(out)
+
+    def step_micro_batches(self, batches: Iterable[tuple[Arrays, Arrays]], statistics: str = "own") -> Result:
+        """One step on a batch that comes in parts, with one update by the mean gradient over the rows of all.
+
+        Parameters
+        ----------
+        batches : iterable of (x, y)
+            The parts, of any number of rows each.
+        statistics : {"own", "whole"}, optional
+            Whether a part is normalised by its own statistics, or by those of all parts together: then the step is that of one
+            large batch, to the bit, and takes its memory.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from martlet import BatchNorm, Dense, Sequential, Trainer
+        >>> trainer = Trainer(Sequential([Dense(4), BatchNorm(), Dense(2)], input_shape=(3,)))
+        >>> x, y = np.eye(6, 3, dtype=np.float32), np.arange(6) % 2
+        >>> trainer.step_micro_batches([(x[:4], y[:4]), (x[4:], y[4:])], statistics="whole").rows
+        6
+        """
+        code = _arguments.one_of(statistics, "statistics", _STATISTICS)
+        parts = [self._data(*_pair(batch, "a micro-batch"), name=f"micro-batch {i} ") for i, batch in enumerate(batches)]
+        inputs = Described([array for given, _ in parts for array in given.arrays])
+        targets = Described([array for _, given in parts for array in given.arrays])
+        out = _abi.martlet_result()
+        library().martlet_trainer_step_micro_batches(self._open(), len(parts), inputs, targets, code, ctypes.byref(out))
         return _result(out)
 
     def evaluate(
@@ -343,9 +398,9 @@ def _event(event: Any) -> Event:
     )
 
 
-def _pair(value: Any) -> tuple[Any, Any]:
+def _pair(value: Any, name: str = "validation_data") -> tuple[Any, Any]:
     try:
         x, y = value
     except (TypeError, ValueError):
-        raise InvalidArgumentError("validation_data must be a pair (x, y)") from None
+        raise InvalidArgumentError(f"{name} must be a pair (x, y)") from None
     return x, y

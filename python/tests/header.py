@@ -21,6 +21,7 @@ _PLAIN = {
     "float": ctypes.c_float,
     "martlet_status": ctypes.c_int32,
     "martlet_node": ctypes.c_int32,
+    "martlet_batch_callback": _abi.martlet_batch_callback,
     "martlet_training_callback": _abi.martlet_training_callback,
 }
 _STRUCTS = {struct.__name__: struct for struct in (*_abi.STRUCTS, *_abi.HANDLES)}

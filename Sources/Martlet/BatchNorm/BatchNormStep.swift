@@ -10,6 +10,8 @@ final class BatchNormStep: PlanStep {
   private let shift: Variable?
   private let moving: MovingStatistics
   private let batches: VirtualBatches
+  /// Statistics of the batch itself are looked for: in training, and where they are measured.
+  private let takesBatches: Bool
   /// The second input says how often each position counts …
   private let hasWeights: Bool
   /// … which is asked where statistics of the batch are.
@@ -22,11 +24,12 @@ final class BatchNormStep: PlanStep {
     self.moving = moving
     channels = site.inputShapes[0].last ?? 1
     inner = site.inputLength / max(channels, 1)
-    let followsBatches = options.normalizer == .batch || options.updatesMoving
-    batches = VirtualBatches(size: site.isTraining && followsBatches ? options.virtualBatchSize : nil, inner: inner)
+    takesBatches = site.isTraining || site.isMeasuring
+    let followsBatches = takesBatches && (site.isMeasuring || options.normalizer == .batch || options.updatesMoving)
+    batches = VirtualBatches(size: followsBatches ? options.virtualBatchSize : nil, inner: inner)
     hasWeights = site.inputShapes.count - (site.hasResidual ? 1 : 0) == 2
-    isWeighted = hasWeights && site.isTraining && followsBatches
-    renormalization = site.isTraining && options.normalizer == .batch ? options.renormalization : nil
+    isWeighted = hasWeights && followsBatches
+    renormalization = takesBatches && options.normalizer == .batch ? options.renormalization : nil
     scale = site.layer.variable("weight")
     shift = site.layer.variable("bias")
     super.init(site)
@@ -78,7 +81,7 @@ final class BatchNormStep: PlanStep {
     let bytes = site.compute.channelWorkspaceByteCount(shape)
     return isWeighted ? (bytes + Storage.alignment - 1) / Storage.alignment * Storage.alignment : bytes
   }
-  override var forwardWorkspaceByteCount: Int { site.isTraining ? workspaceByteCount : 0 }
+  override var forwardWorkspaceByteCount: Int { takesBatches ? workspaceByteCount : 0 }
   override var backwardWorkspaceByteCount: Int { workspaceByteCount }
 
   override func check(rows: Int) throws {
@@ -149,7 +152,7 @@ final class BatchNormStep: PlanStep {
     guard let memory = context.map(run.pointer) else { return }
     // Rows without values are an empty batch.
     guard run.rows * inner > 0 else { return }
-    guard site.isTraining, let workspace = forwardWorkspace.map(run.pointer) else {
+    guard takesBatches, let workspace = forwardWorkspace.map(run.pointer) else {
       return applyMoving(run, batch(0, of: run.rows, memory))
     }
     for number in 0..<batches.count(rows: run.rows) {
@@ -159,7 +162,11 @@ final class BatchNormStep: PlanStep {
         batch.count = weights.total
         batch.weight(at: correctionOffset + correctionByteCount).pointee = weights.total
       }
-      train(run, batch, weights, workspace)
+      if site.isMeasuring {
+        measure(run, batch, weights, workspace)
+      } else {
+        train(run, batch, weights, workspace)
+      }
     }
   }
 
@@ -178,6 +185,30 @@ final class BatchNormStep: PlanStep {
     guard options.updatesMoving, batch.count > 0 else { return }
     if batch.count < 2 { return moving.skip() }
     followWithoutUsing(run, batch, weights, workspace)
+  }
+
+  /// Tells what the batch's statistics are, then normalises as training would. Of the layer nothing changes.
+  private func measure(
+    _ run: Executor, _ batch: Batch, _ weights: RowWeights?, _ workspace: UnsafeMutableRawPointer
+  ) {
+    let (x, y, context) = (run.floats(inputs[0]) + batch.offset, run.floats(output) + batch.offset, batch.context)
+    run.compute.channelMoments(
+      x, batch.shape, mean: context.mean, variance: context.variance, exactly: true, weights: weights, workspace: workspace)
+    run.population?.add(
+      site.layer, context, weight: batch.count, count: weights?.countedRows ?? batch.shape.valuesPerChannel)
+    if options.normalizer == .moving { return applyMoving(run, batch) }
+    if batch.count < 2 {
+      // No variance of its own: by all that was found up to it.
+      guard run.population?.load(site.layer, into: context) == true else { return applyMoving(run, batch) }
+    } else if let correction = correction(batch) {
+      return run.compute.applyRenormalized(
+        x, batch.shape, context, epsilon: options.epsilon, affine, correction,
+        residual: residual(run).map { $0 + batch.offset },
+        activation: site.activation, into: y)
+    }
+    context.apply(
+      x, batch.shape, epsilon: options.epsilon, affine, residual: residual(run).map { $0 + batch.offset },
+      activation: site.activation, into: y, run.compute)
   }
 
   /// Normalises with the moving statistics as they stand.

@@ -66,7 +66,20 @@ public struct PopulationStatistics {
     var batchVariance = batchMean
     compute.channelMoments(
       x, shape, mean: &batchMean, variance: &batchVariance, exactly: true, weights: weights, workspace: workspace)
-    let n = weights?.total ?? Double(shape.valuesPerChannel)
+    add(
+      mean: batchMean, variance: batchVariance, weight: weights?.total ?? Double(shape.valuesPerChannel),
+      count: weights?.countedRows ?? shape.valuesPerChannel)
+  }
+
+  /// Adds values of known moments.
+  ///
+  /// - Parameters:
+  ///   - batchMean, batchVariance: mean and biased variance, one a channel.
+  ///   - n: the sum of their weights.
+  ///   - values: how many of a channel count.
+  mutating func add(
+    mean batchMean: UnsafePointer<Double>, variance batchVariance: UnsafePointer<Double>, weight n: Double, count values: Int
+  ) {
     // Nothing that counts: its mean is no number.
     guard n > 0 else { return }
     let total = weight + n
@@ -75,7 +88,7 @@ public struct PopulationStatistics {
       mean[c] += difference * n / total
       sumOfSquares[c] += batchVariance[c] * n + difference * difference * weight * n / total
     }
-    count += weights?.countedRows ?? shape.valuesPerChannel
+    count += values
     weight = total
   }
 }

@@ -50,6 +50,8 @@ struct Targets {
   var columns: Int { outputShape.reduce(1, *) }
   /// Bytes of a batch of targets as the loss reads it.
   func byteCount(rows: Int) -> Int { rows * columns * 4 }
+  /// Between the first bytes of neighbouring rows there.
+  var bytesPerRow: Int { areLabels ? 4 : columns * 4 }
 
   /// Allocates nothing unless it throws: each training step makes its own.
   ///

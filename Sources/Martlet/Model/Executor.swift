@@ -14,6 +14,8 @@ final class Executor: @unchecked Sendable {
   private(set) var rows = 0
   /// Of the present batch's dropout.
   var randomKey: UInt64 = 0
+  /// Where the batch norms of a measuring plan put their inputs' statistics.
+  var population: PopulationCollector?
   /// Whether backward adds to the gradients that are there.
   var accumulatesGradients = false
 

@@ -59,6 +59,9 @@ final class Network: @unchecked Sendable {
 
   func didChange() { version += 1 }
 
+  /// The statistics as they stood at the begin of each open transaction, the outermost first.
+  var statisticsBefore: [StateSnapshot] = []
+
   /// How inference keeps the weights of Dense layers; convolutions keep Float32.
   var inferenceWeights = InferenceWeights.float32 {
     didSet { if inferenceWeights != oldValue { didChange() } }

@@ -9,6 +9,8 @@ final class Plan {
   /// The steps that take part in the backward pass, in its order.
   let backwardSteps: [PlanStep]
   let inputs: [BufferID]
+  /// Values of one row of each.
+  let inputLengths: [Int]
   let outputs: [BufferID]
   /// Values of one row of each input.
   let inputLengths: [Int]
@@ -22,15 +24,17 @@ final class Plan {
   let version: Int
 
   /// - Parameters:
+  ///   - measures: see ``StepSite/isMeasuring``; for inference.
   ///   - wantsInputGradient: whether backward reaches the inputs (loops by hand), or only the variables (trainers).
   ///   - leastRecomputedByteCount: see ``Recomputation``.
   init(
     _ network: Network, inputs inputNodes: [Int], outputs outputNodes: [Int], capacity: Int, training: Bool,
-    wantsInputGradient: Bool, leastRecomputedByteCount: Int = Recomputation.leastByteCount, compute: Compute
+    measures: Bool = false, wantsInputGradient: Bool, leastRecomputedByteCount: Int = Recomputation.leastByteCount,
+    compute: Compute
   ) throws {
     var builder = PlanBuilder(
       network, inputs: inputNodes, outputs: outputNodes, capacity: capacity, training: training,
-      leastRecomputedByteCount: leastRecomputedByteCount)
+      measures: measures, leastRecomputedByteCount: leastRecomputedByteCount)
     builder.makeSteps(compute)
     try builder.placeValues()
     if training { try builder.placeGradients(wantsInputGradient: wantsInputGradient) }
@@ -42,6 +46,7 @@ final class Plan {
     movedVariables = training ? steps.flatMap(\.site.layer.variables).filter { $0.kind == .state } : []
     backwardSteps = builder.backwardSteps
     inputs = try inputNodes.map(builder.value)
+    inputLengths = inputNodes.map { network.nodes[$0].shape.reduce(1, *) }
     outputs = try outputNodes.map(builder.value)
     inputLengths = inputNodes.map { network.nodes[$0].shape.reduce(1, *) }
     outputGradients = outputNodes.map(builder.gradient)

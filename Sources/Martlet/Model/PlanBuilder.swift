@@ -17,6 +17,7 @@ struct PlanBuilder {
   private let outputNodes: [Int]
   private let capacity: Int
   private let isTraining: Bool
+  private let isMeasuring: Bool
   private(set) var places: [Place] = []
   private(set) var backwardSteps: [PlanStep] = []
   private(set) var planner = BufferPlanner()
@@ -31,7 +32,7 @@ struct PlanBuilder {
   private var remade: [Int: BufferID] = [:]
 
   init(
-    _ network: Network, inputs: [Int], outputs: [Int], capacity: Int, training: Bool,
+    _ network: Network, inputs: [Int], outputs: [Int], capacity: Int, training: Bool, measures: Bool = false,
     leastRecomputedByteCount: Int = Recomputation.leastByteCount
   ) {
     self.leastRecomputedByteCount = leastRecomputedByteCount
@@ -40,6 +41,7 @@ struct PlanBuilder {
     outputNodes = outputs
     self.capacity = capacity
     isTraining = training
+    isMeasuring = measures
   }
 
   /// After the last step of all.
@@ -65,7 +67,7 @@ struct PlanBuilder {
   /// One step for each fused group; a layer without a step gives its input another name.
   mutating func makeSteps(_ compute: Compute) {
     let nodes = network.nodesReaching(outputNodes)
-    for group in Fusion.groups(nodes, of: network, visible: Set(outputNodes), training: isTraining) {
+    for group in Fusion.groups(nodes, of: network, visible: Set(outputNodes), training: isTraining || isMeasuring) {
       guard let head = group.nodes.first, let last = group.nodes.last, let layer = network.nodes[head].layer else { continue }
       let inputs = network.nodes[head].inputs + (group.residual.map { [$0] } ?? [])
       let sources = inputs.map { root[$0] ?? $0 }
@@ -73,6 +75,7 @@ struct PlanBuilder {
         layer: layer, name: network.nodes[head].name, packed: network.nodes[head].packed,
         inputShapes: inputs.map { network.nodes[$0].shape },
         outputShape: network.nodes[last].shape, capacity: capacity, isTraining: isTraining, compute: compute)
+      site.isMeasuring = isMeasuring
       site.inferenceWeights = network.inferenceWeights
       site.norm = group.norm.flatMap { network.nodes[$0].layer }
       site.activation = group.activation

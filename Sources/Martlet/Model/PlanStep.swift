@@ -20,6 +20,8 @@ struct StepSite {
   /// The most rows a batch will have.
   let capacity: Int
   let isTraining: Bool
+  /// Batch norms normalise as in training, tell ``Executor/population`` what they find and move nothing; all else is inference.
+  var isMeasuring = false
   var inferenceWeights = InferenceWeights.float32
   let compute: Compute
 

@@ -95,10 +95,9 @@ extension Trainer {
       throw MartletError.invalidArgument("epochs: \(options.epochs) times \(stepsPerEpoch) steps is too many.")
     }
 
-    var memory = try stepMemory(capacity: batchSize)
-    try memory.executor.prepare(rows: batchSize)
+    var memory = try stepMemory(rows: batchSize)
     if lastRows > 0 && !options.dropsLast {
-      do { try memory.executor.prepare(rows: lastRows) } catch let error as MartletError {
+      do { memory = try stepMemory(rows: lastRows, of: batchSize) } catch let error as MartletError {
         throw MartletError(
           error.kind,
           "The last batch of each epoch has \(lastRows) of \(rows) rows at batch_size \(batchSize). \(error.message) "
@@ -123,23 +122,27 @@ extension Trainer {
         let range = schedule.range(step: number)
         let count = range.count
         // A callback may have changed the model's switches.
-        memory = try stepMemory(capacity: batchSize)
-        try memory.executor.prepare(rows: count)
-        let batch: UnsafeBufferPointer<Int>
-        if let loader {
-          let next = loader.next()
-          batch = next.rows
-          memory.executor.readInput(0, at: next.pixels)
-        } else {
-          batch = UnsafeBufferPointer(rebasing: indices[range])
-          memory.executor.load(inputs, rows: batch)
+        memory = try stepMemory(rows: count, of: batchSize)
+        let next = loader?.next()
+        let batch = next?.rows ?? UnsafeBufferPointer(rebasing: indices[range])
+        let cut = microBatches
+        let pieces = cut.count(rows: count)
+        let executor = memory.executor
+        let result = try run(memory, rows: count, pieces: pieces) { piece in
+          let range = cut.range(piece, rows: count)
+          let rows = UnsafeBufferPointer(rebasing: batch[range])
+          if let next {
+            executor.readInput(0, from: next.pixels, first: range.lowerBound, count: range.count, isWhole: pieces == 1)
+          } else {
+            executor.load(inputs, rows: rows)
+          }
+          for (place, target) in checked.enumerated() {
+            target.load(rows, into: memory.targets[place].base, executor.compute)
+          }
+          return (range.count, checked)
         }
-        for (place, target) in checked.enumerated() {
-          target.load(batch, into: memory.targets[place].base, memory.executor.compute)
-        }
-        let result = run(memory, checked, rows: count)
         if let loader {
-          memory.executor.readInput(0, at: nil)
+          executor.readInput(0, at: nil)
           loader.release()
         }
         total = (total.loss + result.loss * Double(count), total.correct + result.correct, total.rows + count)

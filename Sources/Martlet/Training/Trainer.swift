@@ -16,6 +16,8 @@ public final class Trainer {
   /// The model up to what the loss reads.
   let lossModel: Model
   let seed: UInt64
+  /// Rows of a batch that run at a time; nil: all of them. See ``setMicroBatchSize(_:)``.
+  public internal(set) var microBatchSize: Int?
   private var stepCount: UInt64 = 0
   private var memory: StepMemory?
   /// The targets of the step under way; kept for its memory.
@@ -60,13 +62,18 @@ public final class Trainer {
     let rows = try model.checkInputs(inputs)
     defer { stepTargets.removeAll(keepingCapacity: true) }
     try checkTargets(targets, rows: rows, into: &stepTargets)
-    let memory = try stepMemory(capacity: max(rows, 1))
-    try memory.executor.prepare(rows: rows)
+    let memory = try stepMemory(rows: rows)
     guard rows > 0 else { return TrainingResult() }
-    memory.executor.load(inputs, from: 0, count: rows)
     defer { memory.executor.releaseInputs() }
-    for (place, target) in stepTargets.enumerated() { target.load(from: 0, count: rows, into: memory.targets[place].base) }
-    return run(memory, stepTargets, rows: rows)
+    let cut = microBatches
+    return try run(memory, rows: rows, pieces: cut.count(rows: rows)) { piece in
+      let range = cut.range(piece, rows: rows)
+      memory.executor.load(inputs, from: range.lowerBound, count: range.count)
+      for (place, target) in stepTargets.enumerated() {
+        target.load(from: range.lowerBound, count: range.count, into: memory.targets[place].base)
+      }
+      return (range.count, stepTargets)
+    }
   }
 
   /// Loss and hits of a whole data set at inference; changes nothing.
@@ -135,22 +142,36 @@ public final class Trainer {
     return new
   }
 
-  /// Forward, loss, backward and update of what has been loaded.
-  func run(_ memory: StepMemory, _ targets: [Targets], rows: Int) -> TrainingResult {
+  /// One update by the gradient of all pieces together: forward, loss and backward of each in turn.
+  ///
+  /// - Parameters:
+  ///   - rows: of all pieces; 1 or more.
+  ///   - load: puts a piece into memory, whose size has been checked.
+  func run(
+    _ memory: StepMemory, rows: Int, pieces: Int, _ load: (_ piece: Int) -> (rows: Int, targets: [Targets])
+  ) throws -> TrainingResult {
     let executor = memory.executor
-    executor.randomKey = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
+    let key = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
     stepCount &+= 1
-    executor.forward()
+    defer { executor.accumulatesGradients = false }
     var (sum, correct) = (0.0, 0)
-    for (place, target) in targets.enumerated() {
-      let result = target.evaluate(
-        executor.outputFloats(place), memory.targets[place].base, rows: rows, gradient: memory.lossGradient(place),
-        gradientScale: 1 / Float(rows), workspace: memory.workspace.base, executor.compute)
-      memory.addLossGradient(place, rows: rows)
-      sum += result.sum
-      correct += result.correct
+    for piece in 0..<pieces {
+      let (count, targets) = load(piece)
+      try executor.prepare(rows: count)
+      // Dropout drops other elements in each piece; the first is as in a step of one.
+      executor.randomKey = piece == 0 ? key : StableHash.mixed(key ^ UInt64(piece))
+      executor.accumulatesGradients = piece > 0
+      executor.forward()
+      for (place, target) in targets.enumerated() {
+        let result = target.evaluate(
+          executor.outputFloats(place), memory.targets[place].base, rows: count, gradient: memory.lossGradient(place),
+          gradientScale: 1 / Float(rows), workspace: memory.workspace.base, executor.compute)
+        memory.addLossGradient(place, rows: count)
+        sum += result.sum
+        correct += result.correct
+      }
+      executor.backward()
     }
-    executor.backward()
     optimizer.step(executor.compute)
     return TrainingResult(loss: sum / Double(rows), correct: correct, rows: rows)
   }

@@ -68,3 +68,15 @@ public struct RenormalizationCorrection {
     ratio[channel] * gradScale + distance[channel] * sum
   }
 }
+
+extension Compute {
+  /// Normalises `x` with the statistics that stand in `context`, corrected.
+  public func applyRenormalized(
+    _ x: UnsafePointer<Float>, _ shape: ChannelShape, _ context: BatchNormContext, epsilon: Double, _ affine: ScaleShift,
+    _ correction: RenormalizationCorrection, residual: UnsafePointer<Float>? = nil, activation: Activation,
+    into y: UnsafeMutablePointer<Float>
+  ) {
+    correction.fill(0..<shape.channels, context, epsilon: epsilon, affine)
+    applyChannelMap(context.map, x, shape, residual: residual, activation: activation, into: y)
+  }
+}

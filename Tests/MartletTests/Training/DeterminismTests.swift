@@ -44,7 +44,7 @@ import Testing
         try memory.executor.prepare(rows: rows)
         try memory.executor.load([x.view()], from: 0, count: rows)
         targets[0].load(from: 0, count: rows, into: memory.targets[0].base)
-        return trainer.run(memory, targets, rows: rows).loss
+        return try trainer.run(memory, rows: rows, pieces: 1) { _ in (rows, targets) }.loss
       }
     }
     return (losses, model.allBytes)

@@ -257,6 +257,7 @@ static void call_check(void) {
   } sized;
   char text[200];
   size_t length;
+  martlet_array two_a[2], two_b[2];
   const int has_data = below(2);
   memset(&sized, 0, sizeof sized);
   sized.options = defaults;
@@ -264,12 +265,12 @@ static void call_check(void) {
   sized.options.batch_size = any_int(below(4));
   sized.options.loss = any_int(below(3));
   if (one_in(2)) {
-    sized.options.targets = any_array(&b, buffer + 200, 2, below(5), 3);
+    sized.options.targets = twice(two_b, any_array(&b, buffer + 200, 2, below(5), 3));
     sized.options.target_count = any_int(1);
   }
   if (one_in(20)) sized.options.struct_size = (size_t)below(64);
   count_status(martlet_model_check(one_in(20) ? NULL : &findings, any_model(),
-                                   has_data ? any_array(&a, buffer, 2, below(5), 4) : NULL, any_int(has_data),
+                                   has_data ? twice(two_a, any_array(&a, buffer, 2, below(5), 4)) : NULL, any_int(has_data),
                                    one_in(3) ? NULL : &sized.options));
   count_status(martlet_findings_at(findings, any_int(below(4)), one_in(20) ? NULL : &finding));
   count_status(martlet_findings_text(findings, text, one_in(2) ? 0 : sizeof text, one_in(20) ? NULL : &length));

@@ -51,6 +51,7 @@ extension Executor {
       if let floats = array.contiguousFloats {
         readInput(place, at: floats + first &* plan.inputLengths[place])
       } else {
+        readInput(place, at: nil)
         array.copyRows(from: first, count: count, into: inputFloats(place))
       }
     }

@@ -12,8 +12,6 @@ final class Plan {
   /// Values of one row of each.
   let inputLengths: [Int]
   let outputs: [BufferID]
-  /// Values of one row of each input.
-  let inputLengths: [Int]
   /// Nil where nothing wants the gradient.
   let outputGradients: [BufferID?]
   let inputGradients: [BufferID?]
@@ -48,7 +46,6 @@ final class Plan {
     inputs = try inputNodes.map(builder.value)
     inputLengths = inputNodes.map { network.nodes[$0].shape.reduce(1, *) }
     outputs = try outputNodes.map(builder.value)
-    inputLengths = inputNodes.map { network.nodes[$0].shape.reduce(1, *) }
     outputGradients = outputNodes.map(builder.gradient)
     inputGradients = inputNodes.map(builder.gradient)
     layout = try builder.planner.layout()

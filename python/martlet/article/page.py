@@ -77,7 +77,7 @@ def html(results: Sequence[Result], context: Context, command: str, seconds: flo
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
         f"<title>Batch normalisation: what an article claims, run again</title><style>{_STYLE}</style></head><body>",
         "<h1>Batch normalisation: what an article claims, run again</h1>",
-        f"{quick}<p>Each claim was judged by rules that stand in the code and were fixed before anything ran: a rule holds if "
+        f"{quick}<p>Each claim was judged by rules that stand in the code: a rule holds if "
         "it is met for every seed, does not hold if for none, and is mixed otherwise; so is a claim of several rules. "
         "Figures are medians over the seeds, with the least and the most in brackets.</p>",
         _table(["", ""], [[escape(key), escape(value)] for key, value in facts]),

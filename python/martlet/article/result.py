@@ -31,7 +31,7 @@ def spread(values: Iterable[float | None], form: str = ".3f", missing: str = "ne
 
 
 class Check(NamedTuple):
-    """One rule, fixed in the code before anything ran, and for which seeds it was met."""
+    """One rule, which stands in the code, and for which seeds it was met."""
 
     rule: str
     met: tuple[bool, ...]  #: one for each seed, or a single one where seeds play no part

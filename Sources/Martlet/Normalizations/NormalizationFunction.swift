@@ -80,10 +80,10 @@ public enum NormalizationFunction {
       }
       return
     }
-    let gradient = try ReadableFloats(gradOutput)
+    let gradient = try ContiguousValues(gradOutput)
     try call.run {
       $0.forward(into: nil, workspace: $1)
-      $0.backward(gradOutput: gradient.pointer, into: input, accumulate: false, places, workspace: $1)
+      $0.backward(gradOutput: gradient.floats, into: input, accumulate: false, places, workspace: $1)
     }
     withExtendedLifetime(gradient) {}
   }
@@ -169,37 +169,19 @@ public enum NormalizationFunction {
       let contextBytes = (method.contextByteCount(samples: rows) + 63) / 64 * 64
       let memory = try Storage(
         byteCount: contextBytes + method.backwardWorkspaceByteCount(samples: rows, compute), isZeroed: false)
-      let values = try ReadableFloats(x)
-      let (scale, shift) = try (parameters.scale.map(ReadableFloats.init), parameters.shift.map(ReadableFloats.init))
-      let threshold = try parameters.threshold.map(ReadableFloats.init)
-      let learnedEpsilon = try parameters.learnedEpsilon.map(ReadableFloats.init)
+      let values = try ContiguousValues(x)
+      let (scale, shift) = try (parameters.scale.map(ContiguousValues.init), parameters.shift.map(ContiguousValues.init))
+      let threshold = try parameters.threshold.map(ContiguousValues.init)
+      let learnedEpsilon = try parameters.learnedEpsilon.map(ContiguousValues.init)
       withExtendedLifetime((memory, values, scale, shift, threshold, learnedEpsilon)) {
         body(
           NormalizationCall(
-            method: method, samples: rows, capacity: rows, input: values.pointer,
+            method: method, samples: rows, capacity: rows, input: values.floats,
             parameters: FilterResponseParameters(
-              scale: scale?.pointer, shift: shift?.pointer, threshold: threshold?.pointer,
-              learnedEpsilon: learnedEpsilon?.pointer),
+              scale: scale?.floats, shift: shift?.floats, threshold: threshold?.floats,
+              learnedEpsilon: learnedEpsilon?.floats),
             context: memory.base, compute: compute), memory.base + contextBytes)
       }
-    }
-  }
-}
-
-/// The values of an array with elements: where they lie, or a contiguous copy.
-private struct ReadableFloats {
-  let pointer: UnsafePointer<Float>
-  private let copy: Storage?
-
-  init(_ array: ArrayView) throws {
-    if let inPlace = array.contiguousFloats {
-      pointer = UnsafePointer(inPlace)
-      copy = nil
-    } else {
-      let storage = try Storage(byteCount: array.count * 4, isZeroed: false)
-      array.copy(into: storage.floats)
-      pointer = UnsafePointer(storage.floats)
-      copy = storage
     }
   }
 }

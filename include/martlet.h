@@ -193,6 +193,67 @@ martlet_status martlet_statistics_add(martlet_statistics *statistics, const mart
 martlet_status martlet_statistics_read(const martlet_statistics *statistics, int32_t unbiased, const martlet_array *mean,
                                        const martlet_array *variance, int64_t *out_count);
 
+/* ---- Batch norm's relatives ---------------------------------------------------------------------------------------------
+ * Normalisations of each sample by itself: no batch statistics, nothing that moves, the same in training and at inference.
+ * docs/normalizations.md says which to use when. */
+
+enum {
+  /* y = scale * (x - mean) / sqrt(variance + epsilon) + shift over the channels of each position, or over each whole sample.
+   * Source: Ba, Kiros & Hinton 2016. */
+  MARTLET_LAYER_NORM = 0,
+  /* y = scale * x / sqrt(mean of x^2 + epsilon) over the channels of each position. Source: Zhang & Sennrich 2019. */
+  MARTLET_RMS_NORM = 1,
+  /* As layer norm, over the positions and neighbouring channels of each group. Source: Wu & He 2018. */
+  MARTLET_GROUP_NORM = 2,
+  /* The same with a group for each channel; no running statistics. Source: Ulyanov, Vedaldi & Lempitsky 2016. */
+  MARTLET_INSTANCE_NORM = 3,
+  /* y = max(scale * x / sqrt(mean of x^2 over the positions + epsilon) + shift, threshold) of each channel: normalisation and
+   * activation in one. Source: Singh & Krishnan 2020. */
+  MARTLET_FILTER_RESPONSE_NORM = 4
+};
+enum { MARTLET_OVER_LAST = 0, MARTLET_OVER_ALL = 1 };
+/* Begin with one of the macros. A field that the kind does not have keeps its 0. */
+typedef struct martlet_normalization_options {
+  size_t struct_size;
+  int32_t kind;
+  int32_t over;          /* layer norm: MARTLET_OVER_LAST (default; the channels) or MARTLET_OVER_ALL (all axes but the rows) */
+  double epsilon;        /* > 0; default 1e-5; RMS norm and filter response norm 1e-6 */
+  int64_t groups;        /* group norm: divides the channels, with 2 or more values in a group */
+  int32_t scale;         /* learn gamma ("weight", starts at 1); default 1; instance norm 0 */
+  int32_t shift;         /* learn beta ("bias", starts at 0); default 1; instance norm 0; RMS norm has none */
+  int32_t threshold;     /* filter response norm: learn tau ("threshold", starts at 0), or cut off nothing; default 1 */
+  int32_t learn_epsilon; /* filter response norm: learn e ("learned_epsilon", starts at 1e-4); epsilon + |e|; default 0 */
+} martlet_normalization_options;
+/* clang-format off */
+#define MARTLET_LAYER_NORM_INIT \
+  { sizeof(martlet_normalization_options), MARTLET_LAYER_NORM, MARTLET_OVER_LAST, 1e-5, 0, 1, 1, 0, 0 }
+#define MARTLET_RMS_NORM_INIT \
+  { sizeof(martlet_normalization_options), MARTLET_RMS_NORM, 0, 1e-6, 0, 1, 0, 0, 0 }
+#define MARTLET_GROUP_NORM_INIT(group_count) \
+  { sizeof(martlet_normalization_options), MARTLET_GROUP_NORM, 0, 1e-5, (group_count), 1, 1, 0, 0 }
+#define MARTLET_INSTANCE_NORM_INIT \
+  { sizeof(martlet_normalization_options), MARTLET_INSTANCE_NORM, 0, 1e-5, 0, 0, 0, 0, 0 }
+#define MARTLET_FILTER_RESPONSE_NORM_INIT \
+  { sizeof(martlet_normalization_options), MARTLET_FILTER_RESPONSE_NORM, 0, 1e-6, 0, 1, 1, 1, 0 }
+/* clang-format on */
+
+/* Normalises x ([rows, ..., C]) into y (same shape; caller's memory; may be x itself).
+ * options: kind, over, groups and epsilon count; what is learned is said by the arrays: scale, shift, threshold,
+ * learned_epsilon, [C] each (layer norm over all axes: the shape of a row), or NULL for 1, 0, nothing cut off, 0.
+ * MARTLET_INVALID_ARGUMENT for an array that the kind does not have, MARTLET_SHAPE_MISMATCH for shapes, groups that do not
+ * divide the channels, one value normalised by itself. y is unchanged then. An empty x succeeds. Since ABI 2. */
+martlet_status martlet_normalize(const martlet_normalization_options *options, const martlet_array *x,
+                                 const martlet_array *scale, const martlet_array *shift, const martlet_array *threshold,
+                                 const martlet_array *learned_epsilon, const martlet_array *y);
+/* Its gradients, given grad_output = dL/dy; the statistics are computed again. grad_input: the shape of x, or NULL; may be
+ * grad_output itself. grad_scale ... grad_learned_epsilon: the shape of what they belong to, or NULL. Since ABI 2. */
+martlet_status martlet_normalize_gradients(const martlet_normalization_options *options, const martlet_array *x,
+                                           const martlet_array *scale, const martlet_array *shift,
+                                           const martlet_array *threshold, const martlet_array *learned_epsilon,
+                                           const martlet_array *grad_output, const martlet_array *grad_input,
+                                           const martlet_array *grad_scale, const martlet_array *grad_shift,
+                                           const martlet_array *grad_threshold, const martlet_array *grad_learned_epsilon);
+
 /* ---- Graphs: what a network is ------------------------------------------------------------------------------------------
  * A graph is built node by node; a node is one layer applied to earlier nodes. A model is made of it and stays independent of
  * it. Layer names must be unique, not empty, without '/'; NULL: the layer's kind and a number ("dense_1"). The tensors of a
@@ -303,6 +364,9 @@ martlet_status martlet_graph_batch_norm(martlet_graph *graph, const char *name, 
 martlet_status martlet_graph_weighted_batch_norm(martlet_graph *graph, const char *name, martlet_node input,
                                                  martlet_node weights, const martlet_batch_norm_options *options,
                                                  martlet_node *out);
+/* One of batch norm's relatives, by options->kind; options may not be NULL. Since ABI 2. */
+martlet_status martlet_graph_normalization(martlet_graph *graph, const char *name, martlet_node input,
+                                           const martlet_normalization_options *options, martlet_node *out);
 
 /* One of MARTLET_SIGMOID, MARTLET_TANH, MARTLET_RELU. */
 martlet_status martlet_graph_activation(martlet_graph *graph, const char *name, martlet_node input, int32_t activation,
@@ -412,6 +476,26 @@ martlet_status martlet_graph_zero_pad2d(martlet_graph *graph, const char *name, 
 /* Each pixel becomes a rectangle of its value; factors >= 1. */
 martlet_status martlet_graph_upsample2d(martlet_graph *graph, const char *name, martlet_node input, int64_t factor_height,
                                         int64_t factor_width, martlet_node *out);
+
+/* ---- Convolution as a function -------------------------------------------------------------------------------------------
+ * What martlet_graph_conv2d's layer computes, to the bit, on arrays: x [N, height, width, in], weight [filters, in / groups,
+ * kernel_height, kernel_width], bias [filters]. Contiguous float32 is read and written in place; any other input is copied
+ * first. options: NULL for the defaults; bias and the initializers, which are the layer's, do not count. All results are
+ * caller's memory, contiguous float32, and share none with the inputs or each other (MARTLET_INVALID_ARGUMENT); after a failure
+ * they are unchanged. Shapes that do not fit: MARTLET_SHAPE_MISMATCH. */
+
+/* The shape [N, out_height, out_width, filters] of y, of those of x and weight; four numbers each. */
+martlet_status martlet_convolution_shape(int64_t *out_shape, const int64_t *x_shape, const int64_t *weight_shape,
+                                         const martlet_convolution_options *options);
+/* Convolves x into y. bias: NULL for 0. Without images (N = 0) nothing happens. */
+martlet_status martlet_convolution(const martlet_array *x, const martlet_array *weight, const martlet_array *bias,
+                                   const martlet_convolution_options *options, const martlet_array *y);
+/* Its gradients, given grad_output = dL/dy. grad_input: the shape of x; grad_weight: that of weight; grad_bias: [filters]. Each
+ * may be NULL, and costs nothing then. Without images those of weight and bias are 0. */
+martlet_status martlet_convolution_gradients(const martlet_array *x, const martlet_array *weight,
+                                             const martlet_convolution_options *options, const martlet_array *grad_output,
+                                             const martlet_array *grad_input, const martlet_array *grad_weight,
+                                             const martlet_array *grad_bias);
 
 /* ---- Models -------------------------------------------------------------------------------------------------------------- */
 
@@ -718,6 +802,100 @@ void martlet_optimizer_destroy(martlet_optimizer *optimizer);
 martlet_status martlet_optimizer_step(martlet_optimizer *optimizer);
 double martlet_optimizer_learning_rate(const martlet_optimizer *optimizer); /* NaN for NULL */
 martlet_status martlet_optimizer_set_learning_rate(martlet_optimizer *optimizer, double learning_rate);
+
+/* ---- Checking: what commonly goes wrong with batch norm -------------------------------------------------------------------- */
+
+enum { MARTLET_SEVERITY_NOTE = 0, MARTLET_SEVERITY_WARNING = 1, MARTLET_SEVERITY_ERROR = 2 };
+typedef struct martlet_check_options {
+  size_t struct_size;
+  int64_t batch_size;                         /* rows of the training batches; default 0: unknown */
+  const martlet_optimizer_options *optimizer; /* what trains the model, or NULL: unknown */
+  const martlet_array *targets;               /* one for each output, as of martlet_trainer_step, or NULL */
+  int32_t target_count;                       /* 0 without targets */
+  int32_t loss;                               /* of the targets; default MARTLET_LOSS_CROSS_ENTROPY */
+} martlet_check_options;
+#define MARTLET_CHECK_OPTIONS_INIT \
+  { sizeof(martlet_check_options), 0, NULL, NULL, 0, MARTLET_LOSS_CROSS_ENTROPY }
+
+/* What a check found: errors first, then warnings, then notes. */
+typedef struct martlet_findings martlet_findings;
+typedef struct martlet_finding {
+  size_t struct_size;
+  const char *code;        /* does not change: "dropout_before_batch_norm"; all are in docs/checking.md. borrowed until the
+                              martlet_findings is destroyed, as all pointers here */
+  const char *layer;       /* its name; "" where it is not one layer's */
+  const char *message;     /* for people: what, and its numbers */
+  const char *advice;      /* for people: what to do */
+  const int64_t *channels; /* the channels it is about, worst first; NULL if channel_count is 0 */
+  int64_t channel_count;
+  double value;            /* the number that made it a finding, as the code says; NaN where there is none */
+  int32_t severity;        /* MARTLET_SEVERITY_NOTE ...; MARTLET_SEVERITY_ERROR: a training step will be refused */
+  int32_t reserved;
+} martlet_finding;
+
+/* Looks a model over; it is unchanged, random state included. *out is owned. data: as the inputs of martlet_model_predict,
+ * training data or what the model meets where it serves; NULL with data_count 0: only what needs no data. options may be NULL.
+ * MARTLET_SHAPE_MISMATCH for data or targets that do not fit, MARTLET_INVALID_ARGUMENT for no rows, values that are not
+ * finite, or targets without data. May run while other threads predict. Since ABI 2. */
+martlet_status martlet_model_check(martlet_findings **out, const martlet_model *model, const martlet_array *data,
+                                   int32_t data_count, const martlet_check_options *options);
+void martlet_findings_destroy(martlet_findings *findings);
+int32_t martlet_findings_count(const martlet_findings *findings);
+/* info->struct_size must be set. MARTLET_INVALID_ARGUMENT unless 0 <= index < count. */
+martlet_status martlet_findings_at(const martlet_findings *findings, int32_t index, martlet_finding *info);
+/* All of them as text for people. buffer as in martlet_model_architecture. */
+martlet_status martlet_findings_text(const martlet_findings *findings, char *buffer, size_t capacity, size_t *out_length);
+
+/* -- internal covariate shift: where layers' inputs lie over training, and how updates before them turn their gradients -- */
+typedef struct martlet_shift_options {
+  size_t struct_size;
+  const double *percentiles; /* each in 0..100; default NULL with a count of 0: 15, 50 and 85 */
+  int64_t percentile_count;
+  int64_t channel; /* of the inputs' last axis; default -1: all values */
+  int32_t loss;    /* what the model is trained for; default MARTLET_LOSS_CROSS_ENTROPY */
+  int32_t reserved;
+} martlet_shift_options;
+#define MARTLET_SHIFT_OPTIONS_INIT \
+  { sizeof(martlet_shift_options), NULL, 0, -1, MARTLET_LOSS_CROSS_ENTROPY, 0 }
+
+/* Records a model's layers; holds on to the model (which may be destroyed before it). Everything is computed on copies:
+ * training goes on as without it, to the bit. */
+typedef struct martlet_shift_recorder martlet_shift_recorder;
+typedef struct martlet_shift_record {
+  size_t struct_size;
+  int64_t step;
+  const char *layer; /* borrowed until the recorder is destroyed, as percentiles */
+  double mean;       /* of the layer's inputs on a batch in training */
+  double deviation;  /* divided by n */
+  const double *percentiles;
+  int64_t percentile_count;
+  double gradient_change; /* |G - G'|: G the gradient by the layer's parameters before the update, G' the same with the layers
+                             before it updated (Santurkar et al. 2018); NaN where it was not measured */
+  double gradient_cosine; /* between G and G'; NaN as above, and where one is 0 */
+} martlet_shift_record;
+
+/* layer_names: each of one input and in one place, else MARTLET_INVALID_ARGUMENT. options may be NULL. *out is owned. Since
+ * ABI 2. */
+martlet_status martlet_shift_recorder_create(martlet_shift_recorder **out, martlet_model *model, const char *const *layer_names,
+                                             int32_t layer_count, const martlet_shift_options *options);
+void martlet_shift_recorder_destroy(martlet_shift_recorder *recorder);
+/* Records how the inputs are distributed on this batch now; step is the caller's count. */
+martlet_status martlet_shift_recorder_record(martlet_shift_recorder *recorder, int64_t step, const martlet_array *inputs,
+                                             int32_t input_count);
+/* Around an update from a batch: what is to be recorded is found before it (distributions on probe; NULL with a count of 0: on
+ * the batch), the gradients' changes after it, with the same batch. Recorded by the second, which is MARTLET_INVALID_STATE
+ * without the first; a first without a second is forgotten. */
+martlet_status martlet_shift_recorder_before_update(martlet_shift_recorder *recorder, int64_t step, const martlet_array *inputs,
+                                                    int32_t input_count, const martlet_array *targets, int32_t target_count,
+                                                    const martlet_array *probe, int32_t probe_count);
+martlet_status martlet_shift_recorder_after_update(martlet_shift_recorder *recorder, const martlet_array *inputs,
+                                                   int32_t input_count, const martlet_array *targets, int32_t target_count);
+int64_t martlet_shift_recorder_count(const martlet_shift_recorder *recorder);
+/* info->struct_size must be set. MARTLET_INVALID_ARGUMENT unless 0 <= index < count. */
+martlet_status martlet_shift_recorder_at(const martlet_shift_recorder *recorder, int64_t index, martlet_shift_record *info);
+/* All records as comma-separated values with a heading; NaN is empty. buffer as in martlet_model_architecture. */
+martlet_status martlet_shift_recorder_csv(const martlet_shift_recorder *recorder, char *buffer, size_t capacity,
+                                          size_t *out_length);
 
 /* ---- Training ------------------------------------------------------------------------------------------------------------ */
 

@@ -7,7 +7,7 @@ func makeModel(_ out: Out?, _ body: () throws -> Model) -> martlet_status {
   boundary { try create(out) { ModelHandle(try body()) } }
 }
 
-private func names(_ pointer: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int32, _ argument: String) throws -> [String] {
+func names(_ pointer: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int32, _ argument: String) throws -> [String] {
   guard count >= 0, count <= 1_000_000 else {
     throw MartletError(.invalidArgument, "\(argument): the count must be in 0...1000000; \(count) came.")
   }

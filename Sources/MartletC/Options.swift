@@ -18,6 +18,7 @@ extension SizedOptions {
 
 extension martlet_dense_options: SizedOptions {}
 extension martlet_batch_norm_options: SizedOptions {}
+extension martlet_normalization_options: SizedOptions {}
 extension martlet_optimizer_options: SizedOptions {}
 extension martlet_fit_options: SizedOptions {}
 extension martlet_batch_norm_switches: SizedOptions {}

@@ -10,6 +10,7 @@ public struct KernelTable: Sendable {
   public let convolution: ConvolutionKernels
   public let pooling: PoolingKernels
   public let batchNorm: BatchNormKernels
+  public let normalization: NormalizationKernels
   public let elementwise: ElementwiseKernels
   public let reduction: ReductionKernels
   public let loss: LossKernels
@@ -23,6 +24,7 @@ public struct KernelTable: Sendable {
     convolution = ConvolutionKernels(set)
     pooling = PoolingKernels(set)
     batchNorm = BatchNormKernels(set)
+    normalization = NormalizationKernels(set)
     elementwise = ElementwiseKernels(set)
     reduction = ReductionKernels(set)
     loss = LossKernels(set)

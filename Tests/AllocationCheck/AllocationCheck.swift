@@ -42,7 +42,7 @@ import Martlet
       [
         InputNormalization(), Flatten(), Dense(150), BatchNorm(), Sigmoid(), Dropout(0.2), Dense(140), BatchNorm(momentum: nil),
         Tanh(),
-        Dense(130), ReLU(), BatchNorm(normalizer: .moving), Dense(10), Softmax(),
+        Dense(130), ReLU(), BatchNorm(normalizer: .moving), LayerNorm(), RMSNorm(), GroupNorm(13), Dense(10), Softmax(),
       ], inputShape: [10, 20], seed: 1)
   }
 
@@ -61,7 +61,9 @@ import Martlet
     let small = try graph.add(
       Concatenate(),
       to: [chain([MaxPool2D(3, strides: 2, padding: .all(1))], sum), chain([AvgPool2D(2), ZeroPad2D(0)], sum)])
-    let large = try chain([ZeroPad2D(1), Upsample2D(2), Conv2D(8, kernelSize: 3, strides: 2), Tanh()], small)
+    let normalized = try chain(
+      [GroupNorm(4), InstanceNorm(), FilterResponseNorm(learnsEpsilon: true), LayerNorm(over: .all)], small)
+    let large = try chain([ZeroPad2D(1), Upsample2D(2), Conv2D(8, kernelSize: 3, strides: 2), Tanh()], normalized)
     let sequence = try chain(
       [Reshape([-1, 8]), Conv1D(12, kernelSize: 3), MaxPool1D(2), AvgPool1D(2), GlobalAvgPool1D()], large)
     let joined = try graph.add(Concatenate(), to: [sequence, chain([GlobalAvgPool2D()], small)])

@@ -48,6 +48,32 @@ import Testing
     }
   }
 
+  /// The same promise for batch norm's relatives: rows, groups and channels of single samples. (RMS norm and filter response norm do
+  /// not subtract the mean; that it is large does not harm them.)
+  @Test(arguments: distributions) func relatives(_ distribution: Distribution) {
+    let operations: [NormalizationOperation] = [
+      .rows(RowShape(samples: 8, length: 1024), centers: true), .rows(RowShape(samples: 2, length: 65_536), centers: true),
+      .rows(RowShape(samples: 8, length: 1024), centers: false),
+      .rows(RowShape(samples: 4, groups: 4, length: 300), centers: true),
+      .groups(SampleShape(samples: 2, positions: 1024, channels: 16), 4),
+      .groups(SampleShape(samples: 2, positions: 16_384, channels: 8), 8),
+      .filterResponse(SampleShape(samples: 2, positions: 1024, channels: 8)),
+    ]
+    for (i, operation) in operations.enumerated() {
+      let item = NormalizationCase(
+        operation, seed: UInt64(i), parameters: 0, mean: distribution.mean, deviation: distribution.deviation, epsilon: 1e-5)
+      let answer = item.answer
+      // Without a mean subtracted y is as large as x/√mean(x²), about 1.
+      for (set, compute) in EveryCompute.ofOneThread {
+        let found = compute.passes(operation, item.x, gradOutput: item.gradOutput, item.values, epsilon: item.epsilon)
+        let error = Reference.largestDifference(found.y, answer.y)
+        #expect(error <= Tolerance.normalised, "\(distribution.name), \(operation) on \(set)")
+        let gradientError = Reference.largestDifference(found.gradInput, answer.input)
+        #expect(gradientError <= answer.inputTolerance, "\(distribution.name), \(operation) on \(set)")
+      }
+    }
+  }
+
   /// As a layer computes it: statistics, two sums, one pass.
   static func gradient(
     _ compute: Compute, _ gradOutput: [Float], _ x: [Float], _ shape: ChannelShape, epsilon: Double

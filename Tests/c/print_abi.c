@@ -55,6 +55,15 @@ static void print_options(void) {
   FIELD(martlet_batch_norm_options, single_value);
   FIELD(martlet_batch_norm_options, virtual_batch_size);
   FIELD(martlet_batch_norm_options, renormalization);
+  SIZE(martlet_normalization_options);
+  FIELD(martlet_normalization_options, kind);
+  FIELD(martlet_normalization_options, over);
+  FIELD(martlet_normalization_options, epsilon);
+  FIELD(martlet_normalization_options, groups);
+  FIELD(martlet_normalization_options, scale);
+  FIELD(martlet_normalization_options, shift);
+  FIELD(martlet_normalization_options, threshold);
+  FIELD(martlet_normalization_options, learn_epsilon);
   SIZE(martlet_known_model_options);
   FIELD(martlet_known_model_options, width);
   FIELD(martlet_known_model_options, dropout);
@@ -136,6 +145,35 @@ static void print_records(void) {
   FIELD(martlet_folding_layer, detail);
   FIELD(martlet_folding_layer, outcome);
   FIELD(martlet_folding_layer, difference);
+  SIZE(martlet_check_options);
+  FIELD(martlet_check_options, batch_size);
+  FIELD(martlet_check_options, optimizer);
+  FIELD(martlet_check_options, targets);
+  FIELD(martlet_check_options, target_count);
+  FIELD(martlet_check_options, loss);
+  SIZE(martlet_finding);
+  FIELD(martlet_finding, code);
+  FIELD(martlet_finding, layer);
+  FIELD(martlet_finding, message);
+  FIELD(martlet_finding, advice);
+  FIELD(martlet_finding, channels);
+  FIELD(martlet_finding, channel_count);
+  FIELD(martlet_finding, value);
+  FIELD(martlet_finding, severity);
+  SIZE(martlet_shift_options);
+  FIELD(martlet_shift_options, percentiles);
+  FIELD(martlet_shift_options, percentile_count);
+  FIELD(martlet_shift_options, channel);
+  FIELD(martlet_shift_options, loss);
+  SIZE(martlet_shift_record);
+  FIELD(martlet_shift_record, step);
+  FIELD(martlet_shift_record, layer);
+  FIELD(martlet_shift_record, mean);
+  FIELD(martlet_shift_record, deviation);
+  FIELD(martlet_shift_record, percentiles);
+  FIELD(martlet_shift_record, percentile_count);
+  FIELD(martlet_shift_record, gradient_change);
+  FIELD(martlet_shift_record, gradient_cosine);
   SIZE(martlet_result);
   FIELD(martlet_result, loss);
   FIELD(martlet_result, correct);
@@ -164,6 +202,8 @@ static void print_constants(void) {
   VALUE(MARTLET_REDUCE_MINIMUM);
   VALUE(MARTLET_CONSTANT);
   VALUE(MARTLET_NORMALIZE_WITH_MOVING);
+  VALUE(MARTLET_FILTER_RESPONSE_NORM);
+  VALUE(MARTLET_OVER_ALL);
   VALUE(MARTLET_SHORTCUT_PROJECTION);
   VALUE(MARTLET_STATE);
   VALUE(MARTLET_POPULATION_ONE_PASS);
@@ -173,6 +213,7 @@ static void print_constants(void) {
   VALUE(MARTLET_ADAMW);
   VALUE(MARTLET_MICRO_BATCH_WHOLE);
   VALUE(MARTLET_EVENT_EPOCH);
+  VALUE(MARTLET_SEVERITY_ERROR);
 }
 
 int main(void) {

@@ -107,6 +107,44 @@ static void call_batch_norm(void) {
   }
 }
 
+/* A kind of normalization with right and wrong fields. */
+static martlet_normalization_options any_normalization(void) {
+  const martlet_normalization_options kinds[5] = {MARTLET_LAYER_NORM_INIT, MARTLET_RMS_NORM_INIT, MARTLET_GROUP_NORM_INIT(1),
+                                                  MARTLET_INSTANCE_NORM_INIT, MARTLET_FILTER_RESPONSE_NORM_INIT};
+  martlet_normalization_options norm = kinds[below(5)];
+  if (one_in(20)) norm.struct_size = (size_t)below(60);
+  norm.kind = any_int(norm.kind);
+  norm.epsilon = any_number(norm.epsilon);
+  if (one_in(3)) norm.groups = any_size(1 + below(3));
+  if (one_in(3)) norm.over = any_int(below(2));
+  norm.scale = any_int(below(2));
+  if (one_in(3)) norm.shift = any_int(below(2));
+  if (one_in(3)) norm.threshold = any_int(below(2));
+  if (one_in(3)) norm.learn_epsilon = any_int(below(2));
+  return norm;
+}
+
+static void call_normalize(void) {
+  lying_array x, y, output, numbers[4], gradients[4];
+  const martlet_array *number[4], *gradient[4];
+  const int64_t rows = below(6), channels = 1 + below(5);
+  const martlet_normalization_options norm = any_normalization();
+  const martlet_normalization_options *options = one_in(30) ? NULL : &norm;
+  for (int i = 0; i < 4; i++) {
+    number[i] = one_in(i < 2 ? 2 : 5) ? any_array(&numbers[i], buffer + 40 + 10 * i, 1, channels, 1) : NULL;
+    gradient[i] = one_in(i < 2 ? 2 : 5) ? any_array(&gradients[i], results + 100 + 10 * i, 1, channels, 1) : NULL;
+  }
+  const martlet_array *x_array = any_array(&x, buffer, 2, rows, channels);
+  const martlet_array *y_array = any_array(&y, results, 2, rows, channels);
+  if (one_in(2)) {
+    count_status(martlet_normalize(options, x_array, number[0], number[1], number[2], number[3], y_array));
+  } else {
+    count_status(martlet_normalize_gradients(options, x_array, number[0], number[1], number[2], number[3],
+                                             any_array(&output, buffer + 200, 2, rows, channels), one_in(3) ? NULL : y_array,
+                                             gradient[0], gradient[1], gradient[2], gradient[3]));
+  }
+}
+
 static void call_statistics(void) {
   lying_array a, b;
   const int slot = below(SLOTS);
@@ -159,7 +197,8 @@ static void call_graph(void) {
   norm.renormalization.d_max = any_number(1);
   norm.renormalization.r_ramp_end = any_size(3);
   norm.renormalization.r_ramp_begin = norm.renormalization.d_ramp_begin = one_in(3) ? any_size(2) : 0;
-  switch (below(9)) {
+  const martlet_normalization_options relative = any_normalization();
+  switch (below(10)) {
     case 0: {
       martlet_graph *made = NULL;
       count_status(martlet_graph_create(&made));
@@ -181,6 +220,7 @@ static void call_graph(void) {
     case 5: count_status(martlet_graph_softmax(graph, name, input, &node)); break;
     case 6: count_status(martlet_graph_dropout(graph, name, input, any_number(0.25), &node)); break;
     case 7: count_status(martlet_graph_flatten(graph, name, input, &node)); break;
+    case 8: count_status(martlet_graph_normalization(graph, name, input, one_in(30) ? NULL : &relative, &node)); break;
     default: count_status(martlet_graph_input_normalization(graph, name, input, any_number(0), &node)); break;
   }
   if (node >= 0) last_node[slot] = node > MAX_NODES ? 0 : node;
@@ -202,6 +242,83 @@ static void call_fold(martlet_model **made) {
   count_status(martlet_folding_output_at(folding, any_int(0), one_in(20) ? NULL : &difference));
   count_status(martlet_folding_text(folding, text, one_in(2) ? 0 : sizeof text, one_in(20) ? NULL : &length));
   martlet_folding_destroy(folding);
+}
+
+/* Checks a model, on data or not, with options that may lie, and reads the findings. */
+static void call_check(void) {
+  lying_array a, b;
+  martlet_findings *findings = NULL;
+  martlet_finding finding;
+  const martlet_check_options defaults = MARTLET_CHECK_OPTIONS_INIT;
+  /* A size that is too large is checked for zeros as far as it says. */
+  struct {
+    martlet_check_options options;
+    char beyond[64];
+  } sized;
+  char text[200];
+  size_t length;
+  martlet_array two_a[2], two_b[2];
+  const int has_data = below(2);
+  memset(&sized, 0, sizeof sized);
+  sized.options = defaults;
+  finding.struct_size = one_in(20) ? (size_t)below(64) : sizeof finding;
+  sized.options.batch_size = any_int(below(4));
+  sized.options.loss = any_int(below(3));
+  if (one_in(2)) {
+    sized.options.targets = twice(two_b, any_array(&b, buffer + 200, 2, below(5), 3));
+    sized.options.target_count = any_int(1);
+  }
+  if (one_in(20)) sized.options.struct_size = (size_t)below(64);
+  count_status(martlet_model_check(one_in(20) ? NULL : &findings, any_model(),
+                                   has_data ? twice(two_a, any_array(&a, buffer, 2, below(5), 4)) : NULL, any_int(has_data),
+                                   one_in(3) ? NULL : &sized.options));
+  count_status(martlet_findings_at(findings, any_int(below(4)), one_in(20) ? NULL : &finding));
+  count_status(martlet_findings_text(findings, text, one_in(2) ? 0 : sizeof text, one_in(20) ? NULL : &length));
+  martlet_findings_destroy(findings);
+}
+
+/* Records a model's layers, in the right order of calls or not. */
+static void call_shift(void) {
+  lying_array a, b;
+  martlet_shift_recorder *recorder = NULL;
+  martlet_shift_record record;
+  const martlet_shift_options defaults = MARTLET_SHIFT_OPTIONS_INIT;
+  struct {
+    martlet_shift_options options;
+    char beyond[64];
+  } sized;
+  const double numbers[2] = {any_number(15), any_number(85)};
+  const char *const names[2] = {any_name("dense_1"), any_name("batch_norm_1")};
+  char text[200];
+  size_t length;
+  memset(&sized, 0, sizeof sized);
+  sized.options = defaults;
+  record.struct_size = one_in(20) ? (size_t)below(64) : sizeof record;
+  sized.options.loss = any_int(below(3));
+  sized.options.channel = one_in(2) ? -1 : any_size(below(4));
+  if (one_in(2)) {
+    sized.options.percentiles = numbers;
+    sized.options.percentile_count = below(3);
+  }
+  if (one_in(20)) sized.options.struct_size = (size_t)below(64);
+  count_status(martlet_shift_recorder_create(one_in(20) ? NULL : &recorder, any_model(), names, one_in(20) ? -1 : below(3),
+                                             one_in(3) ? NULL : &sized.options));
+  for (int i = below(4); i > 0; i--) {
+    const martlet_array *x = any_array(&a, buffer, 2, below(5), 4), *y = any_array(&b, buffer + 200, 2, below(5), 3);
+    switch (below(4)) {
+      case 0: count_status(martlet_shift_recorder_record(recorder, any_size(1), x, any_int(1))); break;
+      case 1: count_status(martlet_shift_recorder_after_update(recorder, x, any_int(1), y, any_int(1))); break;
+      default: {
+        const int has_probe = below(2);
+        count_status(martlet_shift_recorder_before_update(recorder, any_size(1), x, any_int(1), y, any_int(1),
+                                                          has_probe ? x : NULL, any_int(has_probe)));
+        if (one_in(2)) count_status(martlet_shift_recorder_after_update(recorder, x, 1, y, 1));
+      }
+    }
+    count_status(martlet_shift_recorder_at(recorder, any_size(below(4)), one_in(20) ? NULL : &record));
+  }
+  count_status(martlet_shift_recorder_csv(recorder, text, one_in(2) ? 0 : sizeof text, one_in(20) ? NULL : &length));
+  martlet_shift_recorder_destroy(recorder);
 }
 
 static void call_make_model(void) {
@@ -235,7 +352,7 @@ static void call_describe(void) {
   const int32_t index = any_int(below(4));
   layer.struct_size = one_in(20) ? (size_t)below(64) : sizeof layer;
   tensor.struct_size = one_in(20) ? (size_t)below(64) : sizeof tensor;
-  switch (below(8)) {
+  switch (below(10)) {
     case 0: count_status(martlet_model_input_shape(model, index, &view)); break;
     case 1: count_status(martlet_model_output_shape(model, index, &view)); break;
     case 2: count_status(martlet_model_layer_at(model, index, one_in(20) ? NULL : &layer)); break;
@@ -248,6 +365,8 @@ static void call_describe(void) {
       break;
     case 4: count_status(martlet_model_tensor_named(model, any_name("dense_1.weight"), &tensor)); break;
     case 5: count_status(martlet_model_architecture(model, text, sizeof text, &length)); break;
+    case 7: call_check(); break;
+    case 8: call_shift(); break;
     case 6: count_status(martlet_model_plan(model, any_size(8), any_int(1), text, sizeof text, &length)); break;
     default: count_status(martlet_model_save(model, one_in(3) ? "/nowhere/x" : one_in(20) ? NULL : saved_path)); break;
   }
@@ -396,7 +515,7 @@ static void call_destroy(void) {
 }
 
 int main(int argc, char **argv) {
-  static void (*const groups[])(void) = {call_machine, call_tensor, call_tensor, call_batch_norm, call_statistics,
+  static void (*const groups[])(void) = {call_machine, call_tensor, call_tensor, call_batch_norm, call_normalize, call_statistics,
                                          call_graph,   call_graph,  call_graph,  call_make_model, call_describe,
                                          call_change,  call_run,    call_run,    call_run,        call_train,
                                          call_train,   call_train};

@@ -46,7 +46,17 @@ static martlet_status add_layer(martlet_graph *graph, const martlet_node *nodes,
   conv.bias = below(2);
   conv.algorithm = one_in(3) ? any_int(below(3)) : MARTLET_CONVOLUTION_AUTOMATIC;
   const int64_t a = any_extent(1 + below(3)), b = any_extent(1 + below(3)), filters = any_extent(1 + below(20)) % 1000;
-  switch (below(20)) {
+  const martlet_normalization_options norms[5] = {MARTLET_LAYER_NORM_INIT, MARTLET_RMS_NORM_INIT, MARTLET_GROUP_NORM_INIT(1),
+                                                  MARTLET_INSTANCE_NORM_INIT, MARTLET_FILTER_RESPONSE_NORM_INIT};
+  martlet_normalization_options norm = norms[below(5)];
+  norm.kind = any_int(norm.kind);
+  norm.over = one_in(3) ? any_int(1) : norm.over;
+  norm.groups = one_in(3) ? any_extent(1 + below(4)) : norm.groups;
+  norm.scale = any_int(below(2));
+  norm.shift = one_in(3) ? any_int(below(2)) : norm.shift;
+  norm.threshold = one_in(3) ? any_int(below(2)) : norm.threshold;
+  norm.learn_epsilon = one_in(3) ? any_int(below(2)) : norm.learn_epsilon;
+  switch (below(23)) {
     case 0:
     case 1:
     case 2: return martlet_graph_conv2d(graph, NULL, x, filters, a, b, one_in(3) ? NULL : &conv, out);
@@ -73,6 +83,9 @@ static martlet_status add_layer(martlet_graph *graph, const martlet_node *nodes,
     case 16: return martlet_graph_apply(graph, nodes[below(count)], &x, 1, out);
     case 17:
     case 18: return martlet_graph_batch_norm(graph, NULL, x, NULL, out);
+    case 19:
+    case 20:
+    case 21: return martlet_graph_normalization(graph, NULL, x, one_in(50) ? NULL : &norm, out);
     default: return martlet_graph_activation(graph, NULL, x, 1 + below(3), out);
   }
 }

@@ -11,6 +11,7 @@ import sys
 import batch_norm_cases
 import image_cases
 import layer_cases
+import normalization_cases
 import training_cases
 import variant_cases
 
@@ -18,7 +19,7 @@ import variant_cases
 def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
     folder.mkdir(parents=True, exist_ok=True)
-    for cases in (batch_norm_cases, image_cases, layer_cases, training_cases):
+    for cases in (batch_norm_cases, image_cases, layer_cases, normalization_cases, training_cases):
         cases.write_all(folder)
     variant_cases.write_all(folder)
 

@@ -65,6 +65,12 @@ try net.loadWeights(from: path)
 unlink(path)
 print("restored \(try trainer.evaluate(testX, labels: testLabels).accuracy)")
 
+// What could be better, if anything: on these images, and with batches of this size.
+print(Finding.text(try net.check(on: testX, labels: testLabels, CheckOptions(batchSize: 60))))
+
+// Internal covariate shift: the table's last columns are the change of the gradient.
+print("with batch norm:\n\(try shiftTable(testX, testLabels, normalized: true, steps: 3))")
+
 // Serving: weights rounded to half precision are half the memory to read for each row.
 net.inferenceWeights = .float16
 print("with weights in 16 bits \(try trainer.evaluate(testX, labels: testLabels).accuracy)")
@@ -74,3 +80,5 @@ let images28 = try convolutionalNetwork(seed: 1)
 let imageTrainer = try Trainer(images28, loss: .crossEntropy, optimizer: .adam(learningRate: 0.003))
 try imageTrainer.fit(x, labels: labels, FitOptions(epochs: 1, batchSize: 60, dropsLast: true))
 print("convolutional network: test accuracy \(try imageTrainer.evaluate(testX, labels: testLabels).accuracy)")
+
+try compareNormalizations(x, labels, testX, testLabels)

@@ -33,6 +33,8 @@ from ._machine import available_isas, isa, num_threads, set_num_threads
 from ._tensors import LoadResult
 from ._version import __version__
 from .augmentation import Augmentation
+from .checking import Finding, Findings
+from .convolution import ConvolutionGradients, conv2d, conv2d_gradients
 from .folding import Difference, FoldedLayer, FoldingCertificate
 from .functional import (
     BatchNormGradients,
@@ -58,15 +60,20 @@ from .layers import (
     Conv2D,
     Dense,
     Dropout,
+    FilterResponseNorm,
     Flatten,
     GlobalAvgPool1D,
     GlobalAvgPool2D,
+    GroupNorm,
     InputNormalization,
+    InstanceNorm,
     Layer,
+    LayerNorm,
     MaxPool1D,
     MaxPool2D,
     ReLU,
     Reshape,
+    RMSNorm,
     Sigmoid,
     Softmax,
     Tanh,
@@ -75,6 +82,19 @@ from .layers import (
 )
 from .model import Model, Sequential, load
 from .normalization import BatchNorm, BatchRenormalization
+from .normalize import (
+    NormalizationGradients,
+    filter_response_norm,
+    filter_response_norm_gradients,
+    group_norm,
+    group_norm_gradients,
+    instance_norm,
+    instance_norm_gradients,
+    layer_norm,
+    layer_norm_gradients,
+    rms_norm,
+    rms_norm_gradients,
+)
 from .optimizers import SGD, Adam, AdamW, Optimizer
 from .tensor import Tensor
 from .training import Event, History, Result, Trainer
@@ -96,6 +116,7 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Conv2D",
+    "ConvolutionGradients",
     "CorruptFileError",
     "DTypeError",
     "Dense",
@@ -103,19 +124,25 @@ __all__ = [
     "Dropout",
     "Event",
     "FileError",
+    "FilterResponseNorm",
+    "Finding",
+    "Findings",
     "Flatten",
     "FoldedLayer",
     "FoldingCertificate",
     "GlobalAvgPool1D",
     "GlobalAvgPool2D",
+    "GroupNorm",
     "History",
     "Initializer",
     "Input",
     "InputNormalization",
+    "InstanceNorm",
     "InternalError",
     "InvalidArgumentError",
     "InvalidStateError",
     "Layer",
+    "LayerNorm",
     "LibraryNotFoundError",
     "LoadResult",
     "Loss",
@@ -124,10 +151,12 @@ __all__ = [
     "MaxPool2D",
     "Model",
     "Node",
+    "NormalizationGradients",
     "Normalized",
     "Optimizer",
     "OutOfMemoryError",
     "PopulationStatistics",
+    "RMSNorm",
     "ReLU",
     "Reshape",
     "Result",
@@ -146,15 +175,27 @@ __all__ = [
     "batch_norm",
     "batch_norm_gradients",
     "batch_norm_with_statistics",
+    "conv2d",
+    "conv2d_gradients",
+    "filter_response_norm",
+    "filter_response_norm_gradients",
+    "group_norm",
+    "group_norm_gradients",
+    "instance_norm",
+    "instance_norm_gradients",
     "isa",
+    "layer_norm",
+    "layer_norm_gradients",
     "load",
     "loss",
     "num_threads",
     "population_statistics",
+    "rms_norm",
+    "rms_norm_gradients",
     "set_num_threads",
 ]
 
-_ON_DEMAND = ("compare", "data", "models", "progress", "train")
+_ON_DEMAND = ("article", "compare", "converters", "data", "models", "progress", "shift", "sweep", "train")
 
 
 def __getattr__(name: str) -> Any:

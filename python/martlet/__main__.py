@@ -1,4 +1,4 @@
-"""``python -m martlet``: what is installed, what a file holds, the comparison, a training."""
+"""``python -m martlet``: what is installed, what a file holds, the comparison, a training, the article, the sweep."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     show.add_argument("file")
     show.set_defaults(run=_show)
     training = commands.add_parser("train", help="train a convolutional or another network on real data")
+    claims = commands.add_parser("article", help="run the claims of an article on batch normalisation again, on real data")
+    sizes = commands.add_parser("sweep", help="train one network over batch sizes and normalisations")
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["compare"]:
         from . import compare
@@ -43,6 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
 
         train.add_arguments(training)
         training.set_defaults(run=train.main)
+    if given[:1] == ["article"]:
+        from . import article
+
+        article.add_arguments(claims)
+        claims.set_defaults(run=article.main)
+    if given[:1] == ["sweep"]:
+        from . import sweep
+
+        sweep.add_arguments(sizes)
+        sizes.set_defaults(run=sweep.main)
     options = parser.parse_args(given)
     try:
         return int(options.run(options))

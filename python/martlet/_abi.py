@@ -39,6 +39,8 @@ ALL_AXES = 2**31 - 1
 GLOROT_UNIFORM, GLOROT_NORMAL, HE_UNIFORM, HE_NORMAL, NORMAL, ZEROS, CONSTANT = range(7)
 NORMALIZE_WITH_BATCH, NORMALIZE_WITH_MOVING = range(2)
 SINGLE_VALUE_ERROR, SINGLE_VALUE_MOVING, SINGLE_VALUE_SKIP = range(3)
+LAYER_NORM, RMS_NORM, GROUP_NORM, INSTANCE_NORM, FILTER_RESPONSE_NORM = range(5)
+OVER_LAST, OVER_ALL = range(2)
 PADDING_VALID, PADDING_SAME, PADDING_EXPLICIT = range(3)
 CONVOLUTION_AUTOMATIC, CONVOLUTION_DIRECT, CONVOLUTION_WINOGRAD = range(3)
 SHORTCUT_DEFAULT, SHORTCUT_PARAMETER_FREE, SHORTCUT_PROJECTION = range(3)
@@ -51,6 +53,7 @@ LOSS_CROSS_ENTROPY, LOSS_MEAN_SQUARED_ERROR, LOSS_BINARY_CROSS_ENTROPY = range(3
 SGD, ADAM, ADAMW = range(3)
 MICRO_BATCH_OWN, MICRO_BATCH_WHOLE = range(2)
 EVENT_STEP, EVENT_EPOCH = range(2)
+SEVERITY_NOTE, SEVERITY_WARNING, SEVERITY_ERROR = range(3)
 
 # ---- Structs -----------------------------------------------------------------------------------------------------------
 
@@ -119,6 +122,20 @@ class martlet_batch_norm_options(ctypes.Structure):
         ("single_value", c_int32),
         ("virtual_batch_size", c_int64),
         ("renormalization", martlet_batch_renormalization),
+    ]
+
+
+class martlet_normalization_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("kind", c_int32),
+        ("over", c_int32),
+        ("epsilon", c_double),
+        ("groups", c_int64),
+        ("scale", c_int32),
+        ("shift", c_int32),
+        ("threshold", c_int32),
+        ("learn_epsilon", c_int32),
     ]
 
 
@@ -233,6 +250,57 @@ class martlet_optimizer_options(ctypes.Structure):
     ]
 
 
+class martlet_check_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("batch_size", c_int64),
+        ("optimizer", POINTER(martlet_optimizer_options)),
+        ("targets", POINTER(martlet_array)),
+        ("target_count", c_int32),
+        ("loss", c_int32),
+    ]
+
+
+class martlet_finding(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("code", c_char_p),
+        ("layer", c_char_p),
+        ("message", c_char_p),
+        ("advice", c_char_p),
+        ("channels", POINTER(c_int64)),
+        ("channel_count", c_int64),
+        ("value", c_double),
+        ("severity", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class martlet_shift_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("percentiles", POINTER(c_double)),
+        ("percentile_count", c_int64),
+        ("channel", c_int64),
+        ("loss", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class martlet_shift_record(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("step", c_int64),
+        ("layer", c_char_p),
+        ("mean", c_double),
+        ("deviation", c_double),
+        ("percentiles", POINTER(c_double)),
+        ("percentile_count", c_int64),
+        ("gradient_change", c_double),
+        ("gradient_cosine", c_double),
+    ]
+
+
 class martlet_result(ctypes.Structure):
     _fields_ = [("loss", c_double), ("correct", c_int64), ("rows", c_int64)]
 
@@ -302,6 +370,7 @@ STRUCTS: tuple[type[ctypes.Structure], ...] = (
     martlet_dense_options,
     martlet_batch_renormalization,
     martlet_batch_norm_options,
+    martlet_normalization_options,
     martlet_convolution_options,
     martlet_pooling_options,
     martlet_known_model_options,
@@ -311,6 +380,10 @@ STRUCTS: tuple[type[ctypes.Structure], ...] = (
     martlet_folding_difference,
     martlet_folding_layer,
     martlet_optimizer_options,
+    martlet_check_options,
+    martlet_finding,
+    martlet_shift_options,
+    martlet_shift_record,
     martlet_result,
     martlet_training_event,
     martlet_image_normalization,
@@ -340,6 +413,14 @@ class martlet_folding(ctypes.Structure):
     pass
 
 
+class martlet_findings(ctypes.Structure):
+    pass
+
+
+class martlet_shift_recorder(ctypes.Structure):
+    pass
+
+
 class martlet_optimizer(ctypes.Structure):
     pass
 
@@ -354,6 +435,8 @@ HANDLES: tuple[type[ctypes.Structure], ...] = (
     martlet_graph,
     martlet_model,
     martlet_folding,
+    martlet_findings,
+    martlet_shift_recorder,
     martlet_optimizer,
     martlet_trainer,
 )
@@ -380,12 +463,15 @@ _floats = POINTER(c_float)
 _names = POINTER(c_char_p)
 _length = POINTER(c_size_t)
 _node = POINTER(c_int32)
+_normalization = POINTER(martlet_normalization_options)
 _result = POINTER(martlet_result)
 _tensor = POINTER(martlet_tensor)
 _statistics = POINTER(martlet_statistics)
 _graph = POINTER(martlet_graph)
 _model = POINTER(martlet_model)
 _folding = POINTER(martlet_folding)
+_findings = POINTER(martlet_findings)
+_recorder = POINTER(martlet_shift_recorder)
 _optimizer = POINTER(martlet_optimizer)
 _trainer = POINTER(martlet_trainer)
 
@@ -420,6 +506,10 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_batch_norm_gradients": _status(
         _array, c_int32, c_double, c_int32, _array, _array, _array, _array, c_int32, _array, _array, _array, _array, _array
     ),
+    "martlet_normalize": _status(_normalization, _array, _array, _array, _array, _array, _array),
+    "martlet_normalize_gradients": _status(
+        _normalization, _array, _array, _array, _array, _array, _array, _array, _array, _array, _array, _array
+    ),
     "martlet_statistics_create": _status(POINTER(_statistics), c_int64),
     "martlet_statistics_destroy": _plain(None, _statistics),
     "martlet_statistics_add": _status(_statistics, _array, c_int32),
@@ -433,6 +523,7 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_graph_weighted_batch_norm": _status(
         _graph, c_char_p, c_int32, c_int32, POINTER(martlet_batch_norm_options), _node
     ),
+    "martlet_graph_normalization": _status(_graph, c_char_p, c_int32, _normalization, _node),
     "martlet_graph_activation": _status(_graph, c_char_p, c_int32, c_int32, _node),
     "martlet_graph_softmax": _status(_graph, c_char_p, c_int32, _node),
     "martlet_graph_dropout": _status(_graph, c_char_p, c_int32, c_double, _node),
@@ -456,6 +547,12 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_graph_global_avg_pool1d": _status(_graph, c_char_p, c_int32, _node),
     "martlet_graph_zero_pad2d": _status(_graph, c_char_p, c_int32, _shape, _node),
     "martlet_graph_upsample2d": _status(_graph, c_char_p, c_int32, c_int64, c_int64, _node),
+    # Convolution as a function
+    "martlet_convolution_shape": _status(_shape, _shape, _shape, POINTER(martlet_convolution_options)),
+    "martlet_convolution": _status(_array, _array, _array, POINTER(martlet_convolution_options), _array),
+    "martlet_convolution_gradients": _status(
+        _array, _array, POINTER(martlet_convolution_options), _array, _array, _array, _array
+    ),
     # Models
     "martlet_model_create": _status(POINTER(_model), _graph, _node, c_int32, _node, c_int32, c_uint64),
     "martlet_model_create_submodel": _status(POINTER(_model), _model, _names, c_int32),
@@ -516,6 +613,20 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_optimizer_step": _status(_optimizer),
     "martlet_optimizer_learning_rate": _plain(c_double, _optimizer),
     "martlet_optimizer_set_learning_rate": _status(_optimizer, c_double),
+    # Checking
+    "martlet_model_check": _status(POINTER(_findings), _model, _array, c_int32, POINTER(martlet_check_options)),
+    "martlet_findings_destroy": _plain(None, _findings),
+    "martlet_findings_count": _plain(c_int32, _findings),
+    "martlet_findings_at": _status(_findings, c_int32, POINTER(martlet_finding)),
+    "martlet_findings_text": _status(_findings, c_char_p, c_size_t, _length),
+    "martlet_shift_recorder_create": _status(POINTER(_recorder), _model, _names, c_int32, POINTER(martlet_shift_options)),
+    "martlet_shift_recorder_destroy": _plain(None, _recorder),
+    "martlet_shift_recorder_record": _status(_recorder, c_int64, _array, c_int32),
+    "martlet_shift_recorder_before_update": _status(_recorder, c_int64, _array, c_int32, _array, c_int32, _array, c_int32),
+    "martlet_shift_recorder_after_update": _status(_recorder, _array, c_int32, _array, c_int32),
+    "martlet_shift_recorder_count": _plain(c_int64, _recorder),
+    "martlet_shift_recorder_at": _status(_recorder, c_int64, POINTER(martlet_shift_record)),
+    "martlet_shift_recorder_csv": _status(_recorder, c_char_p, c_size_t, _length),
     # Training
     "martlet_trainer_create": _status(POINTER(_trainer), _model, c_int32, POINTER(martlet_optimizer_options), c_uint64),
     "martlet_trainer_destroy": _plain(None, _trainer),

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _abi, _arguments, _restore
 from ._all_reduce import AllReduce, set_all_reduce
 from ._array import Array, Arrays, describe_all, view
 from ._errors import InvalidArgumentError
-from ._handle import Handle, Owner, Self
+from ._handle import Owner, Self
 from ._inference import Inference
 from ._library import library
-from ._population import POPULATION_METHODS, update_from_batches
+from ._statistics import ModelStatistics
 from ._tensors import LoadResult, names, read, set_tensors, tensors, text_of, value_view
+from .checking import Findings, check
 from .folding import FoldingCertificate, read_certificate
 from .graph import Input, Node, build
 from .layers import Layer
@@ -24,11 +24,14 @@ from .layers import Layer
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from .optimizers import Optimizer, Rule
+    from .training import Trainer
+
 _WEIGHT_FORMATS = {"float32": _abi.INFERENCE_FLOAT32, "float16": _abi.INFERENCE_FLOAT16}
 _WEIGHT_FORMAT_NAMES = {code: name for name, code in _WEIGHT_FORMATS.items()}
 
 
-class Model(Handle):
+class Model(ModelStatistics):
     """A network from inputs to outputs: what it is, its parameters and its state.
 
     Parameters
@@ -299,94 +302,6 @@ class Model(Handle):
         for known in chosen or [name]:
             library().martlet_model_set_trainable(self._open(), _arguments.text(known, "name"), value)
 
-    def update_population_statistics(
-        self,
-        x: Arrays | None = None,
-        method: str = "sequential",
-        *,
-        batch_size: int = 1024,
-        batches: Iterable[Arrays] | None = None,
-    ) -> None:
-        """Replaces every batch norm's moving statistics by the exact ones of its inputs over a whole data set.
-
-        Batches are pooled by their size, the variance between them included. After an error nothing has changed.
-
-        Parameters
-        ----------
-        x : array, or list of arrays for a model of several inputs, optional
-            The data set.
-        method : {"sequential", "one_pass"}, optional
-            ``"sequential"``: layer by layer, the layers before it at inference with their exact statistics. The result does not
-            depend on ``batch_size``, beyond float32 rounding. ``"one_pass"``: all layers at once, each batch normalised with
-            its own statistics as in training. A batch of one value per channel (a last row left over) is normalised by what
-            was found up to it; it cannot be the first.
-        batch_size : int, optional
-            Rows of ``x`` at a time.
-        batches : iterable of batches, optional
-            In place of ``x``: each an array, or a list of arrays for a model of several inputs. ``"sequential"`` goes through
-            it once for each batch norm, so it must not be a mere iterator.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from martlet import BatchNorm, Dense, Sequential
-        >>> net = Sequential([Dense(8), BatchNorm(), Dense(2)], input_shape=(3,))
-        >>> x = np.ones((100, 3), np.float32)
-        >>> net.update_population_statistics(x, method="one_pass")
-        >>> net.update_population_statistics(batches=(x[i : i + 10] for i in range(0, 100, 10)), method="one_pass")
-        """
-        code = _arguments.one_of(method, "method", POPULATION_METHODS)
-        if (x is None) == (batches is None):
-            raise InvalidArgumentError("give x, or batches: one of the two")
-        if batches is not None:
-            update_from_batches(self._open(), code, batches, self._input_count)
-        if x is None:
-            return
-        inputs = describe_all(x, self._input_count, "x")
-        size = _arguments.integer(batch_size, "batch_size", 1)
-        library().martlet_model_update_population_statistics_by(self._open(), inputs, len(inputs), size, code)
-
-    def begin_statistics(self) -> None:
-        """Remembers all statistics as they stand, until :meth:`commit_statistics` or :meth:`rollback_statistics`.
-
-        That is moving means and variances, batch counters, and what input normalisation was fitted to; not parameters. Each of
-        the two ends the last transaction begun; they nest. Submodels share them.
-        """
-        library().martlet_model_begin_statistics(self._open())
-
-    def commit_statistics(self) -> None:
-        """Ends the last transaction begun; the statistics stay as they are."""
-        library().martlet_model_commit_statistics(self._open())
-
-    def rollback_statistics(self) -> None:
-        """Ends the last transaction begun; the statistics become what they were, to the bit."""
-        library().martlet_model_rollback_statistics(self._open())
-
-    @contextlib.contextmanager
-    def statistics_transaction(self) -> Iterator[None]:
-        """A transaction of statistics that is committed at the end, or rolled back on an exception.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from martlet import BatchNorm, Sequential
-        >>> net = Sequential([BatchNorm()], input_shape=(3,))
-        >>> try:
-        ...     with net.statistics_transaction():
-        ...         y = net.forward(np.ones((4, 3), np.float32), training=True)
-        ...         raise KeyError
-        ... except KeyError:
-        ...     print(net.state_dict()["0.running_mean"])
-        [0. 0. 0.]
-        """
-        self.begin_statistics()
-        try:
-            yield
-        except BaseException:
-            self.rollback_statistics()
-            raise
-        self.commit_statistics()
-
     def set_all_reduce(self, function: AllReduce | None) -> None:
         """Has the model train as one shard of a larger batch; None: alone, as at first.
 
@@ -465,6 +380,50 @@ class Model(Handle):
         library().martlet_model_fold(ctypes.byref(model), ctypes.byref(folding), self._open(), given, count)
         certificate = read_certificate(Owner(folding, library().martlet_folding_destroy))
         return _adopted(type(self), model), certificate
+
+    def check(
+        self,
+        x: Arrays | None = None,
+        y: Arrays | None = None,
+        *,
+        loss: str = "cross_entropy",
+        batch_size: int | None = None,
+        optimizer: Rule | Optimizer | Trainer | str | None = None,
+    ) -> Findings:
+        """What commonly goes wrong with batch norm, found in this model: with codes, numbers and advice. ``print`` shows them.
+
+        The model is unchanged, random state included; training is tried on a copy, without dropout. What each finding means,
+        and from which number on, is in ``docs/checking.md``.
+
+        Parameters
+        ----------
+        x : array, or list of arrays for a model of several inputs, optional
+            ``[rows, ...]``, finite: training data, or what the model meets where it serves.
+        y : array, or list of arrays for a model of several outputs, optional
+            Its targets under ``loss``: adds the comparison of the losses in training and at inference.
+        loss : {"cross_entropy", "mse", "bce"}, optional
+        batch_size : int, optional
+            Rows of the training batches.
+        optimizer : SGD, Adam, AdamW, Optimizer, Trainer or str, optional
+            What trains the model.
+
+        Returns
+        -------
+        Findings
+            A list: errors first, then warnings, then notes.
+
+        Examples
+        --------
+        >>> from martlet import BatchNorm, Dense, Dropout, Sequential
+        >>> net = Sequential([Dense(3), Dropout(0.5), BatchNorm()], input_shape=(4,))
+        >>> net.check(batch_size=1).codes
+        ['one_value_per_channel', 'dropout_before_batch_norm', 'statistics_never_updated']
+        >>> print(net.check()[0].advice)
+        Put the dropout behind the last batch norm, or update the population statistics after training (Li et al. 2018).
+        """
+        inputs = None if x is None else describe_all(x, self._input_count, "x")
+        targets = None if y is None else describe_all(y, self._output_count, "y")
+        return check(self._open(), inputs, targets, loss, batch_size, optimizer)
 
     def save(self, path: str | bytes | os.PathLike[str]) -> None:
         """Writes the model to one safetensors file, whole or not at all."""

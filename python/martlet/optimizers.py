@@ -171,7 +171,8 @@ class Optimizer(Handle):
     """
 
     def __init__(self, model: Model, rule: Rule | str) -> None:
-        options = as_rule(rule)._struct()
+        self.rule = as_rule(rule)
+        options = self.rule._struct()
         out = ctypes.POINTER(_abi.martlet_optimizer)()
         library().martlet_optimizer_create(ctypes.byref(out), model._open(), ctypes.byref(options))
         self._owner = Owner(out, library().martlet_optimizer_destroy)

@@ -117,6 +117,8 @@ class Trainer(Handle):
     ----------
     history : History
         Of the last fit, also of one that was interrupted.
+    rule : SGD, Adam or AdamW
+        What it trains by.
 
     Examples
     --------
@@ -142,7 +144,8 @@ class Trainer(Handle):
         micro_batch_size: int | None = None,
     ) -> None:
         code = _arguments.one_of(loss, "loss", LOSSES)
-        options = as_rule("sgd" if optimizer is None else optimizer)._struct()
+        self.rule = as_rule("sgd" if optimizer is None else optimizer)
+        options = self.rule._struct()
         checked = _arguments.integer(seed, "seed", 0, _arguments.UINT64_MAX)
         out = ctypes.POINTER(_abi.martlet_trainer)()
         library().martlet_trainer_create(ctypes.byref(out), model._open(), code, ctypes.byref(options), checked)

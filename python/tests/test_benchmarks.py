@@ -17,7 +17,7 @@ sys.path.append(str(HERE.parent))  # for benchmarks, which is not installed
 from toy_benchmark import Doubling  # noqa: E402
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import copies, limits, reference, report  # noqa: E402
+from benchmarks import limits, reference, report  # noqa: E402
 from benchmarks.cases import CASES, WrongAnswerError  # noqa: E402
 from benchmarks.cases.convolution import Convolution  # noqa: E402
 from benchmarks.cases.image_network import ImageNetwork  # noqa: E402
@@ -255,14 +255,6 @@ def test_a_row_says_what_limits_it():
     assert report.line(row).endswith("| 50% memory |")
     assert row.as_json()["limited_by"] == "memory"
     assert Row("case", 1, ours, [], 1.0, None, 0.5).limited_by == ""
-
-
-@pytest.mark.parametrize("training", [False, True])
-def test_copies_are_those_of_a_call(training):
-    case = Convolution("small", 1.0, batch=2, size=5, channels=3, filters=4, training=training)
-    made = copies.copies(case)()
-    assert [found.shape for found in made or ()] == ([(2, 5, 5, 4), (2, 5, 5, 3)] if training else [])
-    assert copies.line(case, 1, [0.004, 0.002, 0.004], [0.001, 0.001, 0.001]) == "| small | 1 | 4 | 1 | 25% (25%–50%) |"
 
 
 def test_every_workload_has_a_limit_and_is_found_by_its_group():

@@ -63,6 +63,53 @@ def test_augmented_images():
     assert augmented > plain + 0.05
 
 
+def test_normalizations():
+    printed = run("normalizations.py")
+    assert "BatchNorm: " in printed
+    assert "needs 2 or more values per channel" in printed
+    accuracies = re.findall(r"(LayerNorm|RMSNorm|GroupNorm|FilterResponseNorm): accuracy ([\d.]+)", printed)
+    assert len(accuracies) == 4
+    assert all(float(accuracy) > 0.85 for _, accuracy in accuracies)
+    assert "gradient of the shift [128. 128. 128.]" in printed
+
+
+def test_check_network():
+    printed = run("check_network.py")
+    assert "error one_value_per_channel: the last of 1000 rows in batches of 37" in printed
+    assert 'dropout_before_batch_norm: "1" (dropout, rate 0.4)' in printed
+    assert "on training data: nothing\n" in printed
+    assert "where it serves: data_drifted in '0', 20 channels" in printed
+
+
+def test_record_shift(tmp_path):
+    printed = run("record_shift.py", str(tmp_path))
+    plain, normalized = (float(number) for number in re.findall(r"moved over (\d+\.\d+)", printed))
+    assert normalized < plain / 2
+    for name in ("plain", "normalized"):
+        assert len((tmp_path / f"{name}.csv").read_text().splitlines()) == 1 + 2 * 20
+
+
+def test_from_torch():
+    printed = run("from_torch.py")
+    if "PyTorch is not installed" in printed:
+        pytest.skip("the peer: PyTorch is not installed")
+    there, back = (float(number) for number in re.findall(r"differ by (\S+) at most", printed))
+    assert max(there, back) < 1e-5
+    assert float(re.search(r"accuracy after training here: ([\d.]+)", printed)[1]) > 0.9
+    assert "BatchNorm(momentum=0.95, name='1')" in printed
+
+
 def test_every_example_has_a_test():
-    examples = {"train_digits.py", "loop_by_hand.py", "fine_tune.py", "fold.py", "residual_digits.py", "augmented_images.py"}
+    examples = {
+        "check_network.py",
+        "record_shift.py",
+        "train_digits.py",
+        "loop_by_hand.py",
+        "fine_tune.py",
+        "fold.py",
+        "from_torch.py",
+        "normalizations.py",
+        "residual_digits.py",
+        "augmented_images.py",
+    }
     assert {path.name for path in FOLDER.glob("*.py")} == examples

@@ -158,6 +158,16 @@ def test_convolution(common, own):
     found.update({f"grad_{name[2:]}": value for name, value in net.gradients().items()})
     for name, value in found.items():
         close(value, own[name], UNIT * bounds[name], name)
+    options = {
+        "strides": own["strides"].tolist(),
+        "padding": sides(own["pads"]),
+        "dilation": own["dilation"].tolist(),
+        "groups": int(own["groups"]),
+    }
+    close(martlet.conv2d(x, weight, own.get("bias"), **options), own["y"], UNIT * bounds["y"], "y of the function")
+    for name, value in martlet.conv2d_gradients(x, r, weight, **options)._asdict().items():
+        if name in own:
+            close(value, own[name], UNIT * bounds[name], f"{name} of the function")
 
 
 @pytest.mark.parametrize(("common", "own"), of("pooling"))

@@ -109,7 +109,8 @@ public enum BatchNormFunction {
       gradShift?.update(repeating: 0, count: call.shape.channels)
       return
     }
-    let (grad, y) = try (InPlace(gradOutput), output.flatMap { activation == .identity ? nil : try InPlace($0) })
+    let grad = try ContiguousValues(gradOutput)
+    let y = try output.flatMap { activation == .identity ? nil : try ContiguousValues($0) }
     withExtendedLifetime((call, grad, y)) {
       call.context.fillMap(epsilon: epsilon, affine, compute)
       compute.batchNormGradients(
@@ -117,24 +118,6 @@ public enum BatchNormFunction {
           gradOutput: grad.floats, output: y?.floats, input: source, gradInput: gradInput),
         call.shape, call.context, activation: activation, statisticsAreConstant: statisticsAreConstant,
         ScaleShiftGradients(scale: gradScale, shift: gradShift), workspace: call.workspace)
-    }
-  }
-
-  /// The values of an array with elements: where they lie, or a contiguous copy.
-  private struct InPlace {
-    let floats: UnsafePointer<Float>
-    private let copy: Storage?
-
-    init(_ array: ArrayView) throws {
-      if let inPlace = array.contiguousFloats {
-        floats = UnsafePointer(inPlace)
-        copy = nil
-      } else {
-        let storage = try Storage(byteCount: array.count * 4, isZeroed: false)
-        array.copy(into: storage.floats)
-        floats = UnsafePointer(storage.floats)
-        copy = storage
-      }
     }
   }
 
@@ -147,17 +130,18 @@ public enum BatchNormFunction {
     /// Context, scale and shift, workspace.
     private let memory: Storage
     private var freeValues: UnsafeMutablePointer<Float>
-    private let values: InPlace?
+    private let values: ContiguousValues?
 
     init(_ x: ArrayView, _ axis: ChannelAxis, epsilon: Double, _ compute: Compute) throws {
       self.x = x
       shape = try axis.shape(of: x.shape, argument: "x")
       try BatchNorm.check(epsilon: epsilon)
-      values = x.count > 0 ? try InPlace(x) : nil
+      values = x.count > 0 ? try ContiguousValues(x) : nil
       let contextBytes = BatchNormContext.byteCount(channels: shape.channels)
       let valueBytes = 2 * 4 * shape.channels
       memory = try Storage(
-        byteCount: contextBytes + valueBytes + (x.count > 0 ? compute.channelWorkspaceByteCount(shape) : 0), isZeroed: false)
+        byteCount: contextBytes + valueBytes + (x.count > 0 ? compute.channelWorkspaceByteCount(shape) : 0), isZeroed: false,
+        isWorkspace: true)
       context = BatchNormContext(memory.base, channels: shape.channels)
       freeValues = (memory.base + contextBytes).assumingMemoryBound(to: Float.self)
       workspace = memory.base + contextBytes + valueBytes

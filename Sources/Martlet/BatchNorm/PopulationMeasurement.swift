@@ -60,6 +60,7 @@ final class PopulationMeasurement {
       let executor = try executor(capacity: count)
       try executor.prepare(rows: count)
       executor.load(inputs, from: first, count: count)
+      defer { executor.releaseInputs() }
       executor.forward()
       batches += 1
     }

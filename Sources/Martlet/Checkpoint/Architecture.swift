@@ -15,6 +15,7 @@ public enum LayerKinds {
     InputNormalization.self, Add.self, Concatenate.self, Reshape.self, ChannelsLast.self, ChannelsFirst.self,
     Conv2D.self, Conv1D.self, MaxPool2D.self, MaxPool1D.self, AvgPool2D.self,
     AvgPool1D.self, GlobalAvgPool2D.self, GlobalAvgPool1D.self, ZeroPad2D.self, Upsample2D.self,
+    LayerNorm.self, RMSNorm.self, GroupNorm.self, InstanceNorm.self, FilterResponseNorm.self,
   ]
 
   static func named(_ kind: String) -> (any BuildableLayer.Type)? { all.first { $0.kind == kind } }

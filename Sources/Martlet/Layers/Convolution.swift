@@ -74,8 +74,8 @@ extension Conv2D: TailedLayer {
     guard algorithm == .winograd, kernelSize != 3 || strides != 1 || dilation != 1 || groups != 1 else { return }
     func text(_ size: Extent2D) -> String { "\(size.height)×\(size.width)" }
     throw MartletError.invalidArgument(
-      "algorithm: winograd needs a kernel of 3×3, strides 1×1, dilation 1×1 and groups 1; the layer has a kernel of "
-        + "\(text(kernelSize)), strides \(text(strides)), dilation \(text(dilation)) and groups \(groups). "
+      "algorithm: winograd needs a kernel of 3×3, strides 1×1, dilation 1×1 and groups 1; a kernel of "
+        + "\(text(kernelSize)), strides \(text(strides)), dilation \(text(dilation)) and groups \(groups) came. "
         + "Use automatic or direct."
     )
   }

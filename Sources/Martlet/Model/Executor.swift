@@ -8,7 +8,7 @@ final class Executor: @unchecked Sendable {
   let plan: Plan
   let compute: Compute
   private let memory: Storage
-  /// Of each buffer from the arena's start, in bytes: the plan's, but for inputs that are read elsewhere.
+  /// Of each buffer from the arena's start, in bytes: the plan's, but for inputs and outputs that lie elsewhere.
   private let offsets: UnsafeMutablePointer<Int>
   /// Rows of the present batch, at most the plan's capacity.
   private(set) var rows = 0
@@ -37,13 +37,25 @@ final class Executor: @unchecked Sendable {
   func pointer(_ buffer: BufferID) -> UnsafeMutableRawPointer { memory.base + offsets[buffer.index] }
   func floats(_ buffer: BufferID) -> UnsafeMutablePointer<Float> { pointer(buffer).assumingMemoryBound(to: Float.self) }
 
-  /// Has an input read where it lies, on a cache line's boundary, rather than in the arena; nil: in the arena again.
+  /// Has an input read where it lies, at a multiple of 4 bytes, rather than in the arena; nil: in the arena again.
   ///
   /// No two buffers of a plan are one (a layer without a step gives its input another name, not another buffer), so the
   /// whole plan follows.
-  func readInput(_ index: Int, at place: UnsafeMutableRawPointer?) {
-    let buffer = plan.inputs[index].index
-    offsets[buffer] = place.map { Int(bitPattern: $0) &- Int(bitPattern: memory.base) } ?? plan.layout.offsets[buffer]
+  func readInput(_ index: Int, at place: UnsafeMutableRawPointer?) { move(plan.inputs[index], to: place) }
+
+  /// Has an output written where it is wanted, at a multiple of 4 bytes, rather than to the arena; nil: to the arena again.
+  ///
+  /// - Returns: false for an output that is an input, or an earlier output, under another name: it stays where that one is.
+  func writeOutput(_ index: Int, at place: UnsafeMutableRawPointer?) -> Bool {
+    let buffer = plan.outputs[index]
+    guard !plan.inputs.contains(buffer), !plan.outputs[..<index].contains(buffer) else { return false }
+    move(buffer, to: place)
+    return true
+  }
+
+  private func move(_ buffer: BufferID, to place: UnsafeMutableRawPointer?) {
+    offsets[buffer.index] =
+      place.map { Int(bitPattern: $0) &- Int(bitPattern: memory.base) } ?? plan.layout.offsets[buffer.index]
   }
 
   func inputFloats(_ index: Int) -> UnsafeMutablePointer<Float> { floats(plan.inputs[index]) }

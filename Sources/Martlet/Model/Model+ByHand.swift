@@ -26,7 +26,7 @@ extension Model {
     let rows = try checkInputs(inputs)
     let executor = try handExecutor(capacity: max(rows, 1), training: training)
     try executor.prepare(rows: rows)
-    executor.load(inputs, from: 0, count: rows)
+    executor.loadCopies(inputs, count: rows)
     if training { executor.randomKey = StableHash.mixed(handSeed ^ StableHash.mixed(handBatches)) }
     // Of a forward that fails nothing is left.
     handPhase = .none

@@ -44,12 +44,31 @@ extension Model {
 }
 
 extension Executor {
-  /// Copies rows of the caller's arrays to where the plan reads them.
+  /// Has rows of the caller's arrays read where they lie, if they lie side by side in Float32; copies others to where the plan
+  /// reads them. For the run that follows: ``releaseInputs()`` after it.
   func load(_ arrays: [ArrayView], from first: Int, count: Int) {
-    for (place, array) in arrays.enumerated() { array.copyRows(from: first, count: count, into: inputFloats(place)) }
+    for (place, array) in arrays.enumerated() {
+      if let floats = array.contiguousFloats {
+        readInput(place, at: floats + first &* plan.inputLengths[place])
+      } else {
+        readInput(place, at: nil)
+        array.copyRows(from: first, count: count, into: inputFloats(place))
+      }
+    }
   }
 
+  /// The caller's arrays are the caller's alone again.
+  func releaseInputs() {
+    for place in plan.inputs.indices { readInput(place, at: nil) }
+  }
+
+  /// Copies the rows that are asked for to where the plan reads them.
   func load(_ arrays: [ArrayView], rows: UnsafeBufferPointer<Int>) {
     for (place, array) in arrays.enumerated() { array.copyRows(rows, into: inputFloats(place), compute) }
+  }
+
+  /// Copies rows to where the plan keeps them for a backward pass that runs in another call.
+  func loadCopies(_ arrays: [ArrayView], count: Int) {
+    for (place, array) in arrays.enumerated() { array.copyRows(from: 0, count: count, into: inputFloats(place)) }
   }
 }

@@ -31,10 +31,16 @@ extension Model {
       }
     }
     let lengths = outputLengths
-    try run(inputs, rows: rows, batchSize: batchSize) { executor, first, count in
+    try run(rows: rows, batchSize: batchSize) { executor, first, count in
+      executor.load(inputs, from: first, count: count)
+      defer {
+        executor.releaseInputs()
+        executor.releaseOutputs()
+      }
+      for (place, target) in targets.enumerated() { executor.write(place, to: target.map { $0 + first * lengths[place] }) }
+      executor.forward()
       for (place, target) in targets.enumerated() {
-        let length = lengths[place]
-        target.map { ($0 + first * length).update(from: executor.outputFloats(place), count: count * length) }
+        executor.copyOutput(place, to: target.map { $0 + first * lengths[place] }, count: count * lengths[place])
       }
     }
   }
@@ -48,7 +54,7 @@ extension Model {
     }
     let view = try x.view("x")
     let rows = try checkInputs([view])
-    let result = try Tensor(shape: [rows] + outputShapes[0])
+    let result = try Tensor(uninitialized: [rows] + outputShapes[0])
     try predict([view], batchSize: batchSize, into: [result.view("result")])
     return withExtendedLifetime(x) { result }
   }
@@ -59,6 +65,8 @@ extension Model {
   ) throws {
     try run(rows: rows, batchSize: batchSize) { executor, first, count in
       executor.load(inputs, from: first, count: count)
+      // An output may be an input under another name, so after the body.
+      defer { executor.releaseInputs() }
       executor.forward()
       try body(executor, first, count)
     }
@@ -90,5 +98,21 @@ extension Model {
       network, inputs: inputNodes, outputs: outputNodes, capacity: capacity, training: false, wantsInputGradient: false,
       compute: compute)
     return try Executor(plan, compute)
+  }
+}
+
+extension Executor {
+  /// Has an output written to the caller's memory, where the plan can do that.
+  func write(_ index: Int, to target: UnsafeMutablePointer<Float>?) { if let target { _ = writeOutput(index, at: target) } }
+
+  /// After the run, copies an output that could not be written there.
+  func copyOutput(_ index: Int, to target: UnsafeMutablePointer<Float>?, count: Int) {
+    let source = outputFloats(index)
+    if let target, source != target { target.update(from: source, count: count) }
+  }
+
+  /// The caller's memory is the caller's alone again: when every output has been copied, for two may be one value.
+  func releaseOutputs() {
+    for place in plan.outputs.indices { _ = writeOutput(place, at: nil) }
   }
 }

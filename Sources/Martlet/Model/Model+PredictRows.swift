@@ -28,9 +28,13 @@ extension Model {
     }
     let (inLength, outLength) = (inputLengths[0], outputLengths[0])
     try run(rows: rows, batchSize: batchSize) { executor, first, count in
-      executor.inputFloats(0).update(from: input + first * inLength, count: count * inLength)
+      let target = output + first * outLength
+      executor.readInput(0, at: UnsafeMutablePointer(mutating: input + first * inLength))
+      executor.write(0, to: target)
       executor.forward()
-      (output + first * outLength).update(from: executor.outputFloats(0), count: count * outLength)
+      executor.copyOutput(0, to: target, count: count * outLength)
+      executor.readInput(0, at: nil)
+      _ = executor.writeOutput(0, at: nil)
     }
   }
 

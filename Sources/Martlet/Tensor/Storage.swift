@@ -7,10 +7,13 @@ import CMartletShims
   import Glibc
 #endif
 
-/// A block of memory on a cache-line boundary, freed with its last owner.
+/// A block of memory on a cache-line boundary; with its last owner it goes to ``IdleBlocks``, or is freed.
 public final class Storage: @unchecked Sendable {
   public let base: UnsafeMutableRawPointer
   public let byteCount: Int
+  /// Whole cache lines.
+  private let blockByteCount: Int
+  private let idle: IdleBlocks
 
   static let alignment = 64
 
@@ -23,20 +26,28 @@ public final class Storage: @unchecked Sendable {
   /// memory (nor its pages touched) before.
   ///
   /// - Throws: ``MartletError/Kind/outOfMemory`` if the system has no such block.
-  init(byteCount: Int, isZeroed: Bool = true) throws {
+  init(byteCount: Int, isZeroed: Bool = true, isWorkspace: Bool = false) throws {
     let rounded = (max(byteCount, 1) + Storage.alignment - 1) & ~(Storage.alignment - 1)
-    var memory: UnsafeMutableRawPointer?
-    let isLarge = rounded >= Storage.largeByteCount
-    guard posix_memalign(&memory, isLarge ? Storage.largePage : Storage.alignment, rounded) == 0, let memory else {
+    let idle = isWorkspace ? IdleBlocks.workspaces : .results
+    guard let memory = idle.take(rounded) ?? Storage.newBlock(rounded) else {
       throw MartletError(.outOfMemory, "\(byteCount) bytes of memory were asked for and are not to be had.")
     }
-    if isLarge { martlet_shims_prefer_large_pages(memory, rounded & ~(Storage.largePage - 1)) }
     if isZeroed { memset(memory, 0, rounded) }
     base = memory
     self.byteCount = byteCount
+    blockByteCount = rounded
+    self.idle = idle
   }
 
-  deinit { free(base) }
+  private static func newBlock(_ byteCount: Int) -> UnsafeMutableRawPointer? {
+    var memory: UnsafeMutableRawPointer?
+    let isLarge = byteCount >= largeByteCount
+    guard posix_memalign(&memory, isLarge ? largePage : alignment, byteCount) == 0, let memory else { return nil }
+    if isLarge { martlet_shims_prefer_large_pages(memory, byteCount & ~(largePage - 1)) }
+    return memory
+  }
+
+  deinit { idle.give(base, blockByteCount) }
 
   var floats: UnsafeMutablePointer<Float> { base.assumingMemoryBound(to: Float.self) }
   var doubles: UnsafeMutablePointer<Double> { base.assumingMemoryBound(to: Double.self) }

@@ -10,7 +10,7 @@ extension Tensor {
   public static func elementwise(_ operation: BinaryOperation, _ a: Tensor, _ b: Tensor) throws -> Tensor {
     let compute = try Compute.shared
     func run(_ wide: Tensor, _ narrow: Tensor, columns: Int, _ broadcast: Broadcast, swapped: Bool) throws -> Tensor {
-      let result = try Tensor(shape: wide.shape)
+      let result = try Tensor(uninitialized: wide.shape)
       guard wide.count > 0 else { return result }
       compute.binary(
         operation, wide.storage.floats, narrow.storage.floats, rows: wide.count / columns, columns: columns,
@@ -35,7 +35,7 @@ extension Tensor {
   /// The function of each element.
   public func mapped(_ operation: UnaryOperation) throws -> Tensor {
     let compute = try Compute.shared
-    let result = try Tensor(shape: shape)
+    let result = try Tensor(uninitialized: shape)
     compute.unary(operation, storage.floats, count: count, into: result.storage.floats)
     return result
   }
@@ -43,7 +43,7 @@ extension Tensor {
   /// The activation of each element.
   public func activated(_ activation: Activation) throws -> Tensor {
     let compute = try Compute.shared
-    let result = try Tensor(shape: shape)
+    let result = try Tensor(uninitialized: shape)
     compute.activate(activation, storage.floats, count: count, into: result.storage.floats)
     return result
   }
@@ -51,7 +51,7 @@ extension Tensor {
   /// e^(x − max) / Σ e^(x − max) over the last axis.
   public func softmax() throws -> Tensor {
     let compute = try Compute.shared
-    let result = try Tensor(shape: shape)
+    let result = try Tensor(uninitialized: shape)
     guard count > 0 else { return result }
     let columns = shape.last ?? 1
     compute.softmaxRows(storage.floats, rows: count / columns, columns: columns, into: result.storage.floats)
@@ -74,9 +74,10 @@ extension Tensor {
         "A matrix product needs equal inner dimensions; \(Shape.text(shape))\(transposed ? " transposed" : "") and "
           + "\(Shape.text(b.shape))\(otherTransposed ? " transposed" : "") came (\(k) and \(inner)).")
     }
-    let result = try Tensor(shape: [m, n])
+    let result = try Tensor(uninitialized: [m, n])
     guard result.count > 0 else { return result }
-    let workspace = try Storage(byteCount: compute.multiplyWorkspaceByteCount(rows: m, columns: n, depth: k), isZeroed: false)
+    let workspace = try Storage(
+      byteCount: compute.multiplyWorkspaceByteCount(rows: m, columns: n, depth: k), isZeroed: false, isWorkspace: true)
     compute.multiply(
       rows: m, columns: n, depth: k,
       MatrixView(storage.floats, rowStride: transposed ? 1 : k, columnStride: transposed ? m : 1),
@@ -105,13 +106,14 @@ extension Tensor {
       resultShape = shape
       resultShape.remove(at: position)
     }
-    let result = try Tensor(shape: resultShape)
+    let result = try Tensor(uninitialized: resultShape)
     guard result.count > 0 else { return result }
     if length == 0, operation == .maximum || operation == .minimum {
       throw MartletError.invalidArgument("The \(operation) of no elements is undefined; the shape is \(Shape.text(shape)).")
     }
     let workspace = try Storage(
-      byteCount: compute.reductionWorkspaceByteCount(outer: outer, axis: length, inner: inner), isZeroed: false)
+      byteCount: compute.reductionWorkspaceByteCount(outer: outer, axis: length, inner: inner), isZeroed: false,
+      isWorkspace: true)
     compute.reduce(
       operation, storage.floats, outer: outer, axis: length, inner: inner, into: result.storage.floats,
       workspace: workspace.base)

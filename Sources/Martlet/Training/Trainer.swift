@@ -36,7 +36,7 @@ public final class Trainer {
     }
   }
 
-  private static func lossModel(_ model: Model, _ loss: Loss) -> Model {
+  static func lossModel(_ model: Model, _ loss: Loss) -> Model {
     guard loss == .crossEntropy else { return model }
     let nodes = model.outputNodes.map { output -> Int in
       let node = model.network.nodes[output]
@@ -64,6 +64,7 @@ public final class Trainer {
     try checkTargets(targets, rows: rows, into: &stepTargets)
     let memory = try stepMemory(rows: rows)
     guard rows > 0 || model.network.allReduce != nil else { return TrainingResult() }
+    defer { memory.executor.releaseInputs() }
     let cut = microBatches
     return try run(memory, rows: rows, pieces: cut.count(rows: rows)) { piece in
       let range = cut.range(piece, rows: rows)
@@ -96,6 +97,7 @@ public final class Trainer {
       } else {
         executor.load(inputs, from: first, count: count)
       }
+      defer { executor.releaseInputs() }
       executor.forward()
       let memory = try scratch ?? LossMemory(checked, rows: count, compute)
       scratch = memory

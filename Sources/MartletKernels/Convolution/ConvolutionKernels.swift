@@ -9,6 +9,8 @@ public struct ConvolutionKernels: Sendable {
   public let edgeFloats: Int
   /// Positions times one panel of filters.
   public let multiplyTaps: @Sendable (_ product: TapProduct) -> Void
+  /// The same where three taps over ``NeighbourTaps/channels`` channels lie side by side, and the columns are one vector.
+  public let multiplyNeighbours: @Sendable (_ taps: NeighbourTaps) -> Void
   /// Windows times gradients, summed over positions.
   public let multiplyFilterGradient: @Sendable (_ product: FilterGradientProduct) -> Void
   /// Filters in the order of reading.
@@ -30,6 +32,7 @@ public struct ConvolutionKernels: Sendable {
     lanes = I.lanes
     edgeFloats = 12 * 2 * I.lanes
     multiplyTaps = { MartletKernels.multiplyTaps(I.self, $0) }
+    multiplyNeighbours = { MartletKernels.multiplyNeighbours(I.self, $0) }
     multiplyFilterGradient = { MartletKernels.multiplyFilterGradient(I.self, $0) }
     packFilters = { MartletKernels.packFilters(I.self, $0) }
     gatherFilterGradient = { MartletKernels.gatherFilterGradient(I.self, $0) }

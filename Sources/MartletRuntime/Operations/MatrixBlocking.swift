@@ -5,7 +5,7 @@ import MartletKernels
 /// operands lie in memory change a bit of the result.
 ///
 /// Columns are cut into strips, as wide as a register tile at most and as even as whole vectors allow. A piece is a run of
-/// strips of a run of rows, and packs the parts of B it needs into its own slot of the workspace: pieces share nothing.
+/// strips of a run of rows, and packs the parts of B it needs into the slot of the workspace that its thread has: pieces share nothing.
 struct MatrixBlocking {
   let rows: Int
   let columns: Int
@@ -144,19 +144,19 @@ struct MatrixBlocking {
   private var slotFloats: Int { (slotPanelFloats + edgeFloats + rowFloats + 15) & ~15 }
 
   /// Of these rows alone.
-  var neededByteCount: Int { pieceCount * slotFloats * MemoryLayout<Float>.stride + Self.alignment }
+  var neededByteCount: Int { WorkspaceSlots.byteCount(slots: pieceCount, floats: slotFloats) }
 
-  /// Enough for these rows and for any fewer, which may be cut into more pieces or wider strips: a plan's smaller batches run in
-  /// the workspace of its largest.
-  var workspaceByteCount: Int { mostPieces * slotFloats * MemoryLayout<Float>.stride + Self.alignment }
+  /// Enough for these rows and for any fewer, which may be cut into more pieces or wider strips, and for any thread count: a plan's smaller
+  /// batches run in the workspace of its largest. As much of it is touched as there are threads at work.
+  var workspaceByteCount: Int { WorkspaceSlots.byteCount(slots: mostPieces, floats: slotFloats) }
 
-  private static var alignment: Int { 64 }
+  /// All free.
+  func slots(_ workspace: UnsafeMutableRawPointer) -> WorkspaceSlots { WorkspaceSlots(workspace, floats: slotFloats) }
 
-  /// The parts of a piece's slot.
-  func slot(
-    _ piece: Int, _ workspace: UnsafeMutableRawPointer
+  /// The parts of a slot.
+  func parts(
+    _ slot: UnsafeMutablePointer<Float>
   ) -> (panel: UnsafeMutablePointer<Float>, edge: UnsafeMutablePointer<Float>, rows: UnsafeMutablePointer<Float>) {
-    let base = workspace.alignedUp(toMultipleOf: Self.alignment).assumingMemoryBound(to: Float.self) + piece * slotFloats
-    return (base, base + slotPanelFloats, base + slotPanelFloats + edgeFloats)
+    (slot, slot + slotPanelFloats, slot + slotPanelFloats + edgeFloats)
   }
 }

@@ -68,7 +68,7 @@ extension Compute {
     run(
       MatrixProduct(
         kernels: kernels.matrix, blocking: blocking, a: a, b: .view(b), c: c, cRowStride: rowStride, accumulate: accumulate,
-        tail: tail, workspace: workspace), moments)
+        tail: tail, slots: blocking.slots(workspace)), moments)
   }
 
   /// The product, and the moments of its columns where there is memory for them.

@@ -11,7 +11,7 @@ struct MatrixProduct {
   let cRowStride: Int
   let accumulate: Bool
   let tail: MatrixTail
-  let workspace: UnsafeMutableRawPointer
+  let slots: WorkspaceSlots
   /// Where C's rows lie end to end: what gathers their moments. Through a pointer, so that a product without moments costs one row no
   /// more than before.
   var moments: UnsafePointer<OutputMomentsGathering>?
@@ -40,7 +40,9 @@ struct MatrixProduct {
   func computePiece(_ piece: Int) {
     let strips = blocking.stripRange(piece)
     let rows = blocking.rowRange(piece)
-    let slot = blocking.slot(piece, workspace)
+    let taken = slots.take()
+    defer { slots.giveBack(taken.index) }
+    let slot = blocking.parts(taken.memory)
     if blocking.rows == 1 {
       switch b {
       case .packed(let panels):

@@ -87,7 +87,7 @@ extension Compute {
     run(
       MatrixProduct(
         kernels: kernels.matrix, blocking: blocking, a: a, b: b.operand, c: c, cRowStride: rowStride, accumulate: false,
-        tail: tail, workspace: workspace), moments)
+        tail: tail, slots: blocking.slots(workspace)), moments)
   }
 }
 

@@ -66,6 +66,33 @@ import Testing
     withExtendedLifetime((x, gradOutput)) {}
   }
 
+  /// The layers beside batch norm, as close: on images, and on rows as long as what batch norm takes a channel over.
+  @Test(arguments: sources) func relatives(_ source: Source) throws {
+    let cases: [(layer: any Normalization, sample: [Int])] = [
+      (LayerNorm(), [1024]), (LayerNorm(over: .all), [32, 32, 16]), (RMSNorm(epsilon: 1e-5), [1024]),
+      (GroupNorm(4), [32, 32, 16]),
+      (GroupNorm(4), [2048]), (InstanceNorm(), [64, 64, 8]), (FilterResponseNorm(threshold: false), [32, 32, 8]),
+    ]
+    for (layer, sample) in cases {
+      let length = sample.reduce(1, *)
+      let values = source.values(2 * length, seed: UInt64(length))
+      let reference = try #require(Reference.reference(layer, samples: 2, sample: sample))
+      let x = values.map(Double.init)
+      let want = reference.forward(x, NormalizationReference.Parameters())
+      let model = try Model.sequential([layer], inputShape: sample)
+      for training in [false, true] {
+        let y = try model.forward(Tensor(values, shape: [2] + sample), training: training)
+        #expect(Reference.largestDifference(y.values, want) <= Tolerance.normalised, "\(layer)")
+      }
+      var random = TestRandom(seed: 7)
+      let g = random.array(values.count)
+      let gradient = try model.backward(Tensor(g, shape: [2] + sample)).values
+      let (input, _) = reference.gradients(x, g.map(Double.init), NormalizationReference.Parameters())
+      let inverse = largest(reference.normalised(x).inverse)
+      #expect(Reference.largestDifference(gradient, input) <= 1e-6 * inverse * (1 + largest(want)), "\(layer)")
+    }
+  }
+
   @Test(arguments: [2, 60, 1024, 16_384, 262_144]) func constantChannelsYieldShift(_ rows: Int) throws {
     let constants: [Float] = [100.1, 0, -1e-30, 1.7e9, 3e38, -0.1]
     let model = try Model.sequential([BatchNorm()], inputShape: [6])

@@ -71,6 +71,12 @@ struct ReferenceModel {
       return Reference.normalise(
         x, mean: state("running_mean"), variance: state("running_var"), epsilon: norm.epsilon, scale: parameter("weight"),
         shift: parameter("bias"))
+    case let norm as any BuildableNormalization:
+      return Reference.relative(
+        norm, x, sample: shape,
+        NormalizationReference.Parameters(
+          scale: parameter("weight"), shift: parameter("bias"), threshold: parameter("threshold"),
+          learnedEpsilon: parameter("learned_epsilon")))
     case let activation as any ActivationLayer:
       return x.map { Reference.activation(activation.activation.rawValue, $0) }
     case is Softmax:
@@ -99,6 +105,36 @@ struct ReferenceModel {
       return Reference.transposed(x, height: shape.dropLast().reduce(1, *), width: shape.last ?? 1)
     default:
       return x
+    }
+  }
+}
+
+extension Reference {
+  /// A relative of batch norm, from its options alone.
+  static func relative(
+    _ norm: any BuildableNormalization, _ x: [Double], sample: [Int], _ parameters: NormalizationReference.Parameters
+  ) -> [Double] {
+    reference(norm, samples: x.count / max(sample.reduce(1, *), 1), sample: sample)?.forward(x, parameters) ?? []
+  }
+
+  static func reference(_ norm: any Normalization, samples: Int, sample: [Int]) -> NormalizationReference? {
+    let channels = sample.last ?? 1
+    let positions = sample.dropLast().reduce(1, *)
+    switch norm {
+    case let norm as LayerNorm where norm.over == .all:
+      return .rows(samples: samples, length: positions * channels, centers: true, epsilon: norm.epsilon)
+    case let norm as LayerNorm:
+      return .rows(samples: samples * positions, length: channels, centers: true, epsilon: norm.epsilon)
+    case let norm as RMSNorm:
+      return .rows(samples: samples * positions, length: channels, centers: false, epsilon: norm.epsilon)
+    case let norm as GroupNorm:
+      return .groups(samples: samples, positions: positions, channels: channels, groups: norm.groups, epsilon: norm.epsilon)
+    case let norm as InstanceNorm:
+      return .groups(samples: samples, positions: positions, channels: channels, groups: channels, epsilon: norm.epsilon)
+    case let norm as FilterResponseNorm:
+      return .filterResponse(samples: samples, positions: positions, channels: channels, epsilon: norm.epsilon)
+    default:
+      return nil
     }
   }
 }

@@ -12,7 +12,7 @@ import Testing
       [
         InputNormalization(), Dense(210), BatchNorm(), Sigmoid(), Dropout(0.3), Dense(190), Tanh(), BatchNorm(momentum: nil),
         Dense(180),
-        BatchNorm(), ReLU(), Dense(10),
+        BatchNorm(), ReLU(), LayerNorm(), RMSNorm(), GroupNorm(20), Dense(10),
       ], inputShape: [230], seed: seed)
   }
 
@@ -23,6 +23,7 @@ import Testing
         InputNormalization(), Reshape([23, 10, 1]), Conv2D(20, kernelSize: 3, padding: .same), BatchNorm(), ReLU(),
         MaxPool2D(3, strides: Extent2D(1, 2), padding: .same), Conv2D(20, kernelSize: 3, padding: .all(1), groups: 20),
         Conv2D(40, kernelSize: 1), Upsample2D(2), Tanh(), Conv2D(24, kernelSize: 3, strides: 2, dilation: 2), BatchNorm(),
+        GroupNorm(6), FilterResponseNorm(), InstanceNorm(scale: true), LayerNorm(over: .all),
         ZeroPad2D(1), AvgPool2D(2), ChannelsFirst(), Flatten(), Dropout(0.3), Dense(10),
       ], inputShape: [230], seed: 8)
   }

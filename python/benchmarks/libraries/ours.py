@@ -96,22 +96,27 @@ class Martlet(Library):
         return {"": lambda: self._convolution(case)}
 
     def _convolution(self, case: Convolution) -> Contender:
-        """A model of one layer: the batch is copied to its place within the timed call."""
         data = case.data()
-        layer = martlet.Conv2D(case.filters, case.kernel, strides=case.stride, padding=case.padding, bias=False)
-        net = martlet.Sequential([layer], input_shape=(case.size, case.size, case.channels))
-        net.load_state_dict({next(iter(net.state_dict())): data["weight"]})
+        x, weight = data["x"], data["weight"]
+        options: dict[str, Any] = {"strides": case.stride, "padding": case.padding}
+        out = np.empty((case.batch, case.out_size, case.out_size, case.filters), np.float32)
 
-        name = next(iter(net.state_dict()))
+        def infer() -> Any:
+            return martlet.conv2d(x, weight, out=out, **options)
+
         if not case.training:
-            out = np.empty((case.batch, case.out_size, case.out_size, case.filters), np.float32)
-            return Contender(lambda: {"y": net.predict(data["x"])}, lambda: net.predict(data["x"], out=out))
+            return Contender(lambda: {"y": infer()}, infer)
+        backward = dict(options, wants=("input", "weight"), out=(np.empty_like(x), np.empty_like(weight), None))
 
         def train() -> Any:
-            net.forward(data["x"], training=True)
-            return net.backward(data["dy"])
+            infer()
+            return martlet.conv2d_gradients(x, data["dy"], weight, **backward)
 
-        return Contender(lambda: {"dx": train(), "dweight": np.array(net.gradients()[name])}, train)
+        def answer() -> dict[str, Any]:
+            found = train()
+            return {"dx": found.grad_input, "dweight": found.grad_weight}
+
+        return Contender(answer, train)
 
     def image_network(self, case: ImageNetwork) -> Makers:
         return {"": lambda: self._image_network(case)}

@@ -10,6 +10,7 @@ from .dense import Dense
 from .dropout import Dropout
 from .input_normalization import InputNormalization
 from .joins import Add, Concatenate
+from .normalizations import FilterResponseNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from .pooling import AvgPool1D, AvgPool2D, GlobalAvgPool1D, GlobalAvgPool2D, MaxPool1D, MaxPool2D
 from .resizing import Upsample2D, ZeroPad2D
 from .shapes import ChannelsFirst, ChannelsLast, Flatten, Reshape
@@ -25,13 +26,18 @@ __all__ = [
     "Conv2D",
     "Dense",
     "Dropout",
+    "FilterResponseNorm",
     "Flatten",
     "GlobalAvgPool1D",
     "GlobalAvgPool2D",
+    "GroupNorm",
     "InputNormalization",
+    "InstanceNorm",
     "Layer",
+    "LayerNorm",
     "MaxPool1D",
     "MaxPool2D",
+    "RMSNorm",
     "ReLU",
     "Reshape",
     "Sigmoid",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..graph import Graph
 
 
-_ALGORITHMS = {
+ALGORITHMS = {
     "automatic": _abi.CONVOLUTION_AUTOMATIC,
     "direct": _abi.CONVOLUTION_DIRECT,
     "winograd": _abi.CONVOLUTION_WINOGRAD,
@@ -98,7 +98,7 @@ class Conv2D(Layer):
         self.bias = bool(_arguments.flag(bias, "bias"))
         self.weight_initializer = as_initializer(weight_initializer, "weight_initializer")
         self.bias_initializer = as_initializer(bias_initializer, "bias_initializer")
-        _arguments.one_of(algorithm, "algorithm", _ALGORITHMS)
+        _arguments.one_of(algorithm, "algorithm", ALGORITHMS)
         self.algorithm = algorithm
         self._arguments = _shown(self)
 
@@ -107,7 +107,7 @@ class Conv2D(Layer):
 
     def _add(self, graph: Graph, name: str, *nodes: int) -> int:
         options = _options(self, self.strides, self.dilation)
-        options.algorithm = _ALGORITHMS[self.algorithm]
+        options.algorithm = ALGORITHMS[self.algorithm]
         return graph.add("conv2d", name, *nodes, self.filters, *self.kernel_size, ctypes.byref(options))
 
 

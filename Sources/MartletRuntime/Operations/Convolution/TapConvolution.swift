@@ -38,6 +38,13 @@ struct TapCut {
   /// The channels of a part of the strips.
   func columns(_ part: Int) -> Range<Int> { panels.channels(part, of: stripPieces) }
 
+  /// Whether the taps of a kernel's row are those of ``NeighbourTaps``. By the shape alone, as it decides the order of summation.
+  var hasNeighbours: Bool {
+    let axis = blocks.grid.horizontal
+    return axis.taps == NeighbourTaps.taps && axis.stride == 1 && axis.dilation == 1
+      && blocks.channels == NeighbourTaps.channels
+  }
+
   var gathersMoments: Bool {
     let channels = blocks.grid.resultChannels
     return (0..<stripPieces).allSatisfy {
@@ -187,7 +194,13 @@ struct TapConvolution: PieceWork {
         }
         product.segments = tables.segments + segment
         product.segmentCount = end - segment
-        kernels.convolution.multiplyTaps(product)
+        if cut.hasNeighbours, width == kernels.lanes {
+          kernels.convolution.multiplyNeighbours(
+            NeighbourTaps(
+              product: product, length: horizontal.positions, targetStride: horizontal.step * grid.resultChannels))
+        } else {
+          kernels.convolution.multiplyTaps(product)
+        }
         product.b += depth * width
         product.accumulate = true
         segment = end

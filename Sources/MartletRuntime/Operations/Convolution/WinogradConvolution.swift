@@ -64,7 +64,7 @@ struct WinogradCut {
   /// Floats of a block's transformed patches that stay in the second-level cache, and tiles that make up for reading all filters.
   private static var patchFloats: Int { 64 * 1024 }
   private static var fewestTiles: Int { 48 }
-  private static var mostTiles: Int { 192 }
+  private static var mostTiles: Int { 64 }
 
   init(_ grid: TapGrid, _ kernels: ConvolutionKernels) {
     self.grid = grid

@@ -135,17 +135,23 @@ struct MatrixBlocking {
 
   // MARK: - Moments of the product
 
-  /// Whether pieces may gather moments; a single row has none. Here too what is not shared is treated as if it were.
+  /// Whether pieces may gather moments; a single row has none.
   private var gathersMoments: Bool {
     rows > 1
       && (0..<sharedColumnPieces).allSatisfy {
-        let strips = $0 * stripCount / sharedColumnPieces..<($0 + 1) * stripCount / sharedColumnPieces
-        return OutputMomentsGathering.allows(columnRange(strips), channels: columns, lanes: lanes)
+        OutputMomentsGathering.allows(sharedColumnRange($0), channels: columns, lanes: lanes)
       }
   }
 
-  /// Whether moments are gathered of whole rows, which may change bits.
-  var gathersWholeRows: Bool { sharedColumnPieces == 1 }
+  /// The columns whose moments a piece gathers at a time: how many they are changes bits, so that they are the same for any thread count.
+  func momentColumns(_ piece: Int) -> some Sequence<Range<Int>> {
+    let shared = columnPieces == sharedColumnPieces ? piece % columnPieces..<piece % columnPieces + 1 : 0..<sharedColumnPieces
+    return shared.lazy.map { sharedColumnRange($0) }
+  }
+
+  private func sharedColumnRange(_ j: Int) -> Range<Int> {
+    columnRange(j * stripCount / sharedColumnPieces..<(j + 1) * stripCount / sharedColumnPieces)
+  }
 
   /// For these rows and for any fewer; 0 if these rows' are not gathered.
   var momentsByteCount: Int {

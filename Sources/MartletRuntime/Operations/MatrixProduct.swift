@@ -57,11 +57,11 @@ struct MatrixProduct {
       let block = row..<min(row + height, rows.upperBound)
       computeBlock(block, strips, slot.panel, slot.edge, slot.rows)
       if let moments {
-        let columns = blocking.columnRange(piece)
-        moments.pointee.gather(
-          c + block.lowerBound * cRowStride + columns.lowerBound, rows: block.count, columns: columns,
-          chunk: piece / blocking.columnPieces, before: block.lowerBound - rows.lowerBound, piece: piece,
-          wholeRows: blocking.gathersWholeRows)
+        for columns in blocking.momentColumns(piece) {
+          moments.pointee.gather(
+            c + block.lowerBound * cRowStride + columns.lowerBound, rows: block.count, columns: columns,
+            chunk: piece / blocking.columnPieces, before: block.lowerBound - rows.lowerBound, piece: piece)
+        }
       }
       row = block.upperBound
     }

@@ -140,15 +140,14 @@ struct OutputMomentsGathering {
   ///   - columns: the channels it covers, within a row of `OutputMoments.channels`.
   ///   - before: rows of the chunk that have been gathered.
   ///   - piece: whose scratch memory is used.
-  ///   - wholeRows: whether pieces hold whole rows however the work is shared; if so, or not, is for all pieces the same.
   func gather(
-    _ y: UnsafePointer<Float>, rows: Int, columns: Range<Int>, chunk: Int, before: Int, piece: Int, wholeRows: Bool = true
+    _ y: UnsafePointer<Float>, rows: Int, columns: Range<Int>, chunk: Int, before: Int, piece: Int
   ) {
     if rows <= 0 { return }
     let scratch = moments.scratch(piece)
     let shape = ChannelShape(outer: rows, channels: columns.count)
     let layout = ChannelLayout(shape)
-    if wholeRows, columns.count == moments.channels, !layout.columnsAreChannels {
+    if columns.count == moments.channels, !layout.columnsAreChannels {
       let block = MomentBlock(
         kernels: kernels, scratch: scratch, y: y, values: rows, channels: columns.count,
         block: ColumnBlock(rows: layout.rows, columns: layout.columns, rowStride: layout.columns), layout: layout)

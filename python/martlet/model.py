@@ -15,14 +15,14 @@ from ._inference import Inference
 from ._library import library
 from ._statistics import ModelStatistics
 from ._tensors import LoadResult, names, read, set_tensors, tensors, text_of, value_view
-from .checking import Findings, check
-from .folding import FoldingCertificate, read_certificate
 from .graph import Input, Node, build
 from .layers import Layer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from .checking import Findings
+    from .folding import FoldingCertificate
     from .optimizers import Optimizer, Rule
     from .training import Trainer
 
@@ -367,6 +367,8 @@ class Model(ModelStatistics):
         >>> certificate.within_bounds
         True
         """
+        from .folding import read_certificate
+
         given = None if data is None else describe_all(data, self._input_count, "data")
         model = ctypes.POINTER(_abi.martlet_model)()
         folding = ctypes.POINTER(_abi.martlet_folding)()
@@ -417,6 +419,8 @@ class Model(ModelStatistics):
         """
         inputs = None if x is None else describe_all(x, self._input_count, "x")
         targets = None if y is None else describe_all(y, self._output_count, "y")
+        from .checking import check
+
         return check(self._open(), inputs, targets, loss, batch_size, optimizer)
 
     def save(self, path: str | bytes | os.PathLike[str]) -> None:

@@ -173,7 +173,8 @@ def build(
 ) -> tuple[Owner, list[tuple[str, Layer]]]:
     """The library's model from ``inputs`` to ``outputs``, and its layers in the order they run, with their names.
 
-    With the recipe, layers that lost their bias say so. Unnamed layers are named after their kind and a number ("dense_1"), or by their place alone ("0").
+    With the recipe, layers that lost their bias say so. Unnamed layers are named after their kind and a number ("dense_1"), or
+    by their place alone ("0").
     """
     order = _in_order(inputs, outputs)
     with Graph() as graph:

@@ -43,8 +43,8 @@ class Model(ModelStatistics):
         Prepares a residual network as is usual (Goyal et al. 2017). The last scale of each residual branch starts at 0, so that
         each block starts as its shortcut: where an :class:`Add`'s inputs meet, the one with the fewest layers behind it is the
         shortcut, and every other one that is a batch norm's, read by nothing else, starts with γ = 0. A layer that only batch
-        norms of the batch's own statistics read loses its bias, which their mean takes out again; its ``bias`` says so. Weight decay
-        spares scale and shift by default anyway: leave ``decays_scale_shift_bias`` off.
+        norms of the batch's own statistics read loses its bias, which their mean takes out again; its ``bias`` says so. Weight
+        decay spares scale and shift by default anyway: leave ``decays_scale_shift_bias`` off.
 
     Notes
     -----

@@ -497,6 +497,16 @@ martlet_status martlet_convolution_gradients(const martlet_array *x, const martl
                                              const martlet_array *grad_input, const martlet_array *grad_weight,
                                              const martlet_array *grad_bias);
 
+/* Prepares the residual network that stands in the graph so far, before martlet_model_create: (1) the last scale of each residual
+ * branch starts at 0, so that each block starts as its shortcut: where martlet_graph_add's inputs meet, the one with the fewest
+ * layers behind it is the shortcut, and every other one that is a batch norm's, read by nothing else, starts with gamma 0 (equally
+ * deep: nothing changes); (2) a dense or convolutional layer that only batch norms of the batch's own statistics read loses its
+ * bias, which their mean takes out again; (3) weight decay spares scale and shift: optimizers do so by default
+ * (decays_scale_shift_bias). Call it on the complete graph; twice changes nothing more. Source: Goyal et al. 2017, section 5.1.
+ * without_bias, zero_scales: how many layers lost their bias and how many batch norms start with gamma 0; NULL: not asked.
+ * MARTLET_INVALID_ARGUMENT for a graph that is none. Since ABI 2. */
+martlet_status martlet_graph_apply_residual_recipe(martlet_graph *graph, int32_t *without_bias, int32_t *zero_scales);
+
 /* ---- Models -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct martlet_model martlet_model;
@@ -532,7 +542,7 @@ typedef struct martlet_known_model_options {
   int32_t hidden_count;    /* 0..4096; 0 with NULL */
   int32_t shortcut;        /* of the residual networks; default MARTLET_SHORTCUT_DEFAULT */
   int32_t zero_last_scale; /* 1: every residual block's last batch norm starts with gamma 0; default 0 */
-  int32_t reserved;        /* 0 */
+  int32_t residual_recipe; /* of the residual networks; 1: martlet_graph_apply_residual_recipe, zero_last_scale included; default 0 */
 } martlet_known_model_options;
 #define MARTLET_KNOWN_MODEL_OPTIONS_INIT \
   { sizeof(martlet_known_model_options), 1.0, -1.0, NULL, 0, MARTLET_SHORTCUT_DEFAULT, 0, 0 }

@@ -57,6 +57,17 @@ func nodes(_ pointer: UnsafePointer<martlet_node>?, _ count: Int32, _ argument: 
   return (0..<Int(count)).map { Graph.Node(index: Int(pointer[$0])) }
 }
 
+@_cdecl("martlet_graph_apply_residual_recipe") @implementation
+public func martlet_graph_apply_residual_recipe(
+  _ graph: OpaquePointer!, _ without_bias: UnsafeMutablePointer<Int32>!, _ zero_scales: UnsafeMutablePointer<Int32>!
+) -> martlet_status {
+  boundary {
+    let recipe = try object(graph, "graph", as: GraphHandle.self).graph.applyResidualRecipe()
+    without_bias?.pointee = Int32(recipe.withoutBias.count)
+    zero_scales?.pointee = Int32(recipe.zeroScales.count)
+  }
+}
+
 @_cdecl("martlet_graph_apply") @implementation
 public func martlet_graph_apply(
   _ graph: OpaquePointer!, _ layer: martlet_node, _ inputs: UnsafePointer<martlet_node>!, _ count: Int32,

@@ -50,6 +50,7 @@ extension NetworkOptions {
       shortcut = choice
     }
     zeroLastScale = try flag(given.zero_last_scale, "options.zero_last_scale")
+    residualRecipe = try flag(given.residual_recipe, "options.residual_recipe")
   }
 
   private static func hidden(_ given: martlet_known_model_options) throws -> [Int]? {

@@ -71,6 +71,7 @@ static void print_options(void) {
   FIELD(martlet_known_model_options, hidden_count);
   FIELD(martlet_known_model_options, shortcut);
   FIELD(martlet_known_model_options, zero_last_scale);
+  FIELD(martlet_known_model_options, residual_recipe);
   SIZE(martlet_batch_norm_switches);
   FIELD(martlet_batch_norm_switches, normalize_with);
   FIELD(martlet_batch_norm_switches, updates_moving);

@@ -186,8 +186,42 @@ static void test_channels(void) {
   martlet_model_destroy(model);
 }
 
+/* x -> dense -> norm -> dense -> norm -> + x */
+static void test_residual_recipe(void) {
+  martlet_graph *graph = NULL;
+  martlet_node in = -1, h = -1, sum = -1;
+  const int64_t four[1] = {4};
+  int32_t without_bias = -1, zero_scales = -1;
+  CHECK_OK(martlet_graph_create(&graph));
+  CHECK_OK(martlet_graph_input(graph, NULL, 1, four, &in));
+  CHECK_OK(martlet_graph_dense(graph, NULL, in, 4, NULL, &h));
+  CHECK_OK(martlet_graph_batch_norm(graph, NULL, h, NULL, &h));
+  CHECK_OK(martlet_graph_dense(graph, NULL, h, 4, NULL, &h));
+  CHECK_OK(martlet_graph_batch_norm(graph, NULL, h, NULL, &h));
+  const martlet_node branches[2] = {h, in};
+  CHECK_OK(martlet_graph_add(graph, NULL, branches, 2, &sum));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "graph", martlet_graph_apply_residual_recipe(NULL, &without_bias, &zero_scales));
+  CHECK_INT(-1, without_bias);
+  CHECK_OK(martlet_graph_apply_residual_recipe(graph, &without_bias, &zero_scales));
+  CHECK_INT(2, without_bias);
+  CHECK_INT(1, zero_scales);
+  CHECK_OK(martlet_graph_apply_residual_recipe(graph, NULL, NULL));
+  CHECK_OK(martlet_graph_apply_residual_recipe(graph, &without_bias, &zero_scales));
+  CHECK(without_bias == 0 && zero_scales == 0);
+  martlet_model *model = NULL;
+  CHECK_OK(martlet_model_create(&model, graph, &in, 1, &sum, 1, 7));
+  martlet_graph_destroy(graph);
+  const float x[8] = {1, 2, 3, 4, -1, -2, -3, -4};
+  float y[8];
+  const int64_t batch[2] = {2, 4};
+  const martlet_array input = array_of((void *)x, MARTLET_FLOAT32, 2, batch), output = floats_of(y, 2, batch);
+  CHECK_OK(martlet_model_predict(model, &input, 1, 0, &output, 1));
+  for (int i = 0; i < 8; i++) CHECK_CLOSE(x[i], y[i], 0); /* the block is its shortcut */
+  martlet_model_destroy(model);
+}
+
 static const check_test tests[] = {TEST(test_joins_refuse), TEST(test_apply_refuses), TEST(test_shared_layer),
-                                   TEST(test_reshape), TEST(test_channels)};
+                                   TEST(test_reshape), TEST(test_channels), TEST(test_residual_recipe)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

@@ -71,6 +71,12 @@ static void test_options(void) {
   CHECK_OK(martlet_model_read_tensor(model, "layer1.0.bn1.weight", &out));
   CHECK(scale[0] == 1 && scale[15] == 1);
   martlet_model_destroy(model);
+  options = plain;
+  options.residual_recipe = 1;
+  CHECK_OK(martlet_model_build(&model, "resnet20", 3, image, 10, &options, 1));
+  CHECK_OK(martlet_model_read_tensor(model, "layer1.0.bn2.weight", &out));
+  CHECK(scale[0] == 0 && scale[15] == 0);
+  martlet_model_destroy(model);
 }
 
 static void test_wrong_arguments(void) {
@@ -133,6 +139,9 @@ static void test_wrong_options(void) {
     options = plain;
     options.zero_last_scale = numbers[i];
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "zero_last_scale", martlet_model_build(&out, "resnet20", 3, image, 2, &options, 0));
+    options = plain;
+    options.residual_recipe = numbers[i];
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "residual_recipe", martlet_model_build(&out, "resnet20", 3, image, 2, &options, 0));
     options = plain;
     options.hidden_count = numbers[i]; /* with hidden NULL */
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "hidden", martlet_model_build(&out, "mlp", 3, image, 2, &options, 0));

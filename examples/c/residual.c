@@ -37,11 +37,10 @@ static void read_digits(const char *path) {
   fclose(file);
 }
 
-/* Convolution 3 x 3 -> batch norm, which makes the convolution's bias useless. */
+/* Convolution 3 x 3 -> batch norm, which makes the convolution's bias useless: the recipe drops it. */
 static martlet_node convolution(martlet_graph *graph, martlet_node x) {
   martlet_convolution_options options = MARTLET_CONVOLUTION_OPTIONS_INIT;
   options.padding = MARTLET_PADDING_SAME;
-  options.bias = 0;
   /* What these narrow layers take by themselves; from 32 channels on MARTLET_CONVOLUTION_AUTOMATIC is Winograd's algorithm. */
   options.algorithm = MARTLET_CONVOLUTION_DIRECT;
   check(martlet_graph_conv2d(graph, NULL, x, FILTERS, 3, 3, &options, &x));
@@ -76,6 +75,9 @@ static martlet_model *make_network(void) {
   h = block(graph, h);
   check(martlet_graph_global_avg_pool2d(graph, NULL, h, &h));
   check(martlet_graph_dense(graph, NULL, h, CLASSES, NULL, &h));
+  int32_t without_bias = 0, zero_scales = 0;
+  check(martlet_graph_apply_residual_recipe(graph, &without_bias, &zero_scales));
+  printf("%d convolutions without a bias, %d blocks that start as their shortcut\n", (int)without_bias, (int)zero_scales);
   check(martlet_model_create(&network, graph, &x, 1, &h, 1, 1));
   martlet_graph_destroy(graph);
   return network;

@@ -13,7 +13,7 @@ always said in the call. All computing is done by the native library, which is o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._errors import (
     CancelledError,
@@ -33,9 +33,6 @@ from ._machine import available_isas, isa, num_threads, set_num_threads
 from ._tensors import LoadResult
 from ._version import __version__
 from .augmentation import Augmentation
-from .checking import Finding, Findings
-from .convolution import ConvolutionGradients, conv2d, conv2d_gradients
-from .folding import Difference, FoldedLayer, FoldingCertificate
 from .functional import (
     BatchNormGradients,
     Loss,
@@ -82,22 +79,27 @@ from .layers import (
 )
 from .model import Model, Sequential, load
 from .normalization import BatchNorm, BatchRenormalization
-from .normalize import (
-    NormalizationGradients,
-    filter_response_norm,
-    filter_response_norm_gradients,
-    group_norm,
-    group_norm_gradients,
-    instance_norm,
-    instance_norm_gradients,
-    layer_norm,
-    layer_norm_gradients,
-    rms_norm,
-    rms_norm_gradients,
-)
 from .optimizers import SGD, Adam, AdamW, Optimizer
 from .tensor import Tensor
 from .training import Event, History, Result, Trainer
+
+if TYPE_CHECKING:
+    from .checking import Finding, Findings
+    from .convolution import ConvolutionGradients, conv2d, conv2d_gradients
+    from .folding import Difference, FoldedLayer, FoldingCertificate
+    from .normalize import (
+        NormalizationGradients,
+        filter_response_norm,
+        filter_response_norm_gradients,
+        group_norm,
+        group_norm_gradients,
+        instance_norm,
+        instance_norm_gradients,
+        layer_norm,
+        layer_norm_gradients,
+        rms_norm,
+        rms_norm_gradients,
+    )
 
 __all__ = [
     "SGD",
@@ -195,13 +197,43 @@ __all__ = [
     "set_num_threads",
 ]
 
-_ON_DEMAND = ("article", "compare", "converters", "data", "models", "progress", "shift", "sweep", "train")
+#: Modules that most programs do not need.
+_MODULES = ("article", "compare", "converters", "data", "models", "progress", "shift", "sweep", "train")
+#: Names of modules that are loaded when one of them is asked for.
+_NAMES = {
+    "checking": ("Finding", "Findings"),
+    "convolution": ("ConvolutionGradients", "conv2d", "conv2d_gradients"),
+    "folding": ("Difference", "FoldedLayer", "FoldingCertificate"),
+    "normalize": (
+        "NormalizationGradients",
+        "filter_response_norm",
+        "filter_response_norm_gradients",
+        "group_norm",
+        "group_norm_gradients",
+        "instance_norm",
+        "instance_norm_gradients",
+        "layer_norm",
+        "layer_norm_gradients",
+        "rms_norm",
+        "rms_norm_gradients",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Modules that most programs do not need are imported when they are named."""
-    if name in _ON_DEMAND:
-        import importlib
+    """What is not needed to train a network is imported when it is named, which keeps the import short."""
+    module = _MODULE_OF.get(name, name)
+    if module not in _MODULES and module not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
 
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = importlib.import_module(f".{module}", __name__)
+    if module == name:
+        return found
+    value = globals()[name] = getattr(found, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF, *_MODULES, *_NAMES})

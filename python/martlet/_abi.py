@@ -174,7 +174,7 @@ class martlet_known_model_options(ctypes.Structure):
         ("hidden_count", c_int32),
         ("shortcut", c_int32),
         ("zero_last_scale", c_int32),
-        ("reserved", c_int32),
+        ("residual_recipe", c_int32),
     ]
 
 
@@ -533,6 +533,7 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_graph_channels_first": _status(_graph, c_char_p, c_int32, _node),
     "martlet_graph_add": _status(_graph, c_char_p, _node, c_int32, _node),
     "martlet_graph_concatenate": _status(_graph, c_char_p, _node, c_int32, _node),
+    "martlet_graph_apply_residual_recipe": _status(_graph, POINTER(c_int32), POINTER(c_int32)),
     "martlet_graph_apply": _status(_graph, c_int32, _node, c_int32, _node),
     "martlet_graph_input_normalization": _status(_graph, c_char_p, c_int32, c_double, _node),
     "martlet_graph_conv2d": _status(

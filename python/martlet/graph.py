@@ -9,6 +9,7 @@ from . import _abi, _arguments
 from ._errors import InvalidArgumentError
 from ._handle import Handle, Owner
 from ._library import library
+from ._tensors import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -97,6 +98,10 @@ class Graph(Handle):
         library().martlet_graph_apply(self._open(), layer, array, len(nodes), ctypes.byref(out))
         return out.value
 
+    def apply_residual_recipe(self) -> None:
+        """Last scales of residual branches from 0, no bias before batch norm."""
+        library().martlet_graph_apply_residual_recipe(self._open(), None, None)
+
     def model(self, inputs: Sequence[int], outputs: Sequence[int], seed: int) -> Owner:
         """The library's model of this graph."""
         ins = (ctypes.c_int32 * len(inputs))(*inputs)
@@ -164,11 +169,12 @@ class _Builder:
 
 
 def build(
-    inputs: Sequence[Node], outputs: Sequence[Node], seed: int, *, by_place: bool = False
+    inputs: Sequence[Node], outputs: Sequence[Node], seed: int, *, by_place: bool = False, residual_recipe: bool = False
 ) -> tuple[Owner, list[tuple[str, Layer]]]:
     """The library's model from ``inputs`` to ``outputs``, and its layers in the order they run, with their names.
 
-    Unnamed layers are named after their kind and a number ("dense_1"), or by their place alone ("0").
+    With the recipe, layers that lost their bias say so. Unnamed layers are named after their kind and a number ("dense_1"), or
+    by their place alone ("0").
     """
     order = _in_order(inputs, outputs)
     with Graph() as graph:
@@ -181,7 +187,14 @@ def build(
             numbers.append(builder.add_input(node, name))
         for place, node in enumerate(order):
             builder.add(node, place)
+        if residual_recipe:
+            graph.apply_residual_recipe()
         owner = graph.model(numbers, [builder.number(node) for node in outputs], seed)
+    if residual_recipe:
+        kept = {tensor.name for tensor in tensors(owner)}
+        for name, layer in builder.layers:
+            if getattr(layer, "bias", False) and f"{name}.bias" not in kept:
+                layer._drop_bias()
     return owner, builder.layers
 
 

@@ -16,14 +16,14 @@ from ._inference import Inference
 from ._library import library
 from ._statistics import ModelStatistics
 from ._tensors import LoadResult, names, read, set_tensors, tensors, text_of, value_view
-from .checking import Findings, check
-from .folding import FoldingCertificate, read_certificate
 from .graph import Input, Node, build
 from .layers import Layer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from .checking import Findings
+    from .folding import FoldingCertificate
     from .optimizers import Optimizer, Rule
     from .training import Trainer
 
@@ -40,6 +40,12 @@ class Model(ModelStatistics):
         Made by :func:`Input` and by applying layers.
     seed : int, optional
         Parameters are drawn from it.
+    residual_recipe : bool, optional
+        Prepares a residual network as is usual (Goyal et al. 2017). The last scale of each residual branch starts at 0, so that
+        each block starts as its shortcut: where an :class:`Add`'s inputs meet, the one with the fewest layers behind it is the
+        shortcut, and every other one that is a batch norm's, read by nothing else, starts with γ = 0. A layer that only batch
+        norms of the batch's own statistics read loses its bias, which their mean takes out again; its ``bias`` says so. Weight
+        decay spares scale and shift by default anyway: leave ``decays_scale_shift_bias`` off.
 
     Notes
     -----
@@ -57,8 +63,11 @@ class Model(ModelStatistics):
     (2, 10)
     """
 
-    def __init__(self, inputs: Node | Sequence[Node], outputs: Node | Sequence[Node], seed: int = 0) -> None:
-        owner, layers = build(_nodes(inputs, "inputs"), _nodes(outputs, "outputs"), seed)
+    def __init__(
+        self, inputs: Node | Sequence[Node], outputs: Node | Sequence[Node], seed: int = 0, *, residual_recipe: bool = False
+    ) -> None:
+        recipe = bool(_arguments.flag(residual_recipe, "residual_recipe"))
+        owner, layers = build(_nodes(inputs, "inputs"), _nodes(outputs, "outputs"), seed, residual_recipe=recipe)
         self._adopt(owner, layers)
 
     def _adopt(self, owner: Owner, layers: list[tuple[str, Layer]] | None = None) -> None:
@@ -373,6 +382,8 @@ class Model(ModelStatistics):
         >>> certificate.within_bounds
         True
         """
+        from .folding import read_certificate
+
         given = None if data is None else describe_all(data, self._input_count, "data")
         model = ctypes.POINTER(_abi.martlet_model)()
         folding = ctypes.POINTER(_abi.martlet_folding)()
@@ -423,6 +434,8 @@ class Model(ModelStatistics):
         """
         inputs = None if x is None else describe_all(x, self._input_count, "x")
         targets = None if y is None else describe_all(y, self._output_count, "y")
+        from .checking import check
+
         return check(self._open(), inputs, targets, loss, batch_size, optimizer)
 
     def save(self, path: str | bytes | os.PathLike[str]) -> None:

@@ -44,6 +44,7 @@ def build(
     hidden: Sequence[int] | None = None,
     shortcut: str | None = None,
     zero_last_scale: bool = False,
+    residual_recipe: bool = False,
     seed: int = 0,
 ) -> Model:
     """A network by its name.
@@ -69,6 +70,8 @@ def build(
         ``"resnet18"``).
     zero_last_scale : bool, optional
         Whether every residual block's last batch norm starts with scale 0, so that the block starts as its shortcut.
+    residual_recipe : bool, optional
+        The residual networks' usual preparation, see :class:`Model`; includes ``zero_last_scale``.
     seed : int, optional
         Parameters are drawn from it.
 
@@ -86,6 +89,7 @@ def build(
         dropout=-1.0 if dropout is None else _dropout(dropout),
         shortcut=_abi.SHORTCUT_DEFAULT if shortcut is None else _arguments.one_of(shortcut, "shortcut", _SHORTCUTS),
         zero_last_scale=_arguments.flag(zero_last_scale, "zero_last_scale"),
+        residual_recipe=_arguments.flag(residual_recipe, "residual_recipe"),
     )
     if hidden is not None:
         sizes = [_arguments.integer(units, "hidden", 1) for units in hidden]
@@ -145,10 +149,11 @@ def resnet20(
     width: float = 1.0,
     shortcut: str | None = None,
     zero_last_scale: bool = False,
+    residual_recipe: bool = False,
     seed: int = 0,
 ) -> Model:
     """CIFAR's residual network of 20 layers: 269,722 parameters (272,474 with ``shortcut="projection"``). He et al. 2015."""
-    return _residual("resnet20", input_shape, classes, width, shortcut, zero_last_scale, seed)
+    return _residual("resnet20", input_shape, classes, width, shortcut, zero_last_scale, residual_recipe, seed)
 
 
 def resnet32(
@@ -158,10 +163,11 @@ def resnet32(
     width: float = 1.0,
     shortcut: str | None = None,
     zero_last_scale: bool = False,
+    residual_recipe: bool = False,
     seed: int = 0,
 ) -> Model:
     """CIFAR's residual network of 32 layers: 464,154 parameters (466,906 with ``shortcut="projection"``). He et al. 2015."""
-    return _residual("resnet32", input_shape, classes, width, shortcut, zero_last_scale, seed)
+    return _residual("resnet32", input_shape, classes, width, shortcut, zero_last_scale, residual_recipe, seed)
 
 
 def resnet56(
@@ -171,10 +177,11 @@ def resnet56(
     width: float = 1.0,
     shortcut: str | None = None,
     zero_last_scale: bool = False,
+    residual_recipe: bool = False,
     seed: int = 0,
 ) -> Model:
     """CIFAR's residual network of 56 layers: 853,018 parameters (855,770 with ``shortcut="projection"``). He et al. 2015."""
-    return _residual("resnet56", input_shape, classes, width, shortcut, zero_last_scale, seed)
+    return _residual("resnet56", input_shape, classes, width, shortcut, zero_last_scale, residual_recipe, seed)
 
 
 def resnet18(
@@ -184,10 +191,11 @@ def resnet18(
     width: float = 1.0,
     shortcut: str | None = None,
     zero_last_scale: bool = False,
+    residual_recipe: bool = False,
     seed: int = 0,
 ) -> Model:
     """ImageNet's residual network of 18 layers: 11,689,512 parameters. He et al. 2015."""
-    return _residual("resnet18", input_shape, classes, width, shortcut, zero_last_scale, seed)
+    return _residual("resnet18", input_shape, classes, width, shortcut, zero_last_scale, residual_recipe, seed)
 
 
 def vgg_bn(
@@ -218,6 +226,16 @@ def _residual(
     width: float,
     shortcut: str | None,
     zero_last_scale: bool,
+    residual_recipe: bool,
     seed: int,
 ) -> Model:
-    return build(name, input_shape, classes, width=width, shortcut=shortcut, zero_last_scale=zero_last_scale, seed=seed)
+    return build(
+        name,
+        input_shape,
+        classes,
+        width=width,
+        shortcut=shortcut,
+        zero_last_scale=zero_last_scale,
+        residual_recipe=residual_recipe,
+        seed=seed,
+    )

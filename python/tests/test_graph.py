@@ -179,3 +179,32 @@ def test_joins_that_do_not_fit(make, error, words):
 def test_a_layout_is_one_of_two():
     with pytest.raises(InvalidArgumentError, match="layout must be one of"):
         Input((3, 4, 4), layout="NCHW")
+
+
+def test_the_residual_recipe(rng):
+    x = Input((4,))
+    dense, end = Dense(4), BatchNorm()
+    h = ReLU()(BatchNorm()(dense(x)))
+    last = Dense(4, bias=False)
+    net = Model(x, Add()([end(last(h)), x]), seed=1, residual_recipe=True)
+    assert not dense.bias
+    assert "bias=False" in repr(dense)
+    assert "dense_1.bias" not in net.state_dict()
+    assert np.array_equal(net.state_dict()["batch_norm_2.weight"], np.zeros(4))
+    assert np.array_equal(net.state_dict()["batch_norm_1.weight"], np.ones(4))
+    data = rng.normal(size=(6, 4)).astype(np.float32)
+    assert np.array_equal(net(data), data)  # the block is its shortcut
+    result = Trainer(net, loss="mse", optimizer=martlet.SGD(0.1)).step(data, data[::-1].copy())
+    assert np.isfinite(result.loss)
+    assert np.any(net.state_dict()["batch_norm_2.weight"] != 0)
+
+
+def test_without_the_recipe_nothing_changes():
+    x = Input((4,))
+    dense = Dense(4)
+    net = Model(x, Add()([BatchNorm()(dense(x)), x]))
+    assert dense.bias
+    assert "dense_1.bias" in net.state_dict()
+    assert np.array_equal(net.state_dict()["batch_norm_1.weight"], np.ones(4))
+    with pytest.raises(InvalidArgumentError, match="residual_recipe"):
+        Model(x, x, residual_recipe="yes")

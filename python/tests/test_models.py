@@ -147,6 +147,14 @@ def test_blocks_that_start_as_their_shortcuts():
     assert np.any(net.state_dict()["layer1.0.bn2.weight"] != 0)
 
 
+def test_the_residual_recipe_includes_the_zero_scales():
+    recipe = models.resnet20((16, 16, 3), width=0.25, residual_recipe=True, seed=5).state_dict()
+    zeros = models.resnet20((16, 16, 3), width=0.25, zero_last_scale=True, seed=5).state_dict()
+    assert list(recipe) == list(zeros)
+    for name, value in recipe.items():
+        assert np.array_equal(value, zeros[name]), name
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "words"),
     [
@@ -165,6 +173,7 @@ def test_blocks_that_start_as_their_shortcuts():
         (("cnn", (8, 8, 3)), {"shortcut": "projection"}, "shortcut means nothing to cnn"),
         (("resnet18", (8, 8, 3)), {"shortcut": "sideways"}, "shortcut"),
         (("cnn", (8, 8, 3)), {"zero_last_scale": True}, "zero_last_scale means nothing to cnn"),
+        (("cnn", (8, 8, 3)), {"residual_recipe": True}, "residual_recipe means nothing to cnn"),
     ],
 )
 def test_options_that_cannot_be(arguments, options, words):

@@ -23,6 +23,8 @@ public struct Graph: Sendable {
     var inputShapes: [[Int]]
     /// Nodes it stands at.
     var placeCount = 1
+    /// Its scale starts at 0 instead of 1.
+    var startsWithScaleZero = false
   }
 
   struct NodeEntry {
@@ -118,6 +120,15 @@ public struct Graph: Sendable {
         layer: number, inputs: inputs.map(\.index), shape: shape,
         name: Network.nodeName(first.name, place: layers[number].placeCount)))
     return Node(index: nodes.count - 1)
+  }
+
+  /// Its outputs must keep their shapes.
+  mutating func replaceLayer(_ number: Int, by layer: any BuildableLayer) { layers[number].layer = layer }
+
+  /// Whether that is new.
+  mutating func startWithScaleZero(_ number: Int) -> Bool {
+    defer { layers[number].startsWithScaleZero = true }
+    return !layers[number].startsWithScaleZero
   }
 
   func entry(_ node: Node, _ argument: String) throws -> NodeEntry {

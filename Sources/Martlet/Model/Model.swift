@@ -83,6 +83,11 @@ public final class Model: @unchecked Sendable {
     }
     let network = Network(nodes: nodes, layers: layerOrder)
     network.initialize(seed: seed)
+    for (number, layer) in layers where graph.layers[number].startsWithScaleZero {
+      guard let scale = layer.variable("weight") else { continue }
+      scale.mutableFloats.update(repeating: 0, count: scale.count)
+      scale.didWrite()
+    }
     self.init(
       network, inputs: inputs.compactMap { position[$0.index] }, outputs: outputs.compactMap { position[$0.index] }, seed: seed)
   }

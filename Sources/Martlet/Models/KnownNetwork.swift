@@ -31,7 +31,7 @@ public enum KnownNetwork: String, CaseIterable, Sendable {
     case .cnn, .vggBN, .mobilenetV1: [.width, .dropout]
     case .lenetBN: [.width]
     case .bnInception: [.width, .dropout]
-    case .resnet18, .resnet20, .resnet32, .resnet56: [.width, .shortcut, .zeroLastScale]
+    case .resnet18, .resnet20, .resnet32, .resnet56: [.width, .shortcut, .zeroLastScale, .residualRecipe]
     }
   }
 
@@ -73,12 +73,7 @@ extension Model {
     var builder = NetworkBuilder(classes: classes, options: options)
     let input = try builder.graph.input(inputShape, name: "input")
     let output = try network.add(to: &builder, input)
-    let model = try Model(builder.graph, inputs: [input], outputs: [output], seed: seed)
-    let zeroed = Set(builder.zeroScales.map { $0 + ".weight" })
-    for variable in model.variables where zeroed.contains(variable.name) {
-      variable.mutableFloats.update(repeating: 0, count: variable.count)
-      variable.didWrite()
-    }
-    return model
+    if options.residualRecipe { builder.graph.applyResidualRecipe() }
+    return try Model(builder.graph, inputs: [input], outputs: [output], seed: seed)
   }
 }

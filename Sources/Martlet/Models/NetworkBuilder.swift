@@ -5,8 +5,6 @@ struct NetworkBuilder {
   let classes: Int
   let options: NetworkOptions
   var graph = Graph()
-  /// Batch norms whose scale starts at 0.
-  var zeroScales: [String] = []
 
   init(classes: Int, options: NetworkOptions) {
     self.classes = classes

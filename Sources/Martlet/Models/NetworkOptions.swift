@@ -13,6 +13,7 @@ public struct NetworkOptions: Equatable, Sendable {
   enum Name: String {
     case width, dropout, hidden, shortcut
     case zeroLastScale = "zero_last_scale"
+    case residualRecipe = "residual_recipe"
   }
 
   /// Multiplies every layer's channels, rounded, at least 1; above 0, at most 64. Of all but the mlp.
@@ -26,15 +27,19 @@ public struct NetworkOptions: Equatable, Sendable {
   public var shortcut: Shortcut?
   /// Every residual block's last scale starts at 0 instead of 1, so that the block starts as its shortcut. Source: Goyal et al. 2017.
   public var zeroLastScale: Bool
+  /// ``Graph/applyResidualRecipe()``, for residual networks: includes `zeroLastScale`. Their convolutions have no bias anyway.
+  public var residualRecipe: Bool
 
   public init(
-    width: Double = 1, dropout: Double? = nil, hidden: [Int]? = nil, shortcut: Shortcut? = nil, zeroLastScale: Bool = false
+    width: Double = 1, dropout: Double? = nil, hidden: [Int]? = nil, shortcut: Shortcut? = nil, zeroLastScale: Bool = false,
+    residualRecipe: Bool = false
   ) {
     self.width = width
     self.dropout = dropout
     self.hidden = hidden
     self.shortcut = shortcut
     self.zeroLastScale = zeroLastScale
+    self.residualRecipe = residualRecipe
   }
 
   /// Options that are not at their defaults.
@@ -45,6 +50,7 @@ public struct NetworkOptions: Equatable, Sendable {
     if hidden != nil { names.append(.hidden) }
     if shortcut != nil { names.append(.shortcut) }
     if zeroLastScale { names.append(.zeroLastScale) }
+    if residualRecipe { names.append(.residualRecipe) }
     return names
   }
 

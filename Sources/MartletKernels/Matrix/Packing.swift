@@ -100,6 +100,12 @@ public func packRows<I: InstructionSet>(
       first += I.tileRows
     }
   }
+  if columnStride == 1 {
+    while first + I.tileRows <= rows {
+      packTile(I.self, a + first * rowStride, rowStride, depth, packed + first * depth)
+      first += I.tileRows
+    }
+  }
   while first < rows {
     let count = min(I.tileRows, rows - first)
     let source = a + first * rowStride
@@ -108,6 +114,21 @@ public func packRows<I: InstructionSet>(
       for i in 0..<count { target[k * count + i] = source[k * columnStride + i * rowStride] }
     }
     first += count
+  }
+}
+
+/// A whole tile of rows whose values lie side by side.
+@inlinable @inline(__always)
+func packTile<I: InstructionSet>(
+  _: I.Type, _ a: UnsafePointer<Float>, _ rowStride: Int, _ depth: Int, _ packed: UnsafeMutablePointer<Float>
+) {
+  var source = a
+  var target = packed
+  let end = a + depth
+  while source != end {
+    for i in 0..<I.tileRows { target[i] = source[i * rowStride] }
+    source += 1
+    target += I.tileRows
   }
 }
 

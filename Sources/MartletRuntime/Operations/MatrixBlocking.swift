@@ -1,8 +1,9 @@
 // How a matrix product is cut: into blocks that fit the caches, and into pieces that threads share.
 import MartletKernels
 
-/// The cuts of one product. They follow from the shape and the instruction set alone, so that neither threads nor the way the
-/// operands lie in memory change a bit of the result.
+/// The cuts of one product. Those that change bits, of the depth and (for moments) of the rows, follow from the shape and the instruction
+/// set alone, so that neither threads nor the way the operands lie in memory change a bit of the result. Other cuts change none: one
+/// thread alone takes as much in one piece as it may, which copies and reads less.
 ///
 /// Columns are cut into strips, as wide as a register tile at most and as even as whole vectors allow. A piece is a run of
 /// strips of a run of rows, and packs the parts of B it needs into the slot of the workspace that its thread has: pieces share nothing.
@@ -25,16 +26,18 @@ struct MatrixBlocking {
   /// Pieces side by side, and pieces on top of each other.
   let columnPieces: Int
   let rowPieces: Int
+  /// Pieces side by side if there are threads to share them.
+  private let sharedColumnPieces: Int
 
   /// Depth summed in registers before C is touched: a panel of B this deep stays in the first-level cache on its way through
   /// the rows, and a deep product is rounded like a sum of short sums instead of one long one.
   ///
   /// The same for every instruction set: those that fuse multiply-add agree to the bit.
   static var depthBlock: Int { 128 }
-  /// Depth done in one go: the part of C that it is added to is read and written once for each group.
-  static var depthGroup: Int { 2 * depthBlock }
-  /// Rows that use one copy of a part of B: their part of A (516 KiB of a whole group) stays in the second-level cache.
+  /// Rows that use one copy of a part of B.
   static var rowsPerBlock: Int { 516 }
+  /// Values of A (516 KiB) that stay in the second-level cache.
+  private static var nearbyValues: Int { rowsPerBlock * 2 * depthBlock }
   /// Multiply-adds worth a thread that watches for them: 1 to 15 µs.
   private static var workPerPiece: Int { 1 << 17 }
   /// More pieces balance no better, and each needs its slot of the workspace.
@@ -54,7 +57,13 @@ struct MatrixBlocking {
     case halves
   }
 
-  init(rows: Int, columns: Int, depth: Int, b: OperandB = .view, _ kernels: MatrixKernels) {
+  /// - Parameters:
+  ///   - isShared: whether several threads will share the pieces.
+  ///   - hasMoments: whether moments of the product are wanted.
+  init(
+    rows: Int, columns: Int, depth: Int, b: OperandB = .view, isShared: Bool = true, hasMoments: Bool = true,
+    _ kernels: MatrixKernels
+  ) {
     let isPacked = b != .view
     self.rows = rows
     self.columns = columns
@@ -78,8 +87,10 @@ struct MatrixBlocking {
     let mostStrips = Self.quotientUp(vectors, kernels.panelColumns / lanes)
     mostPieces = max(1, min(wanted, mostStrips * max(1, rows / Self.rowsPerPiece)))
     let wide = min(max(stripCount, 1), wanted, Self.quotientUp(columns, Self.columnsPerPiece))
-    rowPieces = max(1, min(wanted / max(wide, 1), rows / Self.rowsPerPiece))
-    columnPieces = wide * rowPieces >= min(wanted, Self.enoughPieces) ? wide : min(max(stripCount, 1), wanted / rowPieces)
+    let tall = max(1, min(wanted / max(wide, 1), rows / Self.rowsPerPiece))
+    sharedColumnPieces = wide * tall >= min(wanted, Self.enoughPieces) ? wide : min(max(stripCount, 1), wanted / tall)
+    rowPieces = isShared || hasMoments ? tall : 1
+    columnPieces = isShared ? sharedColumnPieces : 1
   }
 
   static func quotientUp(_ a: Int, _ b: Int) -> Int { (a + b - 1) / b }
@@ -93,6 +104,16 @@ struct MatrixBlocking {
     return min(i * tiles / rowPieces * tileRows, rows)..<min((i + 1) * tiles / rowPieces * tileRows, rows)
   }
 
+  /// Rows of each block of a piece, a whole number of tiles: as few blocks as can be, alike.
+  func blockHeight(of rows: Int) -> Int {
+    let blocks = Self.quotientUp(rows, Self.rowsPerBlock)
+    return Self.quotientUp(Self.quotientUp(rows, max(blocks, 1)), tileRows) * tileRows
+  }
+
+  /// Depth that a block of so many rows does in one go, as its part of A stays near: the part of C that it is added to is read and written once
+  /// for each group.
+  func groupDepth(rows: Int) -> Int { max(Self.nearbyValues / max(rows, 1) / Self.depthBlock, 2) * Self.depthBlock }
+
   /// The strips of a piece.
   func stripRange(_ piece: Int) -> Range<Int> {
     let j = piece % columnPieces
@@ -100,9 +121,10 @@ struct MatrixBlocking {
   }
 
   /// The columns of a piece.
-  func columnRange(_ piece: Int) -> Range<Int> {
-    let strips = stripRange(piece)
-    return columnRange(strip: strips.lowerBound).lowerBound..<columnRange(strip: strips.upperBound - 1).upperBound
+  func columnRange(_ piece: Int) -> Range<Int> { columnRange(stripRange(piece)) }
+
+  private func columnRange(_ strips: Range<Int>) -> Range<Int> {
+    columnRange(strip: strips.lowerBound).lowerBound..<columnRange(strip: strips.upperBound - 1).upperBound
   }
 
   /// The columns of a strip.
@@ -116,7 +138,19 @@ struct MatrixBlocking {
   /// Whether pieces may gather moments; a single row has none.
   private var gathersMoments: Bool {
     rows > 1
-      && (0..<columnPieces).allSatisfy { OutputMomentsGathering.allows(columnRange($0), channels: columns, lanes: lanes) }
+      && (0..<sharedColumnPieces).allSatisfy {
+        OutputMomentsGathering.allows(sharedColumnRange($0), channels: columns, lanes: lanes)
+      }
+  }
+
+  /// The columns whose moments a piece gathers at a time: how many they are changes bits, so that they are the same for any thread count.
+  func momentColumns(_ piece: Int) -> some Sequence<Range<Int>> {
+    let shared = columnPieces == sharedColumnPieces ? piece % columnPieces..<piece % columnPieces + 1 : 0..<sharedColumnPieces
+    return shared.lazy.map { sharedColumnRange($0) }
+  }
+
+  private func sharedColumnRange(_ j: Int) -> Range<Int> {
+    columnRange(j * stripCount / sharedColumnPieces..<(j + 1) * stripCount / sharedColumnPieces)
   }
 
   /// For these rows and for any fewer; 0 if these rows' are not gathered.
@@ -140,7 +174,7 @@ struct MatrixBlocking {
   // MARK: - Scratch memory
 
   // A slot holds one packed panel of B, one tile and one packed block of A, each from a new cache line on.
-  private var rowFloats: Int { min(depth, Self.depthGroup) * min(rows, Self.rowsPerBlock) }
+  private var rowFloats: Int { min(min(depth, Self.nearbyValues) * min(rows, Self.rowsPerBlock), Self.nearbyValues) }
   private var slotFloats: Int { (slotPanelFloats + edgeFloats + rowFloats + 15) & ~15 }
 
   /// Of these rows alone.

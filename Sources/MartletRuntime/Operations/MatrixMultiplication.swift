@@ -64,7 +64,8 @@ extension Compute {
     workspace: UnsafeMutableRawPointer, moments: UnsafeMutableRawPointer? = nil
   ) {
     guard rows > 0, columns > 0 else { return }
-    let blocking = MatrixBlocking(rows: rows, columns: columns, depth: depth, kernels.matrix)
+    let blocking = MatrixBlocking(
+      rows: rows, columns: columns, depth: depth, isShared: pool.threadCount > 1, hasMoments: moments != nil, kernels.matrix)
     run(
       MatrixProduct(
         kernels: kernels.matrix, blocking: blocking, a: a, b: .view(b), c: c, cRowStride: rowStride, accumulate: accumulate,

@@ -31,11 +31,8 @@ struct MatrixProduct {
   /// share a set of the cache.
   private static var farApart: Int { 512 }
 
-  /// Floats between rows of A from which two of them lie in one page of memory no more, and all share a few sets of the cache.
-  private static var pageApart: Int { 2048 }
-
-  /// Strips that read one copy of rows so far apart.
-  private static var stripsWorthCopying: Int { 4 }
+  /// Columns that pay for a copy of A whose rows lie side by side already: rows far apart share a few sets of the cache.
+  private static var columnsWorthPacking: Int { 512 }
 
   func computePiece(_ piece: Int) {
     let strips = blocking.stripRange(piece)
@@ -55,14 +52,16 @@ struct MatrixProduct {
       }
     }
     var row = rows.lowerBound
+    let height = blocking.blockHeight(of: rows.count)
     while row < rows.upperBound {
-      let block = row..<min(row + MatrixBlocking.rowsPerBlock, rows.upperBound)
+      let block = row..<min(row + height, rows.upperBound)
       computeBlock(block, strips, slot.panel, slot.edge, slot.rows)
       if let moments {
-        let columns = blocking.columnRange(piece)
-        moments.pointee.gather(
-          c + block.lowerBound * cRowStride + columns.lowerBound, rows: block.count, columns: columns,
-          chunk: piece / blocking.columnPieces, before: block.lowerBound - rows.lowerBound, piece: piece)
+        for columns in blocking.momentColumns(piece) {
+          moments.pointee.gather(
+            c + block.lowerBound * cRowStride + columns.lowerBound, rows: block.count, columns: columns,
+            chunk: piece / blocking.columnPieces, before: block.lowerBound - rows.lowerBound, piece: piece)
+        }
       }
       row = block.upperBound
     }
@@ -74,22 +73,17 @@ struct MatrixProduct {
     _ rows: Range<Int>, _ strips: Range<Int>, _ panel: UnsafeMutablePointer<Float>, _ edge: UnsafeMutablePointer<Float>,
     _ packedRows: UnsafeMutablePointer<Float>
   ) {
-    let packsA = a.columnStride != 1 && (a.rowStride != 1 || (a.columnStride >= Self.farApart && strips.count > 1))
-    let copiesA = a.columnStride == 1 && a.rowStride >= Self.pageApart && strips.count >= Self.stripsWorthCopying
+    let packsA = packsRows(strips)
+    let groupDepth = blocking.groupDepth(rows: rows.count)
     var group = 0
     repeat {
-      let end = min(group + MatrixBlocking.depthGroup, blocking.depth)
+      let end = min(group + groupDepth, blocking.depth)
       let depths = stride(from: group, to: max(end, group + 1), by: MatrixBlocking.depthBlock)
       if packsA {
         for depth in depths {
           kernels.packRows(
             a.data + rows.lowerBound * a.rowStride + depth * a.columnStride, a.rowStride, a.columnStride, rows.count,
             min(MatrixBlocking.depthBlock, end - depth), packedRows + (depth - group) * rows.count)
-        }
-      } else if copiesA {
-        for row in 0..<rows.count {
-          (packedRows + row * (end - group)).update(
-            from: a.data + (rows.lowerBound + row) * a.rowStride + group, count: end - group)
         }
       }
       for strip in strips {
@@ -102,11 +96,6 @@ struct MatrixProduct {
             aDepthStride: a.columnStride, aTileStride: a.rowStride, b: panel, bDepthStride: 0,
             c: c + rows.lowerBound * cRowStride + columns.lowerBound, cRowStride: cRowStride,
             accumulate: accumulate || depth > 0, edge: edge)
-          if copiesA {
-            part.a = UnsafePointer(packedRows + (depth - group))
-            part.aRowStride = end - group
-            part.aTileStride = end - group
-          }
           placeB(&part, rows: rows.count, block, columns, panel)
           if packsA { multiplyPacked(&part, packedRows + (depth - group) * rows.count) } else { kernels.multiplyPanel(part) }
         }
@@ -114,6 +103,12 @@ struct MatrixProduct {
       }
       group = end
     } while group < blocking.depth
+  }
+
+  /// Whether A is copied for so many strips, into the order in which tiles read it.
+  private func packsRows(_ strips: Range<Int>) -> Bool {
+    if a.columnStride != 1 { return a.rowStride != 1 || (a.columnStride >= Self.farApart && strips.count > 1) }
+    return strips.count * kernels.panelColumns >= Self.columnsWorthPacking
   }
 
   /// The only row, across the panels of one strip.

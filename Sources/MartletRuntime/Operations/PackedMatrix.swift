@@ -83,7 +83,8 @@ extension Compute {
   ) {
     guard rows > 0, b.columns > 0 else { return }
     let blocking = MatrixBlocking(
-      rows: rows, columns: b.columns, depth: b.depth, b: b.isHalf ? .halves : .packed, kernels.matrix)
+      rows: rows, columns: b.columns, depth: b.depth, b: b.isHalf ? .halves : .packed, isShared: pool.threadCount > 1,
+      hasMoments: moments != nil, kernels.matrix)
     run(
       MatrixProduct(
         kernels: kernels.matrix, blocking: blocking, a: a, b: b.operand, c: c, cRowStride: rowStride, accumulate: false,

@@ -50,12 +50,28 @@ struct KnownNetworkTests {
     }
   }
 
+  @Test("the recipe of residual networks includes the zero scales")
+  func residualRecipe() throws {
+    for shortcut in NetworkOptions.Shortcut.allCases {
+      func build(_ options: NetworkOptions) throws -> Model {
+        try Model.build(.resnet20, inputShape: [16, 16, 3], classes: 10, options: options, seed: 2)
+      }
+      let recipe = try build(NetworkOptions(width: 0.25, shortcut: shortcut, residualRecipe: true))
+      let zeros = try build(NetworkOptions(width: 0.25, shortcut: shortcut, zeroLastScale: true))
+      #expect(recipe.variables.map(\.name) == zeros.variables.map(\.name))
+      for (one, other) in zip(recipe.variables, zeros.variables) {
+        #expect(try one.copyValues().values == other.copyValues().values, "\(one.name)")
+      }
+    }
+  }
+
   @Test("options that mean nothing to a network are refused, with the networks that take them")
   func refusals() throws {
     let options: [(NetworkOptions, KnownNetwork, String)] = [
       (NetworkOptions(width: 2), .mlp, "width"), (NetworkOptions(dropout: 0), .resnet20, "dropout"),
       (NetworkOptions(hidden: [3]), .cnn, "hidden"), (NetworkOptions(shortcut: .projection), .vggBN, "shortcut"),
       (NetworkOptions(zeroLastScale: true), .mobilenetV1, "zero_last_scale"),
+      (NetworkOptions(residualRecipe: true), .vggBN, "residual_recipe"),
       (NetworkOptions(width: .nan), .cnn, "width"), (NetworkOptions(width: 64.5), .cnn, "width"),
       (NetworkOptions(dropout: 1), .mlp, "dropout"), (NetworkOptions(dropout: .nan), .mlp, "dropout"),
     ]

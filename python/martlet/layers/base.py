@@ -56,6 +56,11 @@ class Layer:
         self.name = name
         self._model = weakref.ref(model)
 
+    def _drop_bias(self) -> None:
+        """Says what the library did to this layer: it is one without a bias."""
+        self.bias = False
+        self._arguments["bias"] = False
+
     @property
     def model(self) -> Model:
         """The model this layer is part of.

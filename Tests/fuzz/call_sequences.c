@@ -416,6 +416,20 @@ static int32_t any_count(void) {
   return one_in(12) ? odd[below(CHECK_COUNT(odd))] : 1;
 }
 
+/* One shard alone: the sums are there already. It may fail, or call what it must not. */
+static int32_t any_reduce(double *sums, int64_t count, void *payload) {
+  martlet_model *model = any_model();
+  lying_array x;
+  martlet_array two_x[2];
+  (void)payload;
+  if (count < 1 || sums[count - 1] != sums[count - 1]) return one_in(2);
+  if (one_in(4)) {
+    count_status(martlet_model_forward(model, twice(two_x, any_array(&x, buffer, 2, below(7), 4)), 1, any_int(1)));
+  }
+  if (one_in(8)) count_status(martlet_model_set_all_reduce(model, NULL, NULL));
+  return one_in(5);
+}
+
 static void call_run(void) {
   lying_array x, y;
   martlet_array two_x[2], two_y[2];
@@ -424,12 +438,13 @@ static void call_run(void) {
   const int64_t rows = below(7), columns = output_columns(model);
   const martlet_array *inputs = twice(two_x, any_array(&x, buffer, 2, rows, 4));
   const martlet_array *outputs = twice(two_y, any_array(&y, results, 2, rows, columns));
-  switch (below(6)) {
+  switch (below(7)) {
     case 0: count_status(martlet_model_predict(model, inputs, any_count(), any_size(below(4)), outputs, any_count())); break;
     case 1:
     case 2: count_status(martlet_model_forward(model, inputs, any_count(), any_int(1))); break;
     case 3: count_status(martlet_model_output(model, any_int(0), &view)); break;
     case 4: count_status(martlet_model_backward(model, outputs, any_count(), any_int(below(2)))); break;
+    case 5: count_status(martlet_model_set_all_reduce(model, one_in(2) ? NULL : any_reduce, NULL)); break;
     default: count_status(martlet_model_input_gradient(model, any_int(0), &view));
   }
 }

@@ -82,3 +82,6 @@ try imageTrainer.fit(x, labels: labels, FitOptions(epochs: 1, batchSize: 60, dro
 print("convolutional network: test accuracy \(try imageTrainer.evaluate(testX, labels: testLabels).accuracy)")
 
 try compareNormalizations(x, labels, testX, testLabels)
+
+// One batch in two shards, each on a thread of its own.
+try trainInShards()

@@ -2,6 +2,7 @@
 
 /// Replaces every number by its sum over all shards. All of them call it the same number of times, in the same order, with as many
 /// numbers, and get the same bits back; it returns when the sums are there. What it throws ends the call that needed it, on this shard.
+/// The model is in the middle of a run then: its own forward, backward and training refuse to be called from here.
 public typealias AllReduce = (_ sums: UnsafeMutableBufferPointer<Double>) throws -> Void
 
 extension Model {
@@ -20,6 +21,7 @@ extension Model {
   ///
   /// - Throws: ``MartletError/Kind/unsupported`` for a batch norm with virtual batches, whose statistics are of few rows on purpose.
   public func setAllReduce(_ allReduce: AllReduce?) throws {
+    try network.refuseDuringExchange("set_all_reduce")
     if allReduce != nil,
       let layer = layers.first(where: { ($0.layer as? BatchNorm).map { $0.virtualBatchSize != nil } ?? false })
     {

@@ -42,41 +42,41 @@ struct MatrixCase {
   static let sentinel: Float = 12345
 
   struct Operands {
-    var a: GuardedMemory
-    var b: GuardedMemory
+    var a: GuardedBuffer
+    var b: GuardedBuffer
     var viewA: MatrixView
     var viewB: MatrixView
     var initial: [Float]
-    var bias: GuardedMemory
-    var multiplier: GuardedMemory
-    var offset: GuardedMemory
+    var bias: GuardedBuffer
+    var multiplier: GuardedBuffer
+    var offset: GuardedBuffer
   }
 
   func makeOperands(seed: UInt64) -> Operands {
     var random = TestRandom(seed: seed)
-    func operand(_ layout: Layout, _ rows: Int, _ columns: Int) -> (GuardedMemory, MatrixView) {
+    func operand(_ layout: Layout, _ rows: Int, _ columns: Int) -> (GuardedBuffer, MatrixView) {
       let (row, column) = layout.strides(rows, columns)
       let count = rows == 0 || columns == 0 ? 0 : (rows - 1) * row + (columns - 1) * column + 1
-      let memory = GuardedMemory(random.array(count))
+      let memory = GuardedBuffer(random.array(count))
       return (memory, MatrixView(memory.pointer, rowStride: row, columnStride: column))
     }
     let (a, viewA) = operand(layoutA, rows, depth)
     let (b, viewB) = operand(layoutB, depth, columns)
     return Operands(
       a: a, b: b, viewA: viewA, viewB: viewB, initial: random.array(rows * columns),
-      bias: GuardedMemory(random.array(columns)), multiplier: GuardedMemory(random.array(columns)),
-      offset: GuardedMemory(random.array(columns)))
+      bias: GuardedBuffer(random.array(columns)), multiplier: GuardedBuffer(random.array(columns)),
+      offset: GuardedBuffer(random.array(columns)))
   }
 
   /// The product's rows without the gaps, for the first `rows` rows of the operands, in a workspace for `capacity` rows.
   func product(_ compute: Compute, _ x: Operands, capacity: Int? = nil) -> [Float] {
     let rowStride = columns + Self.gap
-    let c = GuardedMemory((rows - 1) * rowStride + columns)
+    let c = GuardedBuffer((rows - 1) * rowStride + columns)
     for i in 0..<c.count {
       c.pointer[i] = i % rowStride < columns ? x.initial[i / rowStride * columns + i % rowStride] : Self.sentinel
     }
     let bytes = compute.multiplyWorkspaceByteCount(rows: capacity ?? rows, columns: columns, depth: depth)
-    let workspace = GuardedMemory(bytes / 4)
+    let workspace = GuardedBuffer(bytes / 4)
     compute.multiply(
       rows: rows, columns: columns, depth: depth, x.viewA, x.viewB, into: c.pointer, rowStride: rowStride,
       accumulate: accumulate,

@@ -95,9 +95,9 @@ import Testing
   /// Nothing is computed for an empty C, and nothing is touched.
   @Test func emptyProduct() {
     let compute = makeCompute(.baseline)
-    let memory = GuardedMemory(0)
+    let memory = GuardedBuffer(0)
     let view = MatrixView(memory.pointer, rowStride: 1, columnStride: 1)
-    let workspace = GuardedMemory(compute.multiplyWorkspaceByteCount(rows: 0, columns: 0, depth: 0) / 4)
+    let workspace = GuardedBuffer(compute.multiplyWorkspaceByteCount(rows: 0, columns: 0, depth: 0) / 4)
     compute.multiply(
       rows: 0, columns: 5, depth: 3, view, view, into: memory.pointer, rowStride: 5, workspace: workspace.pointer)
     compute.multiply(

@@ -25,16 +25,16 @@ import Testing
     _ write: (_ y: UnsafeMutablePointer<Float>, _ moments: UnsafeMutableRawPointer) -> Void
   ) -> Outcome {
     let shape = ChannelShape(outer: rows, channels: channels)
-    let y = GuardedMemory([Float](repeating: .nan, count: rows * channels))
-    let normalised = GuardedMemory(rows * channels)
-    let moments = GuardedMemory([Float](repeating: .nan, count: (momentsByteCount + 3) / 4))
-    let workspace = GuardedMemory((compute.channelWorkspaceByteCount(shape) + 3) / 4)
-    let contextMemory = GuardedMemory(BatchNormContext.byteCount(channels: channels) / 4)
+    let y = GuardedBuffer([Float](repeating: .nan, count: rows * channels))
+    let normalised = GuardedBuffer(rows * channels)
+    let moments = GuardedBuffer([Float](repeating: .nan, count: (momentsByteCount + 3) / 4))
+    let workspace = GuardedBuffer((compute.channelWorkspaceByteCount(shape) + 3) / 4)
+    let contextMemory = GuardedBuffer(BatchNormContext.byteCount(channels: channels) / 4)
     let context = BatchNormContext(UnsafeMutableRawPointer(contextMemory.pointer), channels: channels)
-    let shifts = GuardedMemory(shift ?? [])
+    let shifts = GuardedBuffer(shift ?? [])
     return withExtendedLifetime((y, normalised, moments, workspace, contextMemory, shifts)) {
       write(y.pointer, moments.pointer)
-      let output = y.array
+      let output = y.values
       compute.normalizeBatch(
         y.pointer, shape, context, epsilon: 1e-5, ScaleShift(shift: shift == nil ? nil : UnsafePointer(shifts.pointer)),
         activation: .identity, moments: UnsafeMutableRawPointer(moments.pointer), into: normalised.pointer,
@@ -42,7 +42,7 @@ import Testing
       func array(_ values: UnsafeMutablePointer<Double>) -> [Double] { (0..<channels).map { values[$0] } }
       return Outcome(
         output: output, chunks: OutputMoments(moments.pointer, channels: channels).chunks, mean: array(context.mean),
-        variance: array(context.variance), normalised: normalised.array)
+        variance: array(context.variance), normalised: normalised.values)
     }
   }
 
@@ -52,14 +52,14 @@ import Testing
   static func product(
     _ compute: Compute, rows: Int, columns: Int, depth: Int, a: [Float], b: [Float], capacity: Int? = nil, packed: Bool = false
   ) -> Outcome {
-    let (left, right) = (GuardedMemory(a), GuardedMemory(b))
+    let (left, right) = (GuardedBuffer(a), GuardedBuffer(b))
     let most = capacity ?? rows
     let bytes =
       packed
       ? compute.packedMultiplyWorkspaceByteCount(rows: most, columns: columns, depth: depth)
       : compute.multiplyWorkspaceByteCount(rows: most, columns: columns, depth: depth)
-    let workspace = GuardedMemory((bytes + 3) / 4)
-    let panels = GuardedMemory(compute.packedByteCount(columns: columns, depth: depth) / 4)
+    let workspace = GuardedBuffer((bytes + 3) / 4)
+    let panels = GuardedBuffer(compute.packedByteCount(columns: columns, depth: depth) / 4)
     let view = MatrixView(right.pointer, rowStride: columns, columnStride: 1)
     compute.pack(view, columns: columns, depth: depth, into: panels.pointer)
     return outcome(
@@ -87,10 +87,10 @@ import Testing
   ) -> Outcome {
     var largest = shape
     largest.samples = capacity ?? shape.samples
-    let packed = GuardedMemory(compute.convolutionPackedByteCount(shape, algorithm: algorithm) / 4)
-    let (filters, input, biases) = (GuardedMemory(weights), GuardedMemory(x), GuardedMemory(bias ?? []))
+    let packed = GuardedBuffer(compute.convolutionPackedByteCount(shape, algorithm: algorithm) / 4)
+    let (filters, input, biases) = (GuardedBuffer(weights), GuardedBuffer(x), GuardedBuffer(bias ?? []))
     compute.packConvolution(filters.pointer, shape, algorithm: algorithm, into: packed.pointer)
-    let workspace = GuardedMemory((compute.convolutionWorkspaceByteCount(largest, algorithm: algorithm) + 3) / 4)
+    let workspace = GuardedBuffer((compute.convolutionWorkspaceByteCount(largest, algorithm: algorithm) + 3) / 4)
     return outcome(
       compute, rows: shape.outputCount / shape.outChannels, channels: shape.outChannels,
       momentsByteCount: momentsByteCount(

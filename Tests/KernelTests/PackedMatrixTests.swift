@@ -10,19 +10,19 @@ import Testing
     _ shape: MatrixCase, _ compute: Compute, _ x: MatrixCase.Operands, capacity: Int, asHalves: Bool = false
   ) -> [Float] {
     let (columns, depth) = (shape.columns, shape.depth)
-    let panels = GuardedMemory(compute.packedByteCount(columns: columns, depth: depth) / 4)
+    let panels = GuardedBuffer(compute.packedByteCount(columns: columns, depth: depth) / 4)
     for i in 0..<panels.count { panels.pointer[i] = .nan }
     compute.pack(x.viewB, columns: columns, depth: depth, into: panels.pointer)
     let rowStride = columns + MatrixCase.gap
-    let c = GuardedMemory((shape.rows - 1) * rowStride + columns)
+    let c = GuardedBuffer((shape.rows - 1) * rowStride + columns)
     for i in 0..<c.count { c.pointer[i] = MatrixCase.sentinel }
-    let halves = GuardedMemory(panels.count / 2)
+    let halves = GuardedBuffer(panels.count / 2)
     if asHalves {
       #expect(compute.roundToHalves(panels.pointer, count: panels.count, into: halves.pointer))
       for i in 0..<panels.count { panels.pointer[i] = .nan }
     }
     let bytes = compute.packedMultiplyWorkspaceByteCount(rows: capacity, columns: columns, depth: depth, areHalves: asHalves)
-    let workspace = GuardedMemory(bytes / 4)
+    let workspace = GuardedBuffer(bytes / 4)
     compute.multiply(
       rows: shape.rows, x.viewA,
       asHalves
@@ -132,10 +132,10 @@ import Testing
   @Test(arguments: KernelSet.available)
   func wideningHalves(_ set: KernelSet) {
     let count = 1 << 16
-    let halves = GuardedMemory(count / 2)
+    let halves = GuardedBuffer(count / 2)
     let bits = UnsafeMutableRawPointer(halves.pointer).assumingMemoryBound(to: UInt16.self)
     for i in 0..<count { bits[i] = i & 0x7c00 == 0x7c00 ? 0 : UInt16(i) }
-    let floats = GuardedMemory(count)
+    let floats = GuardedBuffer(count)
     makeCompute(set).kernels.matrix.widenHalves(
       UnsafeRawPointer(halves.pointer).assumingMemoryBound(to: Half.self), count, floats.pointer)
     for i in 0..<count where floats.pointer[i].bitPattern != Half(bits: bits[i]).float.bitPattern {

@@ -35,6 +35,9 @@ public final class GuardedBuffer {
     self.init([Float](repeating: value, count: count), misalignedBy: bytes, atStart: atStart)
   }
 
+  /// `count` zeros.
+  public convenience init(_ count: Int) { self.init(count: count) }
+
   deinit { munmap(base, byteCount) }
 
   /// The values now.

@@ -142,6 +142,12 @@ static inline double golden_number(const golden_file *file, const char *prefix, 
   return golden_get(file, prefix, name, "")->values[0];
 }
 
+/* Whole numbers, such as strides: as many as the record has. */
+static inline void golden_numbers(const golden_file *file, const char *prefix, const char *name, int64_t *numbers) {
+  const golden_record *record = golden_get(file, prefix, name, "");
+  for (int64_t i = 0; i < record->count; i++) numbers[i] = (int64_t)record->values[i];
+}
+
 /* As an argument: float32, or int64 where the file says so. */
 static inline martlet_array golden_array(golden_record *record) {
   if (record->is_integer) return array_of(record->integers, MARTLET_INT64, record->rank, record->shape);

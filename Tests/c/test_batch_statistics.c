@@ -200,7 +200,7 @@ static void test_micro_batches(void) {
 typedef struct exchange {
   pthread_mutex_t mutex;
   pthread_cond_t condition;
-  double sums[64];
+  double first[64], sums[64]; /* apart: the next exchange may begin before the first shard has read this one's sums */
   int arrived, round, calls;
 } exchange;
 
@@ -219,10 +219,10 @@ static int32_t add_up(double *sums, int64_t count, void *payload) {
   pthread_mutex_lock(&between->mutex);
   const int round = between->round;
   if (between->arrived++ == 0) {
-    memcpy(between->sums, sums, (size_t)count * sizeof(double));
+    memcpy(between->first, sums, (size_t)count * sizeof(double));
     while (between->round == round) pthread_cond_wait(&between->condition, &between->mutex);
   } else {
-    for (int64_t i = 0; i < count; i++) between->sums[i] += sums[i]; /* a + b is b + a: the order does not matter for two */
+    for (int64_t i = 0; i < count; i++) between->sums[i] = between->first[i] + sums[i]; /* a + b is b + a: the order does not matter for two */
     between->arrived = 0;
     between->round++;
     pthread_cond_broadcast(&between->condition);

@@ -7,19 +7,14 @@
 
 /* ---- against PyTorch ---- */
 
-static void read_numbers(const golden_file *file, const char *prefix, const char *name, int64_t *numbers) {
-  const golden_record *record = golden_get(file, prefix, name, "");
-  for (int64_t i = 0; i < record->count; i++) numbers[i] = (int64_t)record->values[i];
-}
-
 static void check_golden(const golden_file *file, const char *prefix) {
   golden_record *x = golden_get(file, prefix, "x", ""), *weight = golden_get(file, prefix, "weight", "");
   golden_record *bias = golden_find(file, prefix, "bias", ""), *dy = golden_get(file, prefix, "grad_output", "");
   martlet_convolution_options options = MARTLET_CONVOLUTION_OPTIONS_INIT;
-  read_numbers(file, prefix, "strides", options.strides);
-  read_numbers(file, prefix, "dilation", options.dilation);
-  read_numbers(file, prefix, "pads", options.pads);
-  read_numbers(file, prefix, "groups", &options.groups);
+  golden_numbers(file, prefix, "strides", options.strides);
+  golden_numbers(file, prefix, "dilation", options.dilation);
+  golden_numbers(file, prefix, "pads", options.pads);
+  golden_numbers(file, prefix, "groups", &options.groups);
   options.padding = MARTLET_PADDING_EXPLICIT;
   int64_t shape[4];
   CHECK_OK(martlet_convolution_shape(shape, x->shape, weight->shape, &options));

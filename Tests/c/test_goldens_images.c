@@ -3,19 +3,14 @@
 #include "models.h"
 #include "tolerance.h"
 
-static void read_numbers(const golden_file *file, const char *prefix, const char *name, int64_t *numbers) {
-  const golden_record *record = golden_get(file, prefix, name, "");
-  for (int64_t i = 0; i < record->count; i++) numbers[i] = (int64_t)record->values[i];
-}
-
 static void check_convolution(const golden_file *file, const char *prefix) {
   golden_record *x = golden_get(file, prefix, "x", ""), *weight = golden_get(file, prefix, "weight", "");
   golden_record *bias = golden_find(file, prefix, "bias", ""), *dy = golden_get(file, prefix, "grad_output", "");
   martlet_convolution_options options = MARTLET_CONVOLUTION_OPTIONS_INIT;
-  read_numbers(file, prefix, "strides", options.strides);
-  read_numbers(file, prefix, "dilation", options.dilation);
-  read_numbers(file, prefix, "pads", options.pads);
-  read_numbers(file, prefix, "groups", &options.groups);
+  golden_numbers(file, prefix, "strides", options.strides);
+  golden_numbers(file, prefix, "dilation", options.dilation);
+  golden_numbers(file, prefix, "pads", options.pads);
+  golden_numbers(file, prefix, "groups", &options.groups);
   options.padding = MARTLET_PADDING_EXPLICIT;
   options.bias = bias != NULL;
   martlet_graph *graph = NULL;
@@ -72,9 +67,9 @@ static void check_pooling(const golden_file *file, const char *prefix) {
   const int kind = (int)golden_number(file, prefix, "kind");
   martlet_pooling_options options = MARTLET_POOLING_OPTIONS_INIT;
   int64_t size[2];
-  read_numbers(file, prefix, "size", size);
-  read_numbers(file, prefix, "strides", options.strides);
-  read_numbers(file, prefix, "pads", options.pads);
+  golden_numbers(file, prefix, "size", size);
+  golden_numbers(file, prefix, "strides", options.strides);
+  golden_numbers(file, prefix, "pads", options.pads);
   options.padding = MARTLET_PADDING_EXPLICIT;
   options.count_includes_pad = kind == AVERAGE_WITH_PADDING;
   martlet_graph *graph = NULL;

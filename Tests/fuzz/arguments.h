@@ -56,10 +56,11 @@ static inline int64_t impossible_size(void) {
   return sizes[below(CHECK_COUNT(sizes))];
 }
 
-/* `rank` 1: [d0], 2: [d0, d1]. `memory` must hold them. */
-static inline const martlet_array *any_array(lying_array *a, float *memory, int32_t rank, int64_t d0, int64_t d1) {
+/* `memory` must hold `rank` <= 4 dimensions, and if `rank` is 1, one more: d1. */
+static inline const martlet_array *any_array_of(lying_array *a, float *memory, int32_t rank, const int64_t *dimensions,
+                                                int64_t d1) {
   for (int i = 0; i <= MARTLET_MAX_RANK; i++) {
-    a->shape[i] = i == 0 ? d0 : i == 1 ? d1 : 1;
+    a->shape[i] = i < rank ? dimensions[i] : i == 1 ? d1 : 1;
     a->strides[i] = 0;
   }
   a->array = floats_of(memory, rank, a->shape);
@@ -71,21 +72,27 @@ static inline const martlet_array *any_array(lying_array *a, float *memory, int3
     case 4: a->array.dtype = one_in(2) ? 5 : INT32_MIN; break;
     case 5: a->array.dtype = one_in(2) ? MARTLET_UINT8 : MARTLET_INT32; break; /* memory enough for both */
     case 6: a->shape[below(rank)] = impossible_size(); break;
-    case 7:
-      if (rank == 2) a->shape[0] = a->shape[1] = (int64_t)1 << 32; /* the product overflows to 0 */
+    case 7: /* the product overflows to 0 */
+      for (int i = 0; rank >= 2 && i < rank; i++) a->shape[i] = (int64_t)1 << 32;
       break;
     case 8: a->array.strides = a->strides; break; /* all zero: one element again and again */
     case 9:
       a->array.strides = a->strides;
-      if (d0 > 1) a->strides[0] = INT64_MAX / 2;
+      if (a->shape[0] > 1) a->strides[0] = INT64_MAX / 2;
       break;
     case 10: a->shape[0] = 0; break;
-    case 11: a->array.rank = rank == 2 ? 1 : 2; break; /* [d0], or [d0, d1]: memory enough for both */
+    case 11: a->array.rank = rank == 1 ? 2 : rank - 1; break; /* memory enough for both, if no dimension is 0 */
     case 12: a->array.rank = 0; break;
     case 13: a->array.rank = MARTLET_MAX_RANK; break;
     default: break;
   }
   return &a->array;
+}
+
+/* `rank` 1: [d0], 2: [d0, d1]. `memory` must hold them. */
+static inline const martlet_array *any_array(lying_array *a, float *memory, int32_t rank, int64_t d0, int64_t d1) {
+  const int64_t dimensions[2] = {d0, d1};
+  return any_array_of(a, memory, rank, dimensions, d1);
 }
 
 /* `a` twice, for calls that take as many arrays as they are told: a model here has one or two outputs. */

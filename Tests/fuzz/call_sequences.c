@@ -10,37 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "arguments.h"
-
-enum { SLOTS = 4, MAX_NODES = 12, BUFFER = 4096 };
-
-static martlet_tensor *tensors[SLOTS];
-static martlet_statistics *statistics[SLOTS];
-static martlet_graph *graphs[SLOTS];
-static martlet_node last_node[SLOTS];
-static martlet_model *models[SLOTS];
-static martlet_optimizer *optimizers[SLOTS];
-static martlet_trainer *trainers[SLOTS];
-static long calls_by_status[10];
-static float buffer[BUFFER];
-static float results[BUFFER];
-static char saved_path[64];
-
-static void count_status(martlet_status status) {
-  if (status < 0 || status > 9 || status == MARTLET_INTERNAL_ERROR) {
-    fprintf(stderr, "status %d: %s\n", (int)status, martlet_last_error_message());
-    abort();
-  }
-  if (status != MARTLET_OK && martlet_last_error_message()[0] == '\0') {
-    fprintf(stderr, "%s without a message\n", martlet_status_name(status));
-    abort();
-  }
-  calls_by_status[status]++;
-}
-
-static martlet_model *any_model(void) {
-  return one_in(30) ? NULL : models[below(SLOTS)];
-}
+#include "plain_functions.h"
+#include "training_calls.h"
 
 /* ---- one group of calls each ---- */
 
@@ -81,67 +52,6 @@ static void call_tensor(void) {
   if (made != NULL) {
     martlet_tensor_destroy(tensors[slot]);
     tensors[slot] = made;
-  }
-}
-
-static void call_batch_norm(void) {
-  lying_array x, scale, shift, shift_values, mean, variance, y, output, out_mean, out_variance;
-  const int64_t rows = below(6), channels = 1 + below(5);
-  const martlet_array *mean_array = one_in(2) ? NULL : any_array(&mean, buffer + 100, 1, channels, 1);
-  const martlet_array *x_array = any_array(&x, buffer, 2, rows, channels);
-  const martlet_array *scale_array = any_array(&scale, buffer + 50, 1, channels, 1);
-  if (one_in(2)) {
-    count_status(martlet_batch_norm(
-        x_array, any_int(-1), any_number(1e-5), any_int(below(4)), scale_array, any_array(&shift, buffer + 60, 1, channels, 1),
-        mean_array, mean_array == NULL ? NULL : any_array(&variance, buffer + 120, 1, channels, 1),
-        any_array(&y, results, 2, rows, channels), any_array(&out_mean, results + 100, 1, channels, 1),
-        any_array(&out_variance, results + 200, 1, channels, 1)));
-  } else {
-    count_status(martlet_batch_norm_gradients(
-        x_array, any_int(-1), any_number(1e-5), any_int(below(4)), scale_array,
-        one_in(2) ? NULL : any_array(&shift_values, buffer + 60, 1, channels, 1), mean_array,
-        any_array(&variance, buffer + 120, 1, channels, 1), any_int(below(2)),
-        any_array(&shift, buffer + 200, 2, rows, channels),
-        one_in(3) ? NULL : any_array(&output, buffer + 300, 2, rows, channels), any_array(&y, results, 2, rows, channels),
-        any_array(&out_mean, results + 100, 1, channels, 1), any_array(&out_variance, results + 200, 1, channels, 1)));
-  }
-}
-
-/* A kind of normalization with right and wrong fields. */
-static martlet_normalization_options any_normalization(void) {
-  const martlet_normalization_options kinds[5] = {MARTLET_LAYER_NORM_INIT, MARTLET_RMS_NORM_INIT, MARTLET_GROUP_NORM_INIT(1),
-                                                  MARTLET_INSTANCE_NORM_INIT, MARTLET_FILTER_RESPONSE_NORM_INIT};
-  martlet_normalization_options norm = kinds[below(5)];
-  if (one_in(20)) norm.struct_size = (size_t)below(60);
-  norm.kind = any_int(norm.kind);
-  norm.epsilon = any_number(norm.epsilon);
-  if (one_in(3)) norm.groups = any_size(1 + below(3));
-  if (one_in(3)) norm.over = any_int(below(2));
-  norm.scale = any_int(below(2));
-  if (one_in(3)) norm.shift = any_int(below(2));
-  if (one_in(3)) norm.threshold = any_int(below(2));
-  if (one_in(3)) norm.learn_epsilon = any_int(below(2));
-  return norm;
-}
-
-static void call_normalize(void) {
-  lying_array x, y, output, numbers[4], gradients[4];
-  const martlet_array *number[4], *gradient[4];
-  const int64_t rows = below(6), channels = 1 + below(5);
-  const martlet_normalization_options norm = any_normalization();
-  const martlet_normalization_options *options = one_in(30) ? NULL : &norm;
-  for (int i = 0; i < 4; i++) {
-    number[i] = one_in(i < 2 ? 2 : 5) ? any_array(&numbers[i], buffer + 40 + 10 * i, 1, channels, 1) : NULL;
-    gradient[i] = one_in(i < 2 ? 2 : 5) ? any_array(&gradients[i], results + 100 + 10 * i, 1, channels, 1) : NULL;
-  }
-  const martlet_array *x_array = any_array(&x, buffer, 2, rows, channels);
-  const martlet_array *y_array = any_array(&y, results, 2, rows, channels);
-  if (one_in(2)) {
-    count_status(martlet_normalize(options, x_array, number[0], number[1], number[2], number[3], y_array));
-  } else {
-    count_status(martlet_normalize_gradients(options, x_array, number[0], number[1], number[2], number[3],
-                                             any_array(&output, buffer + 200, 2, rows, channels), one_in(3) ? NULL : y_array,
-                                             gradient[0], gradient[1], gradient[2], gradient[3]));
   }
 }
 
@@ -336,10 +246,7 @@ static void call_make_model(void) {
     case 4: call_fold(&made); break;
     default: count_status(martlet_model_load(&made, any_name(saved_path))); break;
   }
-  if (made != NULL) {
-    martlet_model_destroy(models[slot]);
-    models[slot] = made;
-  }
+  if (made != NULL) replace_model(slot, made);
 }
 
 static void call_describe(void) {
@@ -403,19 +310,6 @@ static void call_change(void) {
   }
 }
 
-/* The columns of a model's first output, so that results fit; 0 if unknown or too many for the buffer. */
-static int64_t output_columns(const martlet_model *model) {
-  martlet_view view;
-  if (martlet_model_output_shape(model, 0, &view) != MARTLET_OK || view.rank != 1 || view.shape[0] > 100) return 0;
-  return view.shape[0];
-}
-
-/* A count of arrays given side by side: the callers hold two. */
-static int32_t any_count(void) {
-  static const int32_t odd[] = {0, 2, -1, INT32_MIN};
-  return one_in(12) ? odd[below(CHECK_COUNT(odd))] : 1;
-}
-
 /* One shard alone: the sums are there already. It may fail, or call what it must not. */
 static int32_t any_reduce(double *sums, int64_t count, void *payload) {
   martlet_model *model = any_model();
@@ -441,74 +335,17 @@ static void call_run(void) {
   switch (below(7)) {
     case 0: count_status(martlet_model_predict(model, inputs, any_count(), any_size(below(4)), outputs, any_count())); break;
     case 1:
-    case 2: count_status(martlet_model_forward(model, inputs, any_count(), any_int(1))); break;
+    case 2: {
+      const uint64_t before = fingerprint(model);
+      const martlet_status status = martlet_model_forward(model, inputs, any_count(), any_int(1));
+      count_status(status);
+      if (status != MARTLET_OK) check_unchanged("a failed forward", model, before);
+      break;
+    }
     case 3: count_status(martlet_model_output(model, any_int(0), &view)); break;
     case 4: count_status(martlet_model_backward(model, outputs, any_count(), any_int(below(2)))); break;
     case 5: count_status(martlet_model_set_all_reduce(model, one_in(2) ? NULL : any_reduce, NULL)); break;
     default: count_status(martlet_model_input_gradient(model, any_int(0), &view));
-  }
-}
-
-static int32_t maybe_stop(const martlet_training_event *event, void *payload) {
-  (void)event;
-  (void)payload;
-  return one_in(5);
-}
-
-static void call_train(void) {
-  lying_array x, y, g;
-  martlet_array two_x[2], two_y[2];
-  const int slot = below(SLOTS);
-  martlet_model *model = any_model();
-  martlet_trainer *trainer = one_in(30) ? NULL : trainers[below(SLOTS)], *made = NULL;
-  martlet_optimizer *optimizer = one_in(30) ? NULL : optimizers[below(SLOTS)], *made_optimizer = NULL;
-  martlet_optimizer_options options = MARTLET_OPTIMIZER_OPTIONS_INIT;
-  martlet_fit_options fit = MARTLET_FIT_OPTIONS_INIT;
-  martlet_result result;
-  double loss;
-  int64_t correct, labels[8];
-  const int64_t rows = below(7), columns = 1 + below(3), label_shape[1] = {rows};
-  for (int i = 0; i < 8; i++) labels[i] = any_int(below(2));
-  const martlet_array label_array = array_of(labels, MARTLET_INT64, 1, label_shape);
-  const martlet_array *inputs = twice(two_x, any_array(&x, buffer, 2, rows, 4));
-  const martlet_array *targets = twice(two_y, one_in(3) ? any_array(&y, buffer, 2, rows, columns) : &label_array);
-  if (one_in(20)) options.struct_size = fit.struct_size = (size_t)below(64);
-  options.kind = any_int(below(3));
-  options.learning_rate = any_number(0.01);
-  options.momentum = any_number(0);
-  options.weight_decay = any_number(0);
-  fit.epochs = any_size(2) % 5;
-  fit.batch_size = any_size(4);
-  fit.callback = one_in(2) ? maybe_stop : NULL;
-  switch (below(9)) {
-    case 0: count_status(martlet_trainer_create(&made, model, any_int(below(3)), one_in(2) ? NULL : &options, 1)); break;
-    case 1: count_status(martlet_optimizer_create(&made_optimizer, model, one_in(2) ? NULL : &options)); break;
-    case 2: count_status(martlet_optimizer_step(optimizer)); break;
-    case 3: count_status(martlet_optimizer_set_learning_rate(optimizer, any_number(0.1))); break;
-    case 4: count_status(martlet_trainer_set_learning_rate(trainer, any_number(0.1))); break;
-    case 5:
-      count_status(martlet_trainer_step(trainer, inputs, any_count(), targets, any_count(), one_in(4) ? NULL : &result));
-      break;
-    case 6:
-      count_status(martlet_trainer_evaluate(trainer, inputs, any_count(), targets, any_count(), any_size(2),
-                                            one_in(10) ? NULL : &result));
-      break;
-    case 7:
-      count_status(martlet_trainer_fit(trainer, inputs, any_count(), targets, any_count(), one_in(3) ? NULL : &fit, &result));
-      break;
-    default:
-      count_status(martlet_loss(any_int(below(3)), any_array(&x, buffer, 2, rows, columns), targets, &loss,
-                                one_in(2) ? NULL : &correct, any_array(&g, results, 2, rows, columns)));
-  }
-  (void)martlet_trainer_learning_rate(trainer);
-  (void)martlet_optimizer_learning_rate(optimizer);
-  if (made != NULL) {
-    martlet_trainer_destroy(trainers[slot]);
-    trainers[slot] = made;
-  }
-  if (made_optimizer != NULL) {
-    martlet_optimizer_destroy(optimizers[slot]);
-    optimizers[slot] = made_optimizer;
   }
 }
 
@@ -523,17 +360,21 @@ static void call_destroy(void) {
     case 0: DESTROY(tensor, tensors); break;
     case 1: DESTROY(statistics, statistics); break;
     case 2: DESTROY(graph, graphs); break;
-    case 3: DESTROY(model, models); break;
+    case 3: replace_model(slot, NULL); break;
     case 4: DESTROY(optimizer, optimizers); break;
-    default: DESTROY(trainer, trainers); break;
+    default:
+      DESTROY(trainer, trainers);
+      trained[slot] = NULL;
+      break;
   }
 }
 
 int main(int argc, char **argv) {
-  static void (*const groups[])(void) = {call_machine, call_tensor, call_tensor, call_batch_norm, call_normalize, call_statistics,
-                                         call_graph,   call_graph,  call_graph,  call_make_model, call_describe,
-                                         call_change,  call_run,    call_run,    call_run,        call_train,
-                                         call_train,   call_train};
+  static void (*const groups[])(void) = {call_machine, call_tensor,    call_tensor,      call_batch_norm,   call_normalize,
+                                         call_convolution, call_statistics, call_graph,     call_graph,        call_graph,
+                                         call_make_model, call_describe,  call_change,    call_population, call_transaction,
+                                         call_run,     call_run,       call_run,         call_train,        call_train,
+                                         call_train,   call_micro_batches};
   const long calls = argc > 1 ? atol(argv[1]) : 20000;
   const uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL) ^ (uint64_t)getpid() << 20;
   printf("call_sequences %ld %llu\n", calls, (unsigned long long)seed);

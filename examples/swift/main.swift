@@ -82,6 +82,7 @@ try imageTrainer.fit(x, labels: labels, FitOptions(epochs: 1, batchSize: 60, dro
 print("convolutional network: test accuracy \(try imageTrainer.evaluate(testX, labels: testLabels).accuracy)")
 
 try compareNormalizations(x, labels, testX, testLabels)
+try learnEdgeFilters(testX)
 
 // One batch in two shards, each on a thread of its own.
 try trainInShards()

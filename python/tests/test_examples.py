@@ -73,6 +73,13 @@ def test_normalizations():
     assert "gradient of the shift [128. 128. 128.]" in printed
 
 
+def test_convolution():
+    printed = run("convolution.py")
+    assert "  *  ::  |  * **.:." in printed
+    error, of_bias = (float(number) for number in re.search(r"largest error (\S+), of the bias (\S+)", printed).groups())
+    assert max(error, of_bias) < 1e-4
+
+
 def test_check_network():
     printed = run("check_network.py")
     assert "error one_value_per_channel: the last of 1000 rows in batches of 37" in printed
@@ -110,6 +117,7 @@ def test_from_torch():
 def test_every_example_has_a_test():
     examples = {
         "check_network.py",
+        "convolution.py",
         "record_shift.py",
         "train_digits.py",
         "loop_by_hand.py",

@@ -49,41 +49,41 @@ struct ConvolutionCase: CustomTestStringConvertible {
 
   /// - Parameter capacity: samples the workspace is for.
   func forward(_ compute: Compute, _ o: Operands, capacity: Int? = nil) -> [Float] {
-    let packed = GuardedMemory(compute.convolutionPackedByteCount(shape, algorithm: algorithm) / 4)
-    let weights = GuardedMemory(o.weights)
+    let packed = GuardedBuffer(compute.convolutionPackedByteCount(shape, algorithm: algorithm) / 4)
+    let weights = GuardedBuffer(o.weights)
     compute.packConvolution(weights.pointer, shape, algorithm: algorithm, into: packed.pointer)
-    let (x, y) = (GuardedMemory(o.x), GuardedMemory([Float](repeating: .nan, count: shape.outputCount)))
-    let (bias, multiplier, offset) = (GuardedMemory(o.bias), GuardedMemory(o.multiplier), GuardedMemory(o.offset))
-    let workspace = GuardedMemory(byteCount(capacity) { compute.convolutionWorkspaceByteCount($0, algorithm: algorithm) })
+    let (x, y) = (GuardedBuffer(o.x), GuardedBuffer([Float](repeating: .nan, count: shape.outputCount)))
+    let (bias, multiplier, offset) = (GuardedBuffer(o.bias), GuardedBuffer(o.multiplier), GuardedBuffer(o.offset))
+    let workspace = GuardedBuffer(byteCount(capacity) { compute.convolutionWorkspaceByteCount($0, algorithm: algorithm) })
     compute.convolve(
       x.pointer, packed: packed.pointer, shape, algorithm: algorithm,
       tail: tail
         ? MatrixTail(bias: bias.pointer, multiplier: multiplier.pointer, offset: offset.pointer, activation: activation)
         : MatrixTail(activation: activation), into: y.pointer, workspace: workspace.pointer)
-    return y.array
+    return y.values
   }
 
   func gradInput(_ compute: Compute, _ o: Operands, capacity: Int? = nil) -> [Float] {
-    let (gradOutput, weights) = (GuardedMemory(o.gradOutput), GuardedMemory(o.weights))
-    let result = GuardedMemory(
+    let (gradOutput, weights) = (GuardedBuffer(o.gradOutput), GuardedBuffer(o.weights))
+    let result = GuardedBuffer(
       accumulate ? Array(o.initial.prefix(shape.inputCount)) : [Float](repeating: .nan, count: shape.inputCount))
-    let workspace = GuardedMemory(
+    let workspace = GuardedBuffer(
       byteCount(capacity) { compute.convolutionGradInputWorkspaceByteCount($0, algorithm: algorithm) })
     compute.convolutionGradInput(
       gradOutput.pointer, weights: weights.pointer, shape, algorithm: algorithm, into: result.pointer, accumulate: accumulate,
       workspace: workspace.pointer)
-    return result.array
+    return result.values
   }
 
   func gradWeight(_ compute: Compute, _ o: Operands, capacity: Int? = nil) -> [Float] {
-    let (x, gradOutput) = (GuardedMemory(o.x), GuardedMemory(o.gradOutput))
-    let result = GuardedMemory(
+    let (x, gradOutput) = (GuardedBuffer(o.x), GuardedBuffer(o.gradOutput))
+    let result = GuardedBuffer(
       accumulate ? Array(o.initial.prefix(shape.weightCount)) : [Float](repeating: .nan, count: shape.weightCount))
-    let workspace = GuardedMemory(byteCount(capacity, compute.convolutionGradWeightWorkspaceByteCount))
+    let workspace = GuardedBuffer(byteCount(capacity, compute.convolutionGradWeightWorkspaceByteCount))
     compute.convolutionGradWeight(
       x.pointer, gradOutput: gradOutput.pointer, shape, into: result.pointer, accumulate: accumulate,
       workspace: workspace.pointer)
-    return result.array
+    return result.values
   }
 
   private func byteCount(_ capacity: Int?, _ count: (ConvolutionShape) -> Int) -> Int {

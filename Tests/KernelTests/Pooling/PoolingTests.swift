@@ -5,11 +5,11 @@ import ReferenceKernels
 import Testing
 
 @Suite final class PoolingTests {
-  private var memories: [GuardedMemory] = []
+  private var memories: [GuardedBuffer] = []
 
   /// The values in guarded memory that lives as long as the test.
   private func held(_ values: [Float]) -> UnsafePointer<Float> {
-    let memory = GuardedMemory(values)
+    let memory = GuardedBuffer(values)
     memories.append(memory)
     return UnsafePointer(memory.pointer)
   }
@@ -62,15 +62,15 @@ import Testing
     let initial = wholeNumbers(s.inputCount, seed: 3)
     for (name, computes) in EveryCompute.ofAllThreads {
       for compute in computes {
-        let result = GuardedMemory([Float](repeating: .nan, count: s.outputCount))
+        let result = GuardedBuffer([Float](repeating: .nan, count: s.outputCount))
         compute.maxPool(held(x), s, into: result.pointer)
-        #expect(result.array == y, "\(name) \(s)")
+        #expect(result.values == y, "\(name) \(s)")
         for accumulate in [false, true] {
-          let grad = GuardedMemory(accumulate ? initial : [Float](repeating: .nan, count: s.inputCount))
+          let grad = GuardedBuffer(accumulate ? initial : [Float](repeating: .nan, count: s.inputCount))
           compute.maxPoolGradInput(
             held(gradient), x: held(x), y: result.pointer, s, into: grad.pointer,
             accumulate: accumulate)
-          #expect(grad.array == (accumulate ? zip(initial, gradInput).map { $0 + $1 } : gradInput), "\(name) \(s)")
+          #expect(grad.values == (accumulate ? zip(initial, gradInput).map { $0 + $1 } : gradInput), "\(name) \(s)")
         }
       }
     }
@@ -82,9 +82,9 @@ import Testing
     for i in x.indices where Int.random(in: 0..<9, using: &random) == 0 { x[i] = .nan }
     let windows = reference(s).windows
     for (name, compute) in EveryCompute.ofOneThread {
-      let y = GuardedMemory(s.outputCount)
+      let y = GuardedBuffer(s.outputCount)
       compute.maxPool(held(x), s, into: y.pointer)
-      let gradInput = GuardedMemory(s.inputCount)
+      let gradInput = GuardedBuffer(s.inputCount)
       compute.maxPoolGradInput(
         held([Float](repeating: 1, count: s.outputCount)), x: held(x), y: y.pointer, s,
         into: gradInput.pointer)
@@ -94,7 +94,7 @@ import Testing
         #expect(y.pointer[i].isNaN == (nan != nil), "\(name) \(s)")
         if let first = nan ?? window.first(where: { x[$0] == y.pointer[i] }) { expected[first] += 1 }
       }
-      #expect(gradInput.array == expected, "\(name) \(s)")
+      #expect(gradInput.values == expected, "\(name) \(s)")
     }
   }
 
@@ -113,11 +113,11 @@ import Testing
     }
     for (name, computes) in EveryCompute.ofAllThreads {
       for compute in computes {
-        let result = GuardedMemory([Float](repeating: .nan, count: s.outputCount))
+        let result = GuardedBuffer([Float](repeating: .nan, count: s.outputCount))
         compute.averagePool(held(x), s, countIncludesPad: countIncludesPad, into: result.pointer)
-        #expect(result.array == y, "\(name) \(s)")
+        #expect(result.values == y, "\(name) \(s)")
         for accumulate in [false, true] {
-          let grad = GuardedMemory(accumulate ? initial : [Float](repeating: .nan, count: s.inputCount))
+          let grad = GuardedBuffer(accumulate ? initial : [Float](repeating: .nan, count: s.inputCount))
           compute.averagePoolGradInput(
             held(gradient), s, countIncludesPad: countIncludesPad, into: grad.pointer, accumulate: accumulate)
           for i in 0..<s.inputCount {
@@ -137,13 +137,13 @@ import Testing
       let x = wholeNumbers(samples * positions * channels, seed: 9)
       let gradient = wholeNumbers(samples * channels, seed: 10)
       for (_, compute) in EveryCompute.ofOneThread {
-        let y = GuardedMemory(samples * channels)
-        let workspace = GuardedMemory(
+        let y = GuardedBuffer(samples * channels)
+        let workspace = GuardedBuffer(
           (compute.globalAveragePoolWorkspaceByteCount(samples: samples, positions: positions, channels: channels) + 7) / 8 * 2)
         compute.globalAveragePool(
           held(x), samples: samples, positions: positions, channels: channels, into: y.pointer,
           workspace: workspace.pointer)
-        let gradInput = GuardedMemory(x.count)
+        let gradInput = GuardedBuffer(x.count)
         compute.globalAveragePoolGradInput(
           held(gradient), samples: samples, positions: positions, channels: channels, into: gradInput.pointer)
         for i in 0..<samples * channels {
@@ -172,16 +172,16 @@ import Testing
         gradInput[from] += gradient[i]
       }
       for (name, compute) in EveryCompute.ofOneThread {
-        let result = GuardedMemory([Float](repeating: .nan, count: gradient.count))
+        let result = GuardedBuffer([Float](repeating: .nan, count: gradient.count))
         compute.upsampleNearest(
           held(x), samples: samples, height: height, width: width, channels: channels, scaleHeight: scale.0,
           scaleWidth: scale.1, into: result.pointer)
-        #expect(result.array == y, "\(name)")
-        let sum = GuardedMemory(x)
+        #expect(result.values == y, "\(name)")
+        let sum = GuardedBuffer(x)
         compute.upsampleNearestGradInput(
           held(gradient), samples: samples, height: height, width: width, channels: channels,
           scaleHeight: scale.0, scaleWidth: scale.1, into: sum.pointer, accumulate: true)
-        #expect(sum.array == gradInput, "\(name)")
+        #expect(sum.values == gradInput, "\(name)")
       }
     }
   }
@@ -203,14 +203,14 @@ import Testing
           gradInput[i] += gradient[at]
         }
         for (name, compute) in EveryCompute.ofOneThread {
-          let result = GuardedMemory([Float](repeating: .nan, count: y.count))
+          let result = GuardedBuffer([Float](repeating: .nan, count: y.count))
           compute.zeroPad(held(x), s, into: result.pointer)
-          #expect(result.array == y, "\(name)")
-          let sum = GuardedMemory(x)
+          #expect(result.values == y, "\(name)")
+          let sum = GuardedBuffer(x)
           compute.zeroPadGradInput(held(gradient), s, into: sum.pointer, accumulate: true)
-          #expect(sum.array == gradInput, "\(name)")
+          #expect(sum.values == gradInput, "\(name)")
           compute.zeroPadGradInput(held(gradient), s, into: sum.pointer)
-          #expect(sum.array == zip(gradInput, x).map { $0 - $1 }, "\(name)")
+          #expect(sum.values == zip(gradInput, x).map { $0 - $1 }, "\(name)")
         }
       }
     }

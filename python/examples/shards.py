@@ -78,4 +78,5 @@ def difference(a, b):
 
 print(f"one batch of {len(x)} rows: loss {result.loss:.6f}, {result.correct} right")
 print(f"two shards of it:     loss {results[0].loss:.6f}, {results[0].correct} of {results[0].rows} right")
-print(f"after {STEPS} steps the shards differ by {difference(*nets):g}, and from the one batch by {difference(nets[0], whole):g}")
+apart, from_whole = difference(*nets), difference(nets[0], whole)
+print(f"after {STEPS} steps the shards differ by {apart:g}, and from the one batch by {from_whole:g} at most")

@@ -98,7 +98,8 @@ def test_record_shift(tmp_path):
 
 def test_shards():
     printed = run("shards.py")
-    apart, from_whole = (float(number) for number in re.search(r"differ by (\S+), and from the one batch by (\S+)", printed).groups())
+    differences = re.search(r"differ by (\S+), and from the one batch by (\S+)", printed)
+    apart, from_whole = (float(number) for number in differences.groups())
     assert apart == 0
     assert from_whole < 1e-3
     assert "of 60 right" in printed

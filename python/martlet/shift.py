@@ -84,7 +84,8 @@ class ShiftRecorder(Handle):
     >>> [(record.step, record.layer) for record in recorder.records]
     [(0, '2'), (0, '3'), (1, '2'), (1, '3'), (2, '2'), (2, '3')]
 
-    In a fit, the distributions alone: ``trainer.fit(..., callbacks=recorder)``.
+    ``trainer.fit(..., callbacks=recorder)`` records the distributions on the probe, which it needs, and no change of the gradient: a
+    callback does not see the batch. ``gradient_change`` and ``gradient_cosine`` are NaN then; :meth:`step` in a loop measures them.
     """
 
     def __init__(
@@ -193,7 +194,10 @@ class ShiftRecorder(Handle):
             )
 
     def __call__(self, event: Event) -> None:
-        """A callback of :meth:`Trainer.fit <martlet.Trainer.fit>`: records after the steps whose number ``every`` divides."""
+        """A callback of :meth:`Trainer.fit <martlet.Trainer.fit>`: records after the steps whose number ``every`` divides.
+
+        The distributions on the probe alone: a callback does not see the batch, so the change of the gradient is NaN.
+        """
         if event.kind == "step" and event.step % self.every == 0:
             self.record(event.step)
 

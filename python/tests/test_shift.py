@@ -120,6 +120,9 @@ def test_a_fit_calls_it(rng):
     Trainer(plain).fit(x, labels, epochs=2, batch_size=15)
     Trainer(recorded).fit(x, labels, epochs=2, batch_size=15, callbacks=recorder)
     assert [record.step for record in recorder.records] == [2, 4, 6, 8]
+    # A callback does not see the batch: the distributions alone.
+    assert all(math.isnan(record.gradient_change) and math.isnan(record.gradient_cosine) for record in recorder.records)
+    assert all(record.deviation > 0 for record in recorder.records)
     for name, value in plain.state_dict().items():
         np.testing.assert_array_equal(recorded.state_dict()[name], value)
 

@@ -45,7 +45,10 @@ public struct ConvolutionFunction: Equatable, Sendable {
   ///
   /// Edge cases: without images nothing happens.
   public func convolve(_ x: ArrayView, weight: ArrayView, bias: ArrayView? = nil, into y: ArrayView) throws {
-    let compute = try Compute.shared
+    try convolve(x, weight: weight, bias: bias, into: y, on: .shared)
+  }
+
+  func convolve(_ x: ArrayView, weight: ArrayView, bias: ArrayView?, into y: ArrayView, on compute: Compute) throws {
     let (shape, output) = try check(x.shape, weight.shape)
     try bias?.checkShape([shape.outChannels], "bias")
     let target = try y.target(output, "y")
@@ -87,7 +90,12 @@ public struct ConvolutionFunction: Equatable, Sendable {
   public func gradients(
     _ x: ArrayView, weight: ArrayView, gradOutput: ArrayView, into gradients: Gradients
   ) throws {
-    let compute = try Compute.shared
+    try self.gradients(x, weight: weight, gradOutput: gradOutput, into: gradients, on: .shared)
+  }
+
+  func gradients(
+    _ x: ArrayView, weight: ArrayView, gradOutput: ArrayView, into gradients: Gradients, on compute: Compute
+  ) throws {
     let (shape, output) = try check(x.shape, weight.shape)
     try gradOutput.checkShape(output, "grad_output")
     let gradInput = try gradients.input?.target(x.shape, "grad_input")

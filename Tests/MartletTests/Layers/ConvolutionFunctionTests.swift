@@ -1,3 +1,4 @@
+import MartletRuntime
 import MartletTestSupport
 import ReferenceKernels
 import Testing
@@ -39,16 +40,19 @@ import Testing
     }
   }
 
-  private func convolve(_ function: ConvolutionFunction, _ x: Tensor, _ weight: Tensor, _ bias: Tensor?) throws -> Tensor {
+  private func convolve(
+    _ function: ConvolutionFunction, _ x: Tensor, _ weight: Tensor, _ bias: Tensor?, on compute: Compute? = nil
+  ) throws -> Tensor {
     // Not zero before: everything is written.
     let shape = try function.outputShape(x: x.shape, weight: weight.shape)
     let y = try Tensor([Float](repeating: .nan, count: shape.reduce(1, *)), shape: shape)
-    try function.convolve(x.view("x"), weight: weight.view("weight"), bias: bias?.view("bias"), into: y.view("y"))
+    try function.convolve(
+      x.view("x"), weight: weight.view("weight"), bias: bias?.view("bias"), into: y.view("y"), on: compute ?? .shared)
     return withExtendedLifetime((x, weight, bias)) { y }
   }
 
   private func gradients(
-    _ function: ConvolutionFunction, _ x: Tensor, _ weight: Tensor, _ grad: Tensor
+    _ function: ConvolutionFunction, _ x: Tensor, _ weight: Tensor, _ grad: Tensor, on compute: Compute? = nil
   ) throws -> (input: Tensor, weight: Tensor, bias: Tensor) {
     func unwritten(_ shape: [Int]) throws -> Tensor {
       try Tensor([Float](repeating: .nan, count: shape.reduce(1, *)), shape: shape)
@@ -56,7 +60,8 @@ import Testing
     let results = try (unwritten(x.shape), unwritten(weight.shape), unwritten([weight.shape[0]]))
     try function.gradients(
       x.view("x"), weight: weight.view("weight"), gradOutput: grad.view("grad_output"),
-      into: ConvolutionFunction.Gradients(input: results.0.view(), weight: results.1.view(), bias: results.2.view()))
+      into: ConvolutionFunction.Gradients(input: results.0.view(), weight: results.1.view(), bias: results.2.view()),
+      on: compute ?? .shared)
     return withExtendedLifetime((x, weight, grad)) { results }
   }
 
@@ -148,6 +153,28 @@ import Testing
       let (x, weight, bias, _) = try item.tensors()
       let y = try convolve(item.function, x, weight, bias)
       #expect(try convolve(item.function, x.rows(0..<1), weight, bias).bits == y.rows(0..<1).bits)
+    }
+  }
+
+  /// With 1, 2 and 5 threads, forward and all gradients. Images of several pieces, by every way the operations take.
+  @Test(arguments: [
+    Case(x: [9, 14, 13, 24], weight: [40, 24, 1, 1]),
+    Case(x: [5, 17, 16, 16], weight: [20, 16, 3, 3], function: ConvolutionFunction(padding: .same, algorithm: .direct)),
+    Case(x: [5, 17, 16, 16], weight: [20, 16, 3, 3], function: ConvolutionFunction(strides: 2, padding: .all(1))),
+    Case(x: [5, 17, 16, 16], weight: [16, 1, 3, 3], function: ConvolutionFunction(padding: .same, groups: 16)),
+    Case(x: [5, 17, 16, 36], weight: [34, 36, 3, 3], function: ConvolutionFunction(padding: .same, algorithm: .winograd)),
+    Case(x: [1, 30, 31, 36], weight: [34, 36, 3, 3], function: ConvolutionFunction(algorithm: .winograd)),
+  ])
+  func threadsDoNotChangeBits(_ item: Case) throws {
+    let (x, weight, bias, grad) = try item.tensors()
+    for (name, computes) in EveryCompute.ofAllThreads {
+      let runs = try computes.map { compute in
+        let found = try gradients(item.function, x, weight, grad, on: compute)
+        let y = try convolve(item.function, x, weight, bias, on: compute)
+        return [y, found.input, found.weight, found.bias].map(\.bits)
+      }
+      #expect(runs[0].allSatisfy { !$0.isEmpty && $0.allSatisfy { Float(bitPattern: $0).isFinite } })
+      for run in runs { #expect(run == runs[0], "\(name)") }
     }
   }
 

@@ -141,18 +141,32 @@ def curve(
     at: Collection[int],
     batch_size: int = 60,
     until: float = math.inf,
+    hopeless: Callable[[int, float], bool] = lambda step, accuracy: False,
+    population_rows: int = 0,
 ) -> Curve:
-    """Test accuracy of a training by plain SGD, which ends once it is ``until``."""
+    """Test accuracy of a training by plain SGD, which ends once it is ``until``, or ``hopeless``.
+
+    ``population_rows``: norms are tested with the exact statistics of so many rows; 0: with their moving ones.
+    """
     trainer = Trainer(net, optimizer=SGD(rate), seed=seed)
     found = Curve([], [])
 
     def look(step: int) -> bool:
         found.steps.append(step)
+        if population_rows:
+            net.update_population_statistics(data.train_x[:population_rows], method="one_pass")
         found.accuracy.append(trainer.evaluate(data.test_x, data.test_y).accuracy)
-        return found.accuracy[-1] >= until
+        return found.accuracy[-1] >= until or hopeless(step, found.accuracy[-1])
 
     train(trainer, data.train_x, data.train_y, steps=steps, batch_size=batch_size, seed=seed, at=at, look=look)
     return found
+
+
+def held_out(data: Dataset) -> Dataset:
+    """The training rows alone, the last sixth of them to test on: what rates are chosen by, so that test rows only measure."""
+    cut = len(data.train_x) - len(data.train_x) // 6
+    x, y = data.train_x, data.train_y
+    return Dataset(data.name, x[:cut], y[:cut], x[cut:], y[cut:])
 
 
 def spaced(steps: int, count: int) -> set[int]:

@@ -14,7 +14,7 @@ extension Model {
   /// whose sum over the shards is the whole batch's. ``Trainer/step(_:_:)`` adds them up, too.
   ///
   /// Shards may have any number of rows, none as well. The result differs from that of one large batch by rounding: sums are in
-  /// Float64, of which the variance loses 2⁻⁵³·(1 + mean²/variance).
+  /// Float64, of which the variance loses a few times 2⁻⁵³·(1 + mean²/variance).
   ///
   /// After a failure of `allReduce` the statistics, parameters and gradients are as before the call; on the other shards their own
   /// call of it must fail, too, or they wait.

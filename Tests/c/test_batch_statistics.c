@@ -208,7 +208,7 @@ typedef struct shard {
   exchange *between;
   martlet_model *model;
   const net_batch *batch;
-  int first, rows, failures, number;
+  int first, rows, failures;
   int fails; /* refuses to exchange */
 } shard;
 

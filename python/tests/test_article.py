@@ -12,12 +12,12 @@ import martlet
 from martlet.__main__ import main
 from martlet.article import EXPERIMENTS, Check, Context, Result, page, spread
 from martlet.article.covariate_shift import Drift
-from martlet.article.headline import Pair
+from martlet.article.headline import Case, Pair, label, learning_rates
 from martlet.article.inference_statistics import _own_statistics
 from martlet.article.raw_inputs import Regression
 from martlet.article.scale_and_shift import restored
 from martlet.article.simultaneous_learning import Progress
-from martlet.article.training import Curve, Network, batch_statistics, curve, spaced, train
+from martlet.article.training import Curve, Network, batch_statistics, curve, held_out, spaced, train
 from martlet.data import Dataset
 
 
@@ -207,3 +207,54 @@ def test_without_matplotlib_there_are_no_pictures(tmp_path, capsys, monkeypatch)
 def test_options_that_cannot_be(options, words, capsys):
     assert main(["article", *options]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_held_out_rows_are_training_rows(data):
+    part = held_out(data)
+    assert np.array_equal(np.concatenate([part.train_x, part.test_x]), data.train_x)
+    assert np.array_equal(np.concatenate([part.train_y, part.test_y]), data.train_y)
+    assert len(part.test_x) == 400 // 6
+
+
+def test_a_hopeless_training_ends(data):
+    seen = []
+
+    def hopeless(step, accuracy):
+        seen.append((step, accuracy))
+        return step >= 6
+
+    found = curve(Network(1, 8).build(data, 1), data, 0.1, steps=20, seed=1, at={0, 3, 6, 9}, hopeless=hopeless)
+    assert found.steps == [0, 3, 6]
+    assert [accuracy for _, accuracy in seen] == found.accuracy
+
+
+def test_a_curve_is_of_exact_statistics_where_rows_are_given(data):
+    found, exact = [], []
+    for rows in (0, 300):
+        net = Network(2, 8, norm="before").build(data, 1)
+        found.append(curve(net, data, 0.3, steps=4, seed=1, at={4}, population_rows=rows))
+        exact.append(net.state_dict()["norm_1.running_mean"])
+    assert not np.array_equal(exact[0], exact[1])
+    # What the last norm was tested with are the statistics of those rows as they stand.
+    net.update_population_statistics(data.train_x[:300], method="one_pass")
+    assert np.array_equal(net.state_dict()["norm_1.running_mean"], exact[1])
+    accuracy = martlet.Trainer(net, optimizer=martlet.SGD(0.3)).evaluate(data.test_x, data.test_y).accuracy
+    assert found[1].accuracy == [accuracy]
+
+
+def test_late_gain():
+    plain = Curve([0, 30, 75, 76, 100], [0.1, 0.6, 0.5, 0.7, 0.65])
+    assert Pair(plain, plain).late_gain == pytest.approx(0.1)
+    assert Pair(Curve([0, 50, 100], [0.1, 0.8, 0.7]), plain).late_gain == 0
+
+
+def test_where_the_norms_of_a_case_stand_is_said():
+    assert label(Case(Network(7, weights=0.11), deep=True, norm="after")) == "7×100 sigmoid, deviation 0.11, norm after"
+    assert label(Case(Network(1), deep=False)) == "1×100 sigmoid, glorot uniform"
+
+
+def test_rates_are_chosen_without_the_test_rows(data):
+    case = Case(Network(1, 8), deep=False, steps=30)
+    known = learning_rates(case, Context(data, seeds=(1,), quick=True))
+    hidden = data._replace(test_x=np.full_like(data.test_x, np.nan), test_y=1 - data.test_y)
+    assert learning_rates(case, Context(hidden, seeds=(1,), quick=True)) == known

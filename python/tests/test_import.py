@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import martlet
+
 PROGRAM = """
 import sys, numpy
 before = set(sys.modules)
@@ -26,7 +28,8 @@ def test_only_light_modules_beyond_numpys():
     }  # fmt: skip
     found = loaded(PROGRAM)
     assert not found & heavy
-    assert not {name for name in found if name.startswith(("martlet.compare", "martlet.data", "martlet.progress"))}
+    on_demand = ("checking", "compare", "convolution", "data", "folding", "normalize", "progress")
+    assert not {name for name in found if name.startswith(tuple(f"martlet.{module}" for module in on_demand))}
     assert len({name for name in found if not name.startswith("martlet")}) < 12
 
 
@@ -37,6 +40,14 @@ def test_importing_does_not_open_the_library():
 
 def test_modules_come_on_demand():
     assert "martlet.data" in loaded("import sys, martlet; martlet.data; martlet.compare; print(*sys.modules)")
+
+
+def test_every_public_name_is_there():
+    program = "import martlet; print(*(name for name in martlet.__all__ if name in dir(martlet) and hasattr(martlet, name)))"
+    assert loaded(program) == set(martlet.__all__)
+    assert set(martlet._MODULE_OF) <= set(martlet.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        martlet.nonsense  # noqa: B018
 
 
 TRAINS_W1 = """

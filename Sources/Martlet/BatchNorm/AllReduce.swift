@@ -50,14 +50,19 @@ extension Executor {
   /// - Throws: what an exchange threw; the state is as before.
   func forwardShard() throws {
     guard plan.exchanges else { return forward() }
-    clearFailure()
     let before = try StateSnapshot(of: plan.movedVariables)
+    do { try forwardExchanging() } catch {
+      before.restore()
+      throw error
+    }
+  }
+
+  /// Without putting anything back: for a step that does so itself.
+  func forwardExchanging() throws {
+    clearFailure()
     for step in plan.steps where rows > 0 || step.exchanges {
       step.forward(self)
-      if let failure {
-        before.restore()
-        throw failure
-      }
+      if let failure { throw failure }
     }
     for variable in plan.movedVariables { variable.didWrite() }
   }
@@ -65,15 +70,20 @@ extension Executor {
   /// ``backward()``, likewise; after a throw the gradients are as before.
   func backwardShard() throws {
     guard plan.exchanges else { return backward() }
-    clearFailure()
     let before = try GradientSnapshot(of: plan.backwardSteps.flatMap(\.site.layer.variables))
+    do { try backwardExchanging() } catch {
+      before.restore()
+      throw error
+    }
+  }
+
+  /// Likewise without putting anything back.
+  func backwardExchanging() throws {
+    clearFailure()
     if rows == 0, !accumulatesGradients { for step in plan.backwardSteps { step.clearGradients() } }
     for step in plan.backwardSteps where rows > 0 || step.exchanges {
       step.backward(self)
-      if let failure {
-        before.restore()
-        throw failure
-      }
+      if let failure { throw failure }
     }
   }
 }

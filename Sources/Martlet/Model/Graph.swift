@@ -126,6 +126,7 @@ public struct Graph: Sendable {
   mutating func replaceLayer(_ number: Int, by layer: any BuildableLayer) { layers[number].layer = layer }
 
   /// Whether that is new.
+  @discardableResult
   mutating func startWithScaleZero(_ number: Int) -> Bool {
     defer { layers[number].startsWithScaleZero = true }
     return !layers[number].startsWithScaleZero

@@ -36,7 +36,7 @@ extension NetworkBuilder {
       input, channels, kernel: 3, strides: strides, padding: .all(1), name: "\(name).conv1", norm: "\(name).bn1")
     let second = try normalized(
       relu(first), channels, kernel: 3, padding: .all(1), name: "\(name).conv2", norm: "\(name).bn2")
-    if options.zeroLastScale, let norm = graph.nodes[second.index].layer { _ = graph.startWithScaleZero(norm) }
+    if options.zeroLastScale, let norm = graph.nodes[second.index].layer { graph.startWithScaleZero(norm) }
     var identity = input
     if try shape(input) != shape(second) {
       switch shortcut {

@@ -23,7 +23,7 @@ extension Trainer {
       let (count, targets) = load()
       try executor.prepare(rows: count)
       executor.randomKey = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
-      try executor.forwardShard()
+      try executor.forwardExchanging()
       var (sum, correct) = (0.0, 0)
       if count > 0 {
         for (place, target) in targets.enumerated() {
@@ -35,7 +35,7 @@ extension Trainer {
           correct += result.correct
         }
       }
-      try executor.backwardShard()
+      try executor.backwardExchanging()
       let totals = try sumOverShards(allReduce, variables, loss: sum, correct: correct)
       stepCount &+= 1
       optimizer.step(executor.compute)

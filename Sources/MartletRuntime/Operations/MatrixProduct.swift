@@ -73,7 +73,7 @@ struct MatrixProduct {
     _ rows: Range<Int>, _ strips: Range<Int>, _ panel: UnsafeMutablePointer<Float>, _ edge: UnsafeMutablePointer<Float>,
     _ packedRows: UnsafeMutablePointer<Float>
   ) {
-    let packsA = packsRows(strips)
+    let packsA = packsRows(rows.count, strips)
     let groupDepth = blocking.groupDepth(rows: rows.count)
     var group = 0
     repeat {
@@ -105,10 +105,10 @@ struct MatrixProduct {
     } while group < blocking.depth
   }
 
-  /// Whether A is copied for so many strips, into the order in which tiles read it.
-  private func packsRows(_ strips: Range<Int>) -> Bool {
+  /// Whether so many rows of A are copied for the strips, into the order in which tiles read them.
+  private func packsRows(_ rows: Int, _ strips: Range<Int>) -> Bool {
     if a.columnStride != 1 { return a.rowStride != 1 || (a.columnStride >= Self.farApart && strips.count > 1) }
-    return strips.count * kernels.panelColumns >= Self.columnsWorthPacking
+    return rows >= kernels.tileRows && strips.count * kernels.panelColumns >= Self.columnsWorthPacking
   }
 
   /// The only row, across the panels of one strip.

@@ -6,77 +6,6 @@ import Testing
 
 /// Batch norm over shards together with everything else a batch norm can be asked for, and its wrong use.
 @Suite struct SynchronizedEdgeTests {
-  /// What the threads found; each writes its own place.
-  private final class Found: @unchecked Sendable {
-    var outputs: [[Float]]
-    var gradients: [[Float]]
-    var errors: [(any Error)?]
-    init(_ count: Int) {
-      outputs = Array(repeating: [], count: count)
-      gradients = outputs
-      errors = Array(repeating: nil, count: count)
-    }
-  }
-  private struct Shards: @unchecked Sendable {
-    var models: [Model]
-    var inputs: [[Tensor]]
-    var grads: [Tensor]
-    let found: Found
-  }
-
-  /// Forward and backward of the whole batch and of its shards agree; returns the sizes of the exchanges and the shards' models.
-  @discardableResult
-  private func compare(
-    _ make: () throws -> Model, _ inputs: [Tensor], grad: Tensor, _ cut: [Range<Int>], tolerance: Double
-  ) throws -> (counts: [Int], shards: [Model]) {
-    let whole = try make()
-    let (y, dx) = try Self.pass(whole, inputs, grad)
-    let communicator = ShardCommunicator(shards: cut.count)
-    let found = Found(cut.count)
-    let shards = Shards(
-      models: try cut.map { _ in try make() }, inputs: try cut.map { rows in try inputs.map { try $0.rows(rows) } },
-      grads: try cut.map { try grad.rows($0) }, found: found)
-    for (shard, model) in shards.models.enumerated() {
-      try model.setAllReduce { try communicator.allReduce($0, shard: shard) }
-    }
-    let lock = Mutex(())
-    Threads.run(cut.count) { shard in
-      do {
-        let (y, dx) = try Self.pass(shards.models[shard], shards.inputs[shard], shards.grads[shard])
-        lock.withLock { _ in (shards.found.outputs[shard], shards.found.gradients[shard]) = (y, dx) }
-      } catch {
-        communicator.leave()
-        lock.withLock { _ in shards.found.errors[shard] = error }
-      }
-    }
-    for error in found.errors { #expect(error == nil) }
-    expectClose(found.outputs.flatMap { $0 }, y.map(Double.init), within: tolerance, "y")
-    expectClose(found.gradients.flatMap { $0 }, dx.map(Double.init), within: tolerance, "dx")
-    for (number, variable) in whole.variables.enumerated() {
-      let own = shards.models.map { $0.variables[number] }
-      if variable.kind == .state {
-        for one in own {
-          #expect(one.values.bits == own[0].values.bits, "\(variable.name)")
-          expectClose(one.values, variable.values.map(Double.init), within: tolerance, variable.name)
-        }
-      } else {
-        var sum = [Double](repeating: 0, count: variable.count)
-        for one in own { for (i, value) in one.gradientValues.enumerated() { sum[i] += Double(value) } }
-        expectClose(variable.gradientValues, sum, within: tolerance, variable.name)
-      }
-    }
-    return (communicator.counts, shards.models)
-  }
-
-  private static func pass(_ model: Model, _ inputs: [Tensor], _ grad: Tensor) throws -> (y: [Float], dx: [Float]) {
-    try withExtendedLifetime((inputs, grad)) {
-      try model.forward(inputs.map { try $0.view() }, training: true)
-      let y = try Tensor(copying: model.output(0)).values
-      try model.backward([grad.view()])
-      return (y, try Tensor(copying: model.inputGradient(0)).values)
-    }
-  }
-
   private static let cuts: [[Range<Int>]] = [[0..<12], [0..<5, 5..<12], [0..<0, 0..<1, 1..<12], [0..<9, 9..<12, 12..<12]]
   private let tolerance = Tolerance.network(depth: 6, terms: 36, magnitude: 4)
 
@@ -95,7 +24,7 @@ import Testing
       }
       // The first five rows do not count: whole shards of the cuts.
       let w = try Tensor((0..<36).map { $0 < 15 ? 0 : [2, 0.5, 1, 0][$0 % 4] }, shape: [12, 3])
-      let counts = try compare(
+      let counts = try ShardedPass.compare(
         make, [randomTensor([12, 3, 4], seed: 4, -1...3), w], grad: randomTensor([12, 3, 4], seed: 5), cut, tolerance: tolerance
       ).counts
       #expect(counts == (norm.normalizer == .batch ? [9, 8] : [9]))
@@ -114,7 +43,7 @@ import Testing
       randomiseAffine(model, seed: 3)
       return model
     }
-    let (counts, shards) = try compare(
+    let (counts, shards) = try ShardedPass.compare(
       make, [randomTensor([12, 4], seed: 4, -1...3)], grad: randomTensor([12, 4], seed: 5), cut, tolerance: tolerance)
     #expect(counts == [9, 9, 8, 8])
     #expect(try shards[0].variable(named: "norm.num_batches_tracked").integer == 2)
@@ -128,7 +57,7 @@ import Testing
       randomiseAffine(model, seed: 3)
       return model
     }
-    let counts = try compare(
+    let counts = try ShardedPass.compare(
       make, [randomTensor([12, 4], seed: 4)], grad: randomTensor([12, 3], seed: 5), [0..<4, 4..<12], tolerance: tolerance
     ).counts
     #expect(counts == [7, 6])
@@ -141,12 +70,12 @@ import Testing
       randomiseAffine(model, seed: 3)
       return model
     }
-    let (counts, shards) = try compare(
+    let (counts, shards) = try ShardedPass.compare(
       make, [randomTensor([1, 3], seed: 4)], grad: randomTensor([1, 4], seed: 5), [0..<0, 0..<1, 1..<1], tolerance: tolerance)
     #expect(counts == [9])
     for shard in shards { #expect(try shard.variable(named: "1.num_batches_skipped").integer == 1) }
     // Two shards of one row each are a batch of two.
-    let two = try compare(
+    let two = try ShardedPass.compare(
       make, [randomTensor([2, 3], seed: 4)], grad: randomTensor([2, 4], seed: 5), [0..<1, 1..<2],
       tolerance: Tolerance.network(depth: 6, terms: 36, magnitude: 64))
     #expect(two.counts == [9, 8])

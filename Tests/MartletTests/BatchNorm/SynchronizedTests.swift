@@ -7,6 +7,7 @@ import Testing
 /// Several shards of a batch, each on a thread of its own, against one large batch.
 @Suite struct SynchronizedTests {
   private let rows = 24
+  private let tolerance = Tolerance.network(depth: 6, terms: 24, magnitude: 4)
 
   private func network(_ norm: BatchNorm = BatchNorm()) throws -> Model {
     let model = try Model.sequential(
@@ -24,14 +25,10 @@ import Testing
   /// What each shard leaves behind; written by its own thread alone.
   private final class Outcome: @unchecked Sendable {
     var models: [Model]
-    var outputs: [[Float]]
-    var inputGradients: [[Float]]
     var errors: [(any Error)?]
     var results: [TrainingResult]
     init(_ models: [Model]) {
       self.models = models
-      outputs = Array(repeating: [], count: models.count)
-      inputGradients = outputs
       errors = Array(repeating: nil, count: models.count)
       results = Array(repeating: TrainingResult(), count: models.count)
     }
@@ -62,38 +59,9 @@ import Testing
   /// Outputs, gradients and statistics of k shards are those of the whole batch; every shard has the same statistics, to the bit.
   @Test(arguments: cuts) func shardsAreOneBatch(_ cut: [Range<Int>]) throws {
     let (x, grad) = try data()
-    let whole = try network()
-    let y = try whole.forward(x, training: true)
-    let dx = try whole.backward(grad)
-    let communicator = ShardCommunicator(shards: cut.count)
-    let (parts, grads) = (try cut.map { try x.rows($0) }, try cut.map { try grad.rows($0) })
-    let outcome = try run(cut.map { _ in try network() }, communicator) { shard, model, outcome in
-      let y = try model.forward(parts[shard], training: true).values
-      let dx = try model.backward(grads[shard]).values
-      outcome.with {
-        $0.outputs[shard] = y
-        $0.inputGradients[shard] = dx
-      }
-    }
-    #expect(outcome.errors.allSatisfy { $0 == nil })
+    let counts = try ShardedPass.compare({ try network() }, [x], grad: grad, cut, tolerance: tolerance).counts
     // 2·C + 1 sums forward, 2·C backward.
-    #expect(communicator.counts == [13, 11, 10, 12])
-    let tolerance = Tolerance.network(depth: 6, terms: 24, magnitude: 4)
-    expectClose(outcome.outputs.flatMap { $0 }, y.doubles, within: tolerance, "y")
-    expectClose(outcome.inputGradients.flatMap { $0 }, dx.doubles, within: tolerance, "dx")
-    for (number, variable) in whole.variables.enumerated() {
-      let shards = outcome.models.map { $0.variables[number] }
-      if variable.kind == .state {
-        for shard in shards {
-          #expect(shard.values.bits == shards[0].values.bits, "\(variable.name)")
-          expectClose(shard.values, variable.values.map(Double.init), within: tolerance, variable.name)
-        }
-      } else {
-        var sum = [Double](repeating: 0, count: variable.count)
-        for shard in shards { for (i, value) in shard.gradientValues.enumerated() { sum[i] += Double(value) } }
-        expectClose(variable.gradientValues, sum, within: tolerance, variable.name)
-      }
-    }
+    #expect(counts == [13, 11, 10, 12])
   }
 
   /// A training step of all shards is the step of the whole batch, and the same bits on every shard.
@@ -132,28 +100,7 @@ import Testing
         maximumRatio: 1.5, maximumDistance: 0.5, ratioRamp: .init(0, 0), distanceRamp: .init(0, 0))),
   ]) func variants(_ norm: BatchNorm) throws {
     let (x, grad) = try data()
-    let whole = try network(norm)
-    let y = try whole.forward(x, training: true)
-    let dx = try whole.backward(grad)
-    let cut = [0..<3, 3..<3, 3..<24]
-    let (parts, grads) = (try cut.map { try x.rows($0) }, try cut.map { try grad.rows($0) })
-    let outcome = try run(cut.map { _ in try network(norm) }, ShardCommunicator(shards: 3)) { shard, model, outcome in
-      let y = try model.forward(parts[shard], training: true).values
-      let dx = try model.backward(grads[shard]).values
-      outcome.with {
-        $0.outputs[shard] = y
-        $0.inputGradients[shard] = dx
-      }
-    }
-    #expect(outcome.errors.allSatisfy { $0 == nil })
-    let tolerance = Tolerance.network(depth: 6, terms: 24, magnitude: 4)
-    expectClose(outcome.outputs.flatMap { $0 }, y.doubles, within: tolerance, "y")
-    expectClose(outcome.inputGradients.flatMap { $0 }, dx.doubles, within: tolerance, "dx")
-    for model in outcome.models {
-      for (variable, other) in zip(model.variables, whole.variables) where variable.kind == .state {
-        expectClose(variable.values, other.values.map(Double.init), within: tolerance, variable.name)
-      }
-    }
+    try ShardedPass.compare({ try network(norm) }, [x], grad: grad, [0..<3, 3..<3, 3..<24], tolerance: tolerance)
   }
 
   /// Whichever exchange fails, each shard is as before its call.

@@ -49,6 +49,22 @@ import Testing
     }
   }
 
+  /// A whose rows lie side by side is packed for a wide product on one thread: whole tiles, what is left of them, several blocks of rows and
+  /// groups of depth. Threads share other pieces and give the same bits.
+  @Test(arguments: KernelSet.available)
+  func wideProduct(_ set: KernelSet) {
+    let (one, three) = (makeCompute(set), makeCompute(set, threads: 3))
+    for (rows, columns, depth) in [(5, 512, 3), (6, 513, 129), (13, 600, 300), (100, 520, 1400), (1037, 515, 260)] {
+      for accumulate in [false, true] {
+        let shape = MatrixCase(rows: rows, columns: columns, depth: depth, accumulate: accumulate)
+        shape.check(one, seed: 17)
+        let x = shape.makeOperands(seed: 17)
+        #expect(shape.product(one, x).bits == shape.product(three, x).bits, "\(shape), \(set)")
+        #expect(shape.product(one, x, capacity: 2 * rows + 9).bits == shape.product(three, x).bits, "\(shape), \(set)")
+      }
+    }
+  }
+
   @Test(arguments: KernelSet.available)
   func accumulates(_ set: KernelSet) {
     let compute = makeCompute(set)

@@ -663,13 +663,17 @@ martlet_status martlet_model_rollback_statistics(martlet_model *model);
 /* -- one batch in shards, on several threads or machines -- */
 /* Replaces each of count numbers by its sum over all shards: all of them call it the same number of times, in the same order, and get the
  * same bits; it returns when the sums are there. On the calling thread. Non-zero: the call that needed it returns MARTLET_CANCELLED, with
- * parameters, gradients and statistics as before it; the other shards' calls must fail, too, or they wait. */
+ * parameters, gradients and statistics as before it (in a fit, before its last step); the other shards' calls must fail, too, or they
+ * wait. The model is in the middle of a run then: its own forward, backward, step, fit and set_all_reduce return MARTLET_INVALID_STATE
+ * from here. sums are the library's memory. */
 typedef int32_t (*martlet_all_reduce)(double *sums, int64_t count, void *payload);
 /* Has the model train as one shard of a larger batch; NULL: alone, as at first. Training with martlet_model_forward exchanges for each batch
  * norm that follows batches 2C + 1 sums (values per channel, sum x, sum x^2), martlet_model_backward 2C where the input's gradient is wanted:
- * statistics are those of all shards, parameters' gradients this shard's part. martlet_trainer_step adds those up, too, and its result is of all
- * shards; micro-batches are MARTLET_UNSUPPORTED then. Shards may have any number of rows, none as well; the result is one large batch's up to
- * rounding. Submodels share the setting; payload must live as long as they. MARTLET_UNSUPPORTED for virtual batches. Since ABI 2. */
+ * statistics are those of all shards, parameters' gradients this shard's part. martlet_trainer_step adds those up, too (first it exchanges the
+ * rows, last loss, hits and gradients), and its result is of all shards, as is a fit's, in which all must make as many steps; micro-batches are
+ * MARTLET_UNSUPPORTED then. Inference exchanges nothing. Shards may have any number of rows, none as well; the result is one large batch's up to
+ * rounding. Submodels share the setting, clones and files have none; payload must live as long as they and their trainers.
+ * MARTLET_UNSUPPORTED for virtual batches. Since ABI 2. */
 martlet_status martlet_model_set_all_reduce(martlet_model *model, martlet_all_reduce all_reduce, void *payload);
 
 /* -- running -- */

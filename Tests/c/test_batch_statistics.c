@@ -245,6 +245,54 @@ static void *run_shard(void *argument) {
   return NULL;
 }
 
+/* What an all-reduce must not do: run the model that waits for it. */
+typedef struct intruder {
+  martlet_model *model;
+  martlet_trainer *trainer;
+  const net_batch *batch;
+  int calls;
+} intruder;
+
+static int32_t intrude(double *sums, int64_t count, void *payload) {
+  intruder *self = (intruder *)payload;
+  (void)sums;
+  self->calls++;
+  CHECK(count > 0);
+  CHECK_FAILS(STATUS(INVALID_STATE), "all-reduce", martlet_model_forward(self->model, &self->batch->x_array, 1, 1));
+  CHECK_FAILS(STATUS(INVALID_STATE), "all-reduce", martlet_model_backward(self->model, &self->batch->grad_array, 1, 0));
+  CHECK_FAILS(STATUS(INVALID_STATE), "all-reduce", martlet_model_set_all_reduce(self->model, NULL, NULL));
+  CHECK_FAILS(STATUS(INVALID_STATE), "all-reduce",
+              martlet_trainer_step(self->trainer, &self->batch->x_array, 1, &self->batch->label_array, 1, NULL));
+  CHECK_FAILS(STATUS(INVALID_STATE), "all-reduce",
+              martlet_trainer_fit(self->trainer, &self->batch->x_array, 1, &self->batch->label_array, 1, NULL, NULL));
+  return 0;
+}
+
+static void test_calls_from_the_all_reduce(void) {
+  net_batch batch;
+  make_batch(&batch, 6);
+  intruder self = {make_model(4), NULL, &batch, 0};
+  CHECK_OK(martlet_trainer_create(&self.trainer, self.model, MARTLET_LOSS_CROSS_ENTROPY, NULL, 1));
+  CHECK_OK(martlet_model_set_all_reduce(self.model, intrude, &self));
+  CHECK_OK(martlet_model_forward(self.model, &batch.x_array, 1, 1));
+  CHECK_OK(martlet_model_backward(self.model, &batch.grad_array, 1, 0));
+  CHECK_INT(2, self.calls); /* one batch norm, forward and backward */
+  CHECK_OK(martlet_trainer_step(self.trainer, &batch.x_array, 1, &batch.label_array, 1, NULL));
+  CHECK_INT(6, self.calls);
+  /* Inference asks nobody; a clone trains alone. */
+  martlet_model *clone = NULL;
+  CHECK_OK(martlet_model_forward(self.model, &batch.x_array, 1, 0));
+  CHECK_OK(martlet_model_clone(&clone, self.model));
+  CHECK_OK(martlet_model_forward(clone, &batch.x_array, 1, 1));
+  CHECK_INT(6, self.calls);
+  CHECK_OK(martlet_trainer_set_micro_batch_size(self.trainer, 2));
+  CHECK_FAILS(STATUS(UNSUPPORTED), "Micro-batches",
+              martlet_trainer_step(self.trainer, &batch.x_array, 1, &batch.label_array, 1, NULL));
+  martlet_model_destroy(clone);
+  martlet_trainer_destroy(self.trainer);
+  martlet_model_destroy(self.model);
+}
+
 static void test_shards(void) {
   net_batch batch;
   make_batch(&batch, 6);
@@ -315,7 +363,7 @@ static void test_shards(void) {
 }
 
 static const check_test tests[] = {TEST(test_population_methods), TEST(test_population_refuses), TEST(test_transactions),
-                                   TEST(test_micro_batches),      TEST(test_shards)};
+                                   TEST(test_micro_batches),      TEST(test_shards),           TEST(test_calls_from_the_all_reduce)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

@@ -310,6 +310,20 @@ static void call_change(void) {
   }
 }
 
+/* One shard alone: the sums are there already. It may fail, or call what it must not. */
+static int32_t any_reduce(double *sums, int64_t count, void *payload) {
+  martlet_model *model = any_model();
+  lying_array x;
+  martlet_array two_x[2];
+  (void)payload;
+  if (count < 1 || sums[count - 1] != sums[count - 1]) return one_in(2);
+  if (one_in(4)) {
+    count_status(martlet_model_forward(model, twice(two_x, any_array(&x, buffer, 2, below(7), 4)), 1, any_int(1)));
+  }
+  if (one_in(8)) count_status(martlet_model_set_all_reduce(model, NULL, NULL));
+  return one_in(5);
+}
+
 static void call_run(void) {
   lying_array x, y;
   martlet_array two_x[2], two_y[2];
@@ -318,12 +332,19 @@ static void call_run(void) {
   const int64_t rows = below(7), columns = output_columns(model);
   const martlet_array *inputs = twice(two_x, any_array(&x, buffer, 2, rows, 4));
   const martlet_array *outputs = twice(two_y, any_array(&y, results, 2, rows, columns));
-  switch (below(6)) {
+  switch (below(7)) {
     case 0: count_status(martlet_model_predict(model, inputs, any_count(), any_size(below(4)), outputs, any_count())); break;
     case 1:
-    case 2: count_status(martlet_model_forward(model, inputs, any_count(), any_int(1))); break;
+    case 2: {
+      const uint64_t before = fingerprint(model);
+      const martlet_status status = martlet_model_forward(model, inputs, any_count(), any_int(1));
+      count_status(status);
+      if (status != MARTLET_OK) check_unchanged("a failed forward", model, before);
+      break;
+    }
     case 3: count_status(martlet_model_output(model, any_int(0), &view)); break;
     case 4: count_status(martlet_model_backward(model, outputs, any_count(), any_int(below(2)))); break;
+    case 5: count_status(martlet_model_set_all_reduce(model, one_in(2) ? NULL : any_reduce, NULL)); break;
     default: count_status(martlet_model_input_gradient(model, any_int(0), &view));
   }
 }

@@ -83,3 +83,6 @@ print("convolutional network: test accuracy \(try imageTrainer.evaluate(testX, l
 
 try compareNormalizations(x, labels, testX, testLabels)
 try learnEdgeFilters(testX)
+
+// One batch in two shards, each on a thread of its own.
+try trainInShards()

@@ -17,26 +17,39 @@ from ._library import library
 #: Replaces each number by its sum over all shards, in place.
 AllReduce = Callable[[Array], Any]
 
-#: What the library may still call: models that share layers share the function, and any of them may live longest.
-_kept: list[Any] = []
+
+class KeptCallback:
+    """What the library may call for models that share layers. They and their trainers hold this, and it goes with the last."""
+
+    __slots__ = ("_callback",)
+
+    def __init__(self) -> None:
+        self._callback: Any = None
+
+    def set(self, model: Owner, function: AllReduce | None) -> None:
+        """Sets or takes back what sums over the shards; after an error what was there stays."""
+        if function is not None and not callable(function):
+            raise InvalidArgumentError(f"all_reduce must be a callable or None; got {function!r}")
+        callback = _abi.martlet_all_reduce() if function is None else _abi.martlet_all_reduce(_in_place(function))
+        library().martlet_model_set_all_reduce(model, callback, ctypes.c_void_p())
+        self._callback = callback
 
 
-def set_all_reduce(model: Owner, function: AllReduce | None) -> None:
-    """Sets or takes back what sums over the shards."""
-    if function is None:
-        library().martlet_model_set_all_reduce(model, _abi.martlet_all_reduce(), ctypes.c_void_p())
-        return
-    if not callable(function):
-        raise InvalidArgumentError(f"all_reduce must be a callable or None; got {function!r}")
-
+def _in_place(function: AllReduce) -> Callable[[Any, int, Any], int]:
     def call(sums: Any, count: int, payload: Any) -> int:
         try:
-            function(np.ctypeslib.as_array(sums, (count,)))
+            theirs = np.ctypeslib.as_array(sums, (count,))
+            # A copy: the function may keep what it was given for longer than the library's memory is there.
+            own = theirs.copy()
+            returned = function(own)
+            if isinstance(returned, np.ndarray) and returned is not own:
+                raise InvalidArgumentError(
+                    "all_reduce must replace the numbers in place, as in sums[:] = total; it returned another array"
+                )
+            theirs[:] = own
         except BaseException as error:
             raised_in_callback.exception = error
             return 1
         return 0
 
-    callback = _abi.martlet_all_reduce(call)
-    library().martlet_model_set_all_reduce(model, callback, ctypes.c_void_p())
-    _kept.append(callback)
+    return call

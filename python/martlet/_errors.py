@@ -81,7 +81,10 @@ def raise_for_status(status: int, function: Any, arguments: Any) -> int:
         return 0
     cause, raised_in_callback.exception = getattr(raised_in_callback, "exception", None), None
     if cause is not None:
-        raise cause
+        try:
+            raise cause
+        finally:
+            del cause  # or this frame and the exception's traceback would hold one another
     from ._library import library
 
     message = library().martlet_last_error_message().decode("utf-8", "replace")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _abi, _arguments, _restore
-from ._all_reduce import AllReduce, set_all_reduce
+from ._all_reduce import AllReduce, KeptCallback
 from ._array import Array, Arrays, describe_all, view
 from ._errors import InvalidArgumentError
 from ._handle import Owner, Self
@@ -78,6 +78,7 @@ class Model(ModelStatistics):
             if layer._model is not None:
                 raise InvalidArgumentError(f"{layer!r} is part of another model already; make a new layer, or clone that model")
         self._owner = owner
+        self._all_reduce = KeptCallback()
         self._input_count = int(library().martlet_model_input_count(owner))
         self._output_count = int(library().martlet_model_output_count(owner))
         self._inference = Inference(self.input_shapes, self.output_shapes)
@@ -318,12 +319,13 @@ class Model(ModelStatistics):
         2C + 1 sums in a training :meth:`forward`, 2C in :meth:`backward`, and so have the statistics of all shards; the
         parameters' gradients are this shard's part. :meth:`Trainer.step` adds them up. Shards may have any number of rows,
         none as well. An exception of the function rises from the call that needed it, and nothing has changed.
+        Submodels share the function, clones and files have none. It must not run this model.
 
         Examples
         --------
         With PyTorch's processes: ``net.set_all_reduce(lambda sums: dist.all_reduce(torch.from_numpy(sums)))``.
         """
-        set_all_reduce(self._open(), function)
+        self._all_reduce.set(self._open(), function)
 
     def fit_input_normalization(self, x: Arrays, *, batch_size: int = 1024) -> None:
         """Fits every :class:`InputNormalization` layer on the whole data set ``x``, in one exact pass each."""
@@ -338,7 +340,9 @@ class Model(ModelStatistics):
         wanted = [layer_names] if isinstance(layer_names, str) else list(layer_names)
         out = ctypes.POINTER(_abi.martlet_model)()
         library().martlet_model_create_submodel(ctypes.byref(out), self._open(), names(wanted), len(wanted))
-        return _adopted(Model, out)
+        model = _adopted(Model, out)
+        model._all_reduce = self._all_reduce
+        return model
 
     def clone(self: Self) -> Self:
         """An independent copy: parameters, state and switches included."""

@@ -84,8 +84,9 @@ class ShiftRecorder(Handle):
     >>> [(record.step, record.layer) for record in recorder.records]
     [(0, '2'), (0, '3'), (1, '2'), (1, '3'), (2, '2'), (2, '3')]
 
-    ``trainer.fit(..., callbacks=recorder)`` records the distributions on the probe, which it needs, and no change of the gradient: a
-    callback does not see the batch. ``gradient_change`` and ``gradient_cosine`` are NaN then; :meth:`step` in a loop measures them.
+    ``trainer.fit(..., callbacks=recorder)`` records the distributions on the probe, which it needs, and no change of the
+    gradient, for a callback does not see the batch: ``gradient_change`` and ``gradient_cosine`` are NaN then. :meth:`step` in
+    a loop measures them.
     """
 
     def __init__(

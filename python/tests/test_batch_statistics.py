@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
 import martlet
 from martlet import SGD, BatchNorm, Dense, Sequential, Sigmoid, Tanh, Trainer
-from martlet._errors import InvalidArgumentError, InvalidStateError, ShapeError
+from martlet._errors import InvalidArgumentError, InvalidStateError, ShapeError, UnsupportedError
 
 
 def network(seed=1):
@@ -279,3 +281,100 @@ def test_an_exception_of_the_exchange_rises_and_changes_nothing(x, y):
     net.set_all_reduce(None)
     trainer.step(x, y)
     assert not same(before, net.state_dict())
+
+
+def test_the_exchange_lives_as_long_as_what_calls_it(x, y):
+    class Sums:
+        def __init__(self):
+            self.calls = 0
+
+        def __call__(self, sums):
+            self.calls += 1
+
+    function = Sums()
+    seen = weakref.ref(function)
+    net = network()
+    net.set_all_reduce(function)
+    part = net.submodel(net.layers[-1].name)
+    trainer = Trainer(net)
+    net.close()
+    del net
+    gc.collect()
+    trainer.step(x, y)
+    calls = function.calls
+    assert calls > 0
+    del function, trainer
+    gc.collect()
+    part.forward(x, training=True)
+    assert seen().calls > calls
+    part.set_all_reduce(None)
+    gc.collect()
+    assert seen() is None
+
+    # A function that holds the model, as a method or a closure does, keeps neither alive.
+    net = network()
+    net.set_all_reduce(lambda sums, net=net: None)
+    gone = weakref.ref(net)
+    del net
+    gc.collect()
+    assert gone() is None
+
+
+def test_the_exchange_has_numbers_of_its_own(x, y):
+    kept = []
+    net = network()
+    net.set_all_reduce(kept.append)
+    net.forward(x, training=True)
+    copies = [sums.copy() for sums in kept]
+    del net
+    gc.collect()
+    assert [len(sums) for sums in kept] == [13, 11]
+    assert all(np.array_equal(sums, copy) for sums, copy in zip(kept, copies))
+    # The values per channel, then the sums.
+    assert kept[0][0] == len(x)
+
+
+def test_wrong_exchanges(x, y):
+    net = network()
+    trainer = Trainer(net)
+    before = net.state_dict()
+
+    # A new array instead of numbers in place would train each shard alone, silently.
+    net.set_all_reduce(lambda sums: sums * 2)
+    with pytest.raises(InvalidArgumentError, match="in place"):
+        net.forward(x, training=True)
+
+    calls = (
+        lambda sums: net.forward(x, training=True),
+        lambda sums: trainer.step(x, y),
+        lambda sums: trainer.fit(x, y),
+        lambda sums: net.set_all_reduce(None),
+    )
+    for call in calls:
+        net.set_all_reduce(call)
+        with pytest.raises(InvalidStateError, match="all-reduce"):
+            trainer.step(x, y)
+        assert same(before, net.state_dict())
+
+    def interrupted(sums):
+        raise KeyboardInterrupt
+
+    net.set_all_reduce(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.step(x, y)
+    # The exception belonged to that call alone.
+    net.set_all_reduce(None)
+    with pytest.raises(InvalidArgumentError, match="micro_batch_size"):
+        trainer.micro_batch_size = 0
+    assert same(before, net.state_dict())
+    # Inference has nothing to exchange.
+    net.set_all_reduce(interrupted)
+    net(x)
+    net.forward(x, training=False)
+    trainer.evaluate(x, y)
+    # A clone trains alone.
+    net.clone().forward(x, training=True)
+    # Micro-batches would exchange more often than other shards.
+    trainer.micro_batch_size = 4
+    with pytest.raises(UnsupportedError, match="Micro-batches"):
+        trainer.step(x, y)

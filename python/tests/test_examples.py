@@ -96,6 +96,15 @@ def test_record_shift(tmp_path):
         assert len((tmp_path / f"{name}.csv").read_text().splitlines()) == 1 + 2 * 20
 
 
+def test_shards():
+    printed = run("shards.py")
+    differences = re.search(r"differ by (\S+), and from the one batch by (\S+)", printed)
+    apart, from_whole = (float(number) for number in differences.groups())
+    assert apart == 0
+    assert from_whole < 1e-3
+    assert "of 60 right" in printed
+
+
 def test_from_torch():
     printed = run("from_torch.py")
     if "PyTorch is not installed" in printed:
@@ -119,5 +128,6 @@ def test_every_example_has_a_test():
         "normalizations.py",
         "residual_digits.py",
         "augmented_images.py",
+        "shards.py",
     }
     assert {path.name for path in FOLDER.glob("*.py")} == examples

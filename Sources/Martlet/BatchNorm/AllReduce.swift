@@ -2,6 +2,7 @@
 
 /// Replaces every number by its sum over all shards. All of them call it the same number of times, in the same order, with as many
 /// numbers, and get the same bits back; it returns when the sums are there. What it throws ends the call that needed it, on this shard.
+/// The model is in the middle of a run then: its own forward, backward and training refuse to be called from here.
 public typealias AllReduce = (_ sums: UnsafeMutableBufferPointer<Double>) throws -> Void
 
 extension Model {
@@ -13,13 +14,14 @@ extension Model {
   /// whose sum over the shards is the whole batch's. ``Trainer/step(_:_:)`` adds them up, too.
   ///
   /// Shards may have any number of rows, none as well. The result differs from that of one large batch by rounding: sums are in
-  /// Float64, of which the variance loses 2⁻⁵³·(1 + mean²/variance).
+  /// Float64, of which the variance loses a few times 2⁻⁵³·(1 + mean²/variance).
   ///
   /// After a failure of `allReduce` the statistics, parameters and gradients are as before the call; on the other shards their own
   /// call of it must fail, too, or they wait.
   ///
   /// - Throws: ``MartletError/Kind/unsupported`` for a batch norm with virtual batches, whose statistics are of few rows on purpose.
   public func setAllReduce(_ allReduce: AllReduce?) throws {
+    try network.refuseDuringExchange("set_all_reduce")
     if allReduce != nil,
       let layer = layers.first(where: { ($0.layer as? BatchNorm).map { $0.virtualBatchSize != nil } ?? false })
     {

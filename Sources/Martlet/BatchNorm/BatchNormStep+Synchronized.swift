@@ -53,7 +53,7 @@ extension BatchNormStep {
     if hasValues { for c in 0..<channels { context.mean[c] = Double(context.map.center[c]) } }
   }
 
-  /// Mean and variance of all shards. An accuracy of 2⁻⁵³·(1 + mean²/variance) is lost in the variance: less than the data lose as Float32.
+  /// Mean and variance of all shards. The variance loses a few times 2⁻⁵³·(1 + mean²/variance): about what the data lost as Float32.
   private func load(_ sums: UnsafePointer<Double>, into context: BatchNormContext) {
     let n = sums[0]
     for c in 0..<channels {

@@ -23,6 +23,7 @@ extension Model {
   ///   one value per channel
   ///   in training. The state is unchanged after a throw.
   public func forward(_ inputs: [ArrayView], training: Bool) throws {
+    try network.refuseDuringExchange("forward")
     let rows = try checkInputs(inputs)
     let executor = try handExecutor(capacity: max(rows, 1), training: training)
     try executor.prepare(rows: rows)
@@ -66,6 +67,7 @@ extension Model {
   /// - Throws: ``MartletError/Kind/invalidState`` if the last forward was not in training, or its gradients were already
   ///   taken.
   public func backward(_ gradOutputs: [ArrayView], accumulate: Bool = false) throws {
+    try network.refuseDuringExchange("backward")
     guard let executor = handExecutor, handPhase == .trained else {
       throw MartletError.invalidState(
         handPhase == .differentiated

@@ -61,6 +61,26 @@ final class Network: @unchecked Sendable {
 
   /// See ``Model/setAllReduce(_:)``.
   var allReduce: AllReduce? { didSet { didChange() } }
+  /// In the middle of a run, which waits for ``allReduce``.
+  private var isExchanging = false
+
+  /// ``allReduce``, whose calls mark the network as one that no other run may touch; nil: there is none.
+  var exchange: AllReduce? {
+    guard let allReduce else { return nil }
+    return { sums in
+      self.isExchanging = true
+      defer { self.isExchanging = false }
+      try allReduce(sums)
+    }
+  }
+
+  /// Refuses what an all-reduce would do to the run that waits for it.
+  func refuseDuringExchange(_ call: String) throws {
+    guard isExchanging else { return }
+    throw MartletError.invalidState(
+      "\(call) was called by the model's own all-reduce, in the middle of a run of this model. An all-reduce only sums numbers; "
+        + "call this before or after the run.")
+  }
 
   /// The statistics as they stood at the begin of each open transaction, the outermost first.
   var statisticsBefore: [StateSnapshot] = []

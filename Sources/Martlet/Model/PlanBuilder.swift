@@ -76,7 +76,7 @@ struct PlanBuilder {
         inputShapes: inputs.map { network.nodes[$0].shape },
         outputShape: network.nodes[last].shape, capacity: capacity, isTraining: isTraining, compute: compute)
       site.isMeasuring = isMeasuring
-      site.allReduce = isTraining ? network.allReduce : nil
+      site.allReduce = isTraining ? network.exchange : nil
       site.inferenceWeights = network.inferenceWeights
       site.norm = group.norm.flatMap { network.nodes[$0].layer }
       site.activation = group.activation

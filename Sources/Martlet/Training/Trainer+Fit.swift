@@ -74,6 +74,7 @@ extension Trainer {
     _ inputs: [ArrayView], _ targets: [ArrayView], _ options: FitOptions = FitOptions(),
     onEvent: ((TrainingEvent) -> Bool)? = nil
   ) throws -> TrainingResult {
+    try model.network.refuseDuringExchange("A trainer's fit")
     let rows = try model.checkInputs(inputs)
     let checked = try checkTargets(targets, rows: rows)
     guard options.epochs >= 0 else { throw MartletError.invalidArgument("epochs must be 0 or more; \(options.epochs) came.") }
@@ -128,24 +129,27 @@ extension Trainer {
         let cut = microBatches
         let pieces = cut.count(rows: count)
         let executor = memory.executor
-        let result = try run(memory, rows: count, pieces: pieces) { piece in
-          let range = cut.range(piece, rows: count)
-          let rows = UnsafeBufferPointer(rebasing: batch[range])
-          if let next {
-            executor.readInput(0, from: next.pixels, first: range.lowerBound, count: range.count, isWhole: pieces == 1)
-          } else {
-            executor.load(inputs, rows: rows)
+        let result: TrainingResult
+        do {
+          // Also where an exchange fails: the loader's memory ends with the fit, the executor does not.
+          defer { if loader != nil { executor.readInput(0, at: nil) } }
+          result = try run(memory, rows: count, pieces: pieces) { piece in
+            let range = cut.range(piece, rows: count)
+            let rows = UnsafeBufferPointer(rebasing: batch[range])
+            if let next {
+              executor.readInput(0, from: next.pixels, first: range.lowerBound, count: range.count, isWhole: pieces == 1)
+            } else {
+              executor.load(inputs, rows: rows)
+            }
+            for (place, target) in checked.enumerated() {
+              target.load(rows, into: memory.targets[place].base, executor.compute)
+            }
+            return (range.count, checked)
           }
-          for (place, target) in checked.enumerated() {
-            target.load(rows, into: memory.targets[place].base, executor.compute)
-          }
-          return (range.count, checked)
         }
-        if let loader {
-          executor.readInput(0, at: nil)
-          loader.release()
-        }
-        total = (total.loss + result.loss * Double(count), total.correct + result.correct, total.rows + count)
+        loader?.release()
+        // The rows of all shards, where there are some.
+        total = (total.loss + result.loss * Double(result.rows), total.correct + result.correct, total.rows + result.rows)
         done += 1
         if let onEvent,
           !onEvent(

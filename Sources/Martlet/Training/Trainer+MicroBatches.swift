@@ -35,6 +35,7 @@ extension Trainer {
   public func step(
     microBatches: [(inputs: [ArrayView], targets: [ArrayView])], statistics: MicroBatchStatistics = .own
   ) throws -> TrainingResult {
+    try model.network.refuseDuringExchange("A trainer's step")
     try refuseShards()
     var parts: [Part] = []
     var total = 0

@@ -59,6 +59,7 @@ public final class Trainer {
   /// - Throws: ``MartletError`` if something does not fit; nothing has changed then.
   @discardableResult
   public func step(_ inputs: [ArrayView], _ targets: [ArrayView]) throws -> TrainingResult {
+    try model.network.refuseDuringExchange("A trainer's step")
     let rows = try model.checkInputs(inputs)
     defer { stepTargets.removeAll(keepingCapacity: true) }
     try checkTargets(targets, rows: rows, into: &stepTargets)
@@ -150,7 +151,7 @@ public final class Trainer {
   func run(
     _ memory: StepMemory, rows: Int, pieces: Int, _ load: (_ piece: Int) -> (rows: Int, targets: [Targets])
   ) throws -> TrainingResult {
-    if let allReduce = model.network.allReduce { return try runShard(allReduce, memory, rows: rows) { load(0) } }
+    if let allReduce = model.network.exchange { return try runShard(allReduce, memory, rows: rows) { load(0) } }
     let executor = memory.executor
     let key = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
     stepCount &+= 1

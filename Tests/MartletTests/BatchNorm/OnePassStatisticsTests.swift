@@ -195,7 +195,7 @@ import Testing
       }
     } else {
       let one = try x.rows(0..<1)
-      try withExtendedLifetime(one) {
+      withExtendedLifetime(one) {
         expectError(.invalidArgument, "Layer \"1\"", "Begin with a larger batch") {
           try model.updatePopulationStatistics([one.view()], method: method)
         }

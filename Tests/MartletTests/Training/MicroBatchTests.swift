@@ -162,7 +162,7 @@ import Testing
     var label = [Int32(1)]
     try label.withUnsafeMutableBytes { bytes in
       let labels = try ArrayView(bytes.baseAddress, .int32, shape: [1])
-      try withExtendedLifetime((x, one, values)) {
+      withExtendedLifetime((x, one, values)) {
         expectError(.invalidArgument, "Layer \"1\"", "2 or more values") {
           try trainer.step(microBatches: [([x.view()], [values.view()]), ([one.view()], [labels])])
         }

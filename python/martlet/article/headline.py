@@ -187,10 +187,10 @@ def run(context: Context) -> Result:
         "6.8 % of Inception's), and deep sigmoid networks that do not train at all become trainable.",
         setup=f"{context.data.name}, mini-batches of 60, plain SGD; the learning rate of each form is its best of "
         f"{', '.join(f'{rate:g}' for rate in RATES)}, chosen on held-out training rows with a seed of its own; "
-        f"{context.steps(STEPS, 300):,} steps at most ({context.steps(LONG_STEPS, 300):,} of the plain form of the network with norms "
-        f"after the activation, {context.steps(STUCK_STEPS, 300):,} of the last network). Tested with the exact statistics of "
-        f"{POPULATION_ROWS:,} training rows. Steps of the plain form: to its highest test accuracy; one point below it, the "
-        "same for both forms.",
+        f"{context.steps(STEPS, 300):,} steps at most ({context.steps(LONG_STEPS, 300):,} of the plain form of the network "
+        f"with norms after the activation, {context.steps(STUCK_STEPS, 300):,} of the last network). Tested with the exact "
+        f"statistics of {POPULATION_ROWS:,} training rows. Steps of the plain form: to its highest test accuracy; one point "
+        "below it, the same for both forms.",
         notes="Where the plain form gained in the last quarter of its steps it was still learning: with more steps its best "
         "would be higher and the share of the steps another.",
         columns=(

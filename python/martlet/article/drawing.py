@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from .._array import Array
 from .result import Picture
 
 PLAIN, NORMALIZED, THIRD = "#b03a2e", "#1f618d", "#7d6608"
@@ -18,8 +19,8 @@ LEGENDS = {"none": "plain", "before": "batch norm", "after": "batch norm"}
 class Line(NamedTuple):
     """A line, or dots, in a plot."""
 
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[float] | Array
+    y: Sequence[float] | Array
     color: Any = None
     label: str | None = None
     style: str = "-"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from .drawing import COLORS, LEGENDS, Line, Plot, picture
 from .result import Check, Result, spread
@@ -15,10 +15,15 @@ RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 STEPS, LONG_STEPS, STUCK_STEPS = 12000, 90000, 4000
 #: Rows whose statistics normalise where the test accuracy is measured.
 POPULATION_ROWS = 5000
+#: Times a training is tested where it is measured, and where it is only compared with other rates.
+LOOKS, TRIAL_LOOKS = 60, 30
 #: Of the plain network's steps; the paper's BN-x5 needed 6.8 %.
 GOAL = 0.07
 #: A plain network below this learns nothing to speak of (a guess of ten classes is right in 0.1).
 LEARNED = 0.3
+
+
+Job = TypeVar("Job", bound=tuple[Any, ...])
 
 
 class Case(NamedTuple):
@@ -82,36 +87,41 @@ def learning_rates(cases: Sequence[Case], context: Context) -> list[tuple[float,
     seed = max(context.seeds) + 1000
     trial = context._replace(data=held_out(context.data))
 
-    def plain(job: tuple[Case, float]) -> Curve:
-        third = context.steps(job[0].steps, 300) / 3
+    def plain(case: Case, rate: float) -> Curve:
+        third = context.steps(case.steps, 300) / 3
         hopeless = lambda step, accuracy: step >= third and accuracy < LEARNED  # noqa: E731
-        return _train(job[0], "none", job[1], seed, trial, hopeless=hopeless)
+        return _train(case, "none", rate, seed, trial, TRIAL_LOOKS, hopeless=hopeless)
+
+    def highest(case: Case) -> float:
+        return max(RATES, key=lambda rate: plains[case, rate].best)
 
     jobs = _longest_first(product(cases, RATES))
-    plains = dict(zip(jobs, context.map(plain, jobs)))
-    best = {case: max(RATES, key=lambda rate: plains[case, rate].best) for case in cases}  # noqa: B023
+    plains = dict(zip(jobs, context.map(lambda job: plain(*job), jobs)))
+    best = {case: highest(case) for case in cases}
     goals = {case: plains[case, best[case]].best for case in cases}
-    normalized = dict(
-        zip(jobs, context.map(lambda job: _train(job[0], job[0].norm, job[1], seed, trial, until=goals[job[0]]), jobs))
-    )
+    curves = context.map(lambda job: _train(job[0], job[0].norm, job[1], seed, trial, TRIAL_LOOKS, until=goals[job[0]]), jobs)
+    normalized = dict(zip(jobs, curves))
 
     def order(case: Case, rate: float) -> tuple[float, float]:
         found = normalized[case, rate]
         return _number(found.steps_to(goals[case])), -found.best
 
-    return [(best[case], min(RATES, key=lambda rate: order(case, rate))) for case in cases]  # noqa: B023
+    def fastest(case: Case) -> float:
+        return min(RATES, key=lambda rate: order(case, rate))
+
+    return [(best[case], fastest(case)) for case in cases]
 
 
-def _longest_first(jobs: Iterable[tuple[Case, Any]]) -> list[tuple[Case, Any]]:
-    """So that no long training is left alone at the end."""
+def _longest_first(jobs: Iterable[Job]) -> list[Job]:
+    """Jobs whose first part is the case, so that no long training is left alone at the end."""
     return sorted(jobs, key=lambda job: -job[0].steps)
 
 
-def _train(case: Case, norm: str, rate: float, seed: int, context: Context, **ends: Any) -> Curve:
+def _train(case: Case, norm: str, rate: float, seed: int, context: Context, looks: int = LOOKS, **ends: Any) -> Curve:
     # The normalised form of the long training is not followed to its end: what counts is when it gets to the plain one's best.
     steps = context.steps(case.steps if norm == "none" else min(case.steps, STEPS), 300)
     # Close together at first, so that a share of a few per cent is measured finely.
-    at = spaced(steps, 60)
+    at = spaced(steps, context.steps(looks, 10))
     net = case.network._replace(norm=norm).build(context.data, seed)
     rows = 0 if norm == "none" else POPULATION_ROWS
     return curve(net, context.data, rate, steps=steps, seed=seed, at=at, population_rows=rows, **ends)
@@ -119,18 +129,15 @@ def _train(case: Case, norm: str, rate: float, seed: int, context: Context, **en
 
 def measure(cases: Sequence[Case], rates: Sequence[tuple[float, float]], context: Context) -> dict[Case, list[Pair]]:
     """Both forms of each network, each at its own rate; a pair for each seed."""
-    trainings = [
-        (case, (norm, rate, seed))
-        for case, both in zip(cases, rates)
-        for norm, rate in zip(("none", case.norm), both)
-        for seed in context.seeds
-    ]
-    jobs = _longest_first(trainings)
-    curves = dict(zip(jobs, context.map(lambda job: _train(job[0], *job[1], context), jobs)))
-    return {
-        case: [Pair(curves[case, ("none", plain, seed)], curves[case, (case.norm, normalized, seed)]) for seed in context.seeds]
-        for case, (plain, normalized) in zip(cases, rates)
-    }
+    chosen = {case: (("none", plain), (case.norm, normalized)) for case, (plain, normalized) in zip(cases, rates)}
+    jobs = _longest_first((case, *form, seed) for case, forms in chosen.items() for form in forms for seed in context.seeds)
+    curves = dict(zip(jobs, context.map(lambda job: _train(*job, context), jobs)))
+
+    def pair(case: Case, seed: int) -> Pair:
+        plain, normalized = (curves[(case, *form, seed)] for form in chosen[case])
+        return Pair(plain, normalized)
+
+    return {case: [pair(case, seed) for seed in context.seeds] for case in cases}
 
 
 def _row(case: Case, rates: tuple[float, float], pairs: Sequence[Pair]) -> list[str]:
@@ -224,7 +231,5 @@ def _number(value: float | None) -> float:
 
 def _plot(case: Case, pair: Pair) -> Plot:
     curves = {"none": pair.plain, case.norm: pair.normalized}
-    lines = [
-        Line(*each, COLORS[norm], LEGENDS[norm], style="--" if norm == "none" else "-") for norm, each in curves.items()
-    ]
+    lines = [Line(*each, COLORS[norm], LEGENDS[norm], style="--" if norm == "none" else "-") for norm, each in curves.items()]
     return Plot(label(case), lines)

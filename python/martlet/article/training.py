@@ -44,11 +44,12 @@ class Context(NamedTuple):
                     future.cancel()
                 raise
 
-
     def each(self, function: Callable[..., Found], choices: Iterable[Choice]) -> dict[Choice, list[Found]]:
         """``function(*choice, seed, context)`` of each choice and seed: a list over the seeds for each choice."""
         choices = list(choices)
-        found = self.map(lambda job: function(*job[0], job[1], self), [(choice, seed) for choice in choices for seed in self.seeds])
+        found = self.map(
+            lambda job: function(*job[0], job[1], self), [(choice, seed) for choice in choices for seed in self.seeds]
+        )
         count = len(self.seeds)
         return {choice: found[place * count : (place + 1) * count] for place, choice in enumerate(choices)}
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import SGD, Trainer
 from .._array import Array
-from .drawing import NORMALIZED, PLAIN, THIRD, picture
-from .result import Check, Result, spread
+from .drawing import COLORS, Plot, picture
+from .result import Check, Result, against, spread
 from .training import Context, Network, batch_statistics, train
 
-POSITIONS = {"none": PLAIN, "before": NORMALIZED, "after": THIRD}
+ACTIVATIONS, POSITIONS = ("sigmoid", "tanh", "relu"), ("none", "before", "after")
 DEPTH, RATE, STEPS = 4, 0.3, 3000
 PROBE_ROWS = 1000
 #: The linear region of sigmoid and tanh: where the slope is at least this share of the slope at 0.
@@ -49,40 +50,36 @@ def measure(activation: str, position: str, seed: int, context: Context) -> Meas
 
 def run(context: Context) -> Result:
     """Runs it."""
-    activations = ("sigmoid", "tanh", "relu")
-    jobs = [(activation, position, seed) for activation in activations for position in POSITIONS for seed in context.seeds]
-    found = dict(zip(jobs, context.map(lambda job: measure(*job, context), jobs)))
+    found = context.each(measure, product(ACTIVATIONS, POSITIONS))
     rows, checks = [], []
-    for activation in activations:
-        each = {position: [found[activation, position, seed] for seed in context.seeds] for position in POSITIONS}
-        for position, measured in each.items():
-            share = spread((100 * one.share for one in measured), ".1f")
-            shares = ["–", share] if activation == "relu" else [share, "–"]
-            rows.append([activation, position, spread((one.accuracy for one in measured), ".4f"), *shares])
-        pairs = list(zip(each["before"], each["after"]))
-        shares_text = " against ".join(spread((100 * one.share for one in each[where]), ".1f") for where in ("before", "after"))
+    for (activation, position), each in found.items():
+        share = spread((100 * one.share for one in each), ".1f")
+        shares = ["–", share] if activation == "relu" else [share, "–"]
+        rows.append([activation, position, spread((one.accuracy for one in each), ".4f"), *shares])
+    for activation in ACTIVATIONS:
+        before, after = found[activation, "before"], found[activation, "after"]
+        pairs = list(zip(before, after))
         if activation == "relu":
             checks.append(
                 Check(
                     f"relu: before it, the norm leaves {100 * HALF[0]:g} to {100 * HALF[1]:g} % of the outputs at zero",
-                    tuple(HALF[0] <= before.share <= HALF[1] for before, _ in pairs),
-                    f"{spread((100 * one.share for one in each['before']), '.1f')} %",
+                    tuple(HALF[0] <= one.share <= HALF[1] for one in before),
+                    f"{spread((100 * one.share for one in before), '.1f')} %",
                 )
             )
         else:
             checks.append(
                 Check(
                     f"{activation}: more pre-activations are in the linear region with the norm before than after",
-                    tuple(before.share > after.share for before, after in pairs),
-                    f"{shares_text} %",
+                    tuple(a.share > b.share for a, b in pairs),
+                    against((100 * one.share for one in before), (100 * one.share for one in after), ".1f") + " %",
                 )
             )
-        accuracies = " against ".join(spread((one.accuracy for one in each[where]), ".4f") for where in ("before", "after"))
         checks.append(
             Check(
                 f"{activation}: before is at least as accurate as after (less than {100 * SAME:g} points worse counts as such)",
-                tuple(before.accuracy > after.accuracy - SAME for before, after in pairs),
-                accuracies,
+                tuple(a.accuracy > b.accuracy - SAME for a, b in pairs),
+                against((one.accuracy for one in before), (one.accuracy for one in after), ".4f"),
             )
         )
     return Result(
@@ -99,17 +96,18 @@ def run(context: Context) -> Result:
         checks=checks,
         pictures=picture(
             "What goes into the activations of the last hidden layer after training, first seed.",
-            len(activations),
-            lambda axes: _draw(axes, activations, found, context.seeds[0]),
+            [_plot(activation, found) for activation in ACTIVATIONS],
         ),
     )
 
 
-def _draw(axes: list[Any], activations: tuple[str, ...], found: dict[Any, Measured], seed: int) -> None:
-    for axis, activation in zip(axes, activations):
-        for position, color in POSITIONS.items():
-            values = np.clip(found[activation, position, seed].last, -8, 8)
-            axis.hist(values, bins=np.linspace(-8, 8, 81), density=True, histtype="step", color=color, label=position)
+def _plot(activation: str, found: dict[tuple[str, str], list[Measured]]) -> Plot:
+    def histograms(axis: Any) -> None:
+        for position in POSITIONS:
+            values = np.clip(found[activation, position][0].last, -8, 8)
+            bins = np.linspace(-8, 8, 81)
+            axis.hist(values, bins=bins, density=True, histtype="step", color=COLORS[position], label=position)
         for edge in (EDGES.get(activation, 0), -EDGES.get(activation, 0)):
             axis.axvline(edge, color="#999", linewidth=0.7)
-        axis.set_title(activation, fontsize=9)
+
+    return Plot(activation, x_label="", also=histograms)

@@ -69,7 +69,9 @@ def main(options: argparse.Namespace) -> int:
                     file.write(page.html(results, context, page.command_line(), seconds))
     finally:
         set_num_threads(threads)
-    print(f"\n{', '.join(f'{found.name} {found.verdict}' for found in results)}.")
+    print()
+    for found in results:
+        print(f"{found.title}: {found.verdict}, {found.seconds:.0f} s")
     print(f"{seconds:.0f} seconds. Page: {options.out}")
     if not drawing.is_available():
         print("No pictures: matplotlib is not installed (pip install matplotlib).")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import SGD, Trainer
 from .._array import Array
-from .drawing import NORMALIZED, PLAIN, picture
-from .result import Check, Result, spread
-from .training import Context, Network, batch_statistics, spaced, train
+from .drawing import COLORS, LEGENDS, Line, Plot, picture
+from .result import Check, Result, against, spread
+from .training import FORMS, Context, Network, batch_statistics, spaced, train
 
 NETWORKS = (
     Network(3, weights="glorot_uniform"),
@@ -18,7 +19,7 @@ NETWORKS = (
     Network(6, activation="relu", weights="he_normal"),
 )
 PERCENTILES = (15, 50, 85)
-RATE, STEPS = 0.1, 6000
+RATE, STEPS, LOOKS = 0.1, 6000, 80
 PROBE_ROWS = 1000
 
 
@@ -42,6 +43,10 @@ class Drift(NamedTuple):
         width = self.percentiles[:, 2] - self.percentiles[:, 0]
         return np.asarray(width.max(0) / np.maximum(width.min(0), 1e-12))
 
+    def median(self, name: str) -> float:
+        """The median unit's wander or widening."""
+        return float(np.median(getattr(self, name)))
+
     @property
     def typical(self) -> int:
         """The unit whose wandering is nearest to the median of all units'."""
@@ -62,45 +67,40 @@ def follow(network: Network, norm: str, seed: int, context: Context) -> Drift:
 
     total = context.steps(STEPS, 200)
     data = context.data
-    train(trainer, data.train_x, data.train_y, steps=total, batch_size=60, seed=seed, at=spaced(total, 80), look=look)
+    train(trainer, data.train_x, data.train_y, steps=total, batch_size=60, seed=seed, at=spaced(total, LOOKS), look=look)
     return Drift(steps, np.array(percentiles), trainer.evaluate(data.test_x, data.test_y).accuracy)
 
 
 def run(context: Context) -> Result:
     """Runs it."""
-    jobs = [(network, norm, seed) for network in NETWORKS for norm in ("none", "before") for seed in context.seeds]
-    drifts = dict(zip(jobs, context.map(lambda job: follow(*job, context), jobs)))
-    rows, checks = [], []
-    for network in NETWORKS:
-        for norm in ("none", "before"):
-            each = [drifts[network, norm, seed] for seed in context.seeds]
-            rows.append(
-                [
-                    network.label,
-                    "batch norm" if norm == "before" else "none",
-                    spread((float(np.median(drift.wander)) for drift in each), ".2f"),
-                    spread((float(np.median(drift.widening)) for drift in each), ".1f"),
-                    spread(drift.accuracy for drift in each),
-                ]
+    found = context.each(follow, product(NETWORKS, FORMS))
+    rows = [
+        [
+            network.label,
+            FORMS[norm],
+            spread((drift.median("wander") for drift in each), ".2f"),
+            spread((drift.median("widening") for drift in each), ".1f"),
+            spread(drift.accuracy for drift in each),
+        ]
+        for (network, norm), each in found.items()
+    ]
+    checks = []
+    for network, name in product(NETWORKS, ("wander", "widening")):
+        plain, normalized = ([drift.median(name) for drift in found[network, norm]] for norm in FORMS)
+        checks.append(
+            Check(
+                f"{network.label}: the median unit's {name} is less with batch norm",
+                tuple(b < a for a, b in zip(plain, normalized)),
+                against(normalized, plain, ".2f"),
             )
-        pairs = [(drifts[network, "none", seed], drifts[network, "before", seed]) for seed in context.seeds]
-        for name in ("wander", "widening"):
-            plain, normalized = ([float(np.median(getattr(pair[side], name))) for pair in pairs] for side in (0, 1))
-            checks.append(
-                Check(
-                    f"{network.label}: the median unit's {name} is less with batch norm",
-                    tuple(b < a for a, b in zip(plain, normalized)),
-                    f"{spread(normalized, '.2f')} against {spread(plain, '.2f')}",
-                )
-            )
-    seed = context.seeds[0]
+        )
     return Result(
         name="covariate-shift",
         title="Drift of a layer's inputs",
         claim="While a plain network trains, the distribution of the inputs of its last hidden layer's units drifts; with "
         "batch norm it stays far more stable (the paper's figure 1).",
         setup=f"{context.data.name}, mini-batches of 60, SGD at {RATE:g}, {context.steps(STEPS, 200):,} steps. Looked at "
-        f"about 80 times: what goes into each unit's activation in the last hidden layer for {PROBE_ROWS:,} test rows, "
+        f"about {LOOKS} times: what goes into each unit's activation in the last hidden layer for {PROBE_ROWS:,} test rows, "
         "normalised by their own statistics as in training. Wander: way of a unit's median, highest − lowest, in units of its "
         "mean width (85th − 15th percentile). Widening: its greatest width beside its least. Both: the median unit's.",
         columns=("network", "norm", "wander", "widening", "test accuracy"),
@@ -108,21 +108,19 @@ def run(context: Context) -> Result:
         checks=checks,
         pictures=picture(
             "15th, 50th and 85th percentile of the input of the unit whose wander is nearest to the median, first seed.",
-            2,
-            lambda axes: _draw(axes, [(job, drift) for job, drift in drifts.items() if job[2] == seed]),
-            rows=len(NETWORKS),
+            [_plot(network, norm, each[0]) for (network, norm), each in found.items()],
+            columns=len(FORMS),
         ),
         notes="The measures are those of the paper's figure; that a stabler input is why batch norm helps does not follow.",
     )
 
 
-def _draw(axes: list[Any], drifts: list[Any]) -> None:
-    for axis, ((network, norm, _), drift) in zip(axes, drifts):
-        for place, percentile in enumerate(PERCENTILES):
-            color = NORMALIZED if norm == "before" else PLAIN
-            axis.plot(
-                drift.steps, drift.percentiles[:, place, drift.typical], color=color, linewidth=1.6 if place == 1 else 0.8
-            )
-            axis.annotate(f"{percentile}%", (drift.steps[-1], drift.percentiles[-1, place, drift.typical]), fontsize=8)
-        axis.set_title(f"{network.label}, {'batch norm' if norm == 'before' else 'plain'}", fontsize=9)
-        axis.set_xlabel("steps")
+def _plot(network: Network, norm: str, drift: Drift) -> Plot:
+    paths = drift.percentiles[:, :, drift.typical].T
+    lines = [Line(drift.steps, path, COLORS[norm], width=width) for path, width in zip(paths, (0.8, 1.6, 0.8))]
+
+    def name(axis: Any) -> None:
+        for percentile, path in zip(PERCENTILES, paths):
+            axis.annotate(f"{percentile}%", (drift.steps[-1], path[-1]), fontsize=8)
+
+    return Plot(f"{network.label}, {LEGENDS[norm]}", lines, also=name)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import SGD, Trainer
 from .._array import Array
-from .drawing import picture
+from .drawing import Line, Plot, picture
 from .result import Check, Result, spread
 from .training import Context, Network, batch_statistics, spaced, train
 
@@ -146,7 +146,7 @@ def run(context: Context) -> Result:
         columns=("what", "normalised with", "found"),
         rows=rows,
         checks=checks,
-        pictures=picture("Error of the moving mean against steps, first seed.", 1, lambda axes: _draw(axes[0], averages[0])),
+        pictures=picture("Error of the moving mean against steps, first seed.", [_plot(averages[0])]),
     )
 
 
@@ -155,9 +155,10 @@ def _after(errors: list[float], place: int) -> float:
     return errors[place] if place < len(errors) / 2 else float(np.mean(errors[place:]))
 
 
-def _draw(axis: Any, averages: Averages) -> None:
-    for momentum, errors in averages.errors.items():
-        axis.plot(averages.steps, errors, label=f"momentum {momentum:g}")
-    axis.set_xscale("symlog", linthresh=10)
-    axis.set_yscale("log")
-    axis.set_xlabel("steps")
+def _plot(averages: Averages) -> Plot:
+    def scales(axis: Any) -> None:
+        axis.set_xscale("symlog", linthresh=10)
+        axis.set_yscale("log")
+
+    lines = [Line(averages.steps, errors, label=f"momentum {momentum:g}") for momentum, errors in averages.errors.items()]
+    return Plot("", lines, also=scales)

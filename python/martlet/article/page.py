@@ -71,7 +71,10 @@ def text(result: Result) -> str:
 def html(results: Sequence[Result], context: Context, command: str, seconds: float) -> str:
     """The whole page."""
     facts = [*machine(context), ("Command", command), ("Time", f"{seconds / 60:.1f} minutes")]
-    overview = [[f'<a href="#{result.name}">{escape(result.title)}</a>', _verdict(result.verdict)] for result in results]
+    overview = [
+        [f'<a href="#{result.name}">{escape(result.title)}</a>', _verdict(result.verdict), f"{result.seconds:.0f}"]
+        for result in results
+    ]
     quick = "<p><b>A quick run: far too few steps to judge any claim by.</b></p>" if context.quick else ""
     parts = [
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
@@ -81,7 +84,7 @@ def html(results: Sequence[Result], context: Context, command: str, seconds: flo
         "it is met for every seed, does not hold if for none, and is mixed otherwise; so is a claim of several rules. "
         "Figures are medians over the seeds, with the least and the most in brackets.</p>",
         _table(["", ""], [[escape(key), escape(value)] for key, value in facts]),
-        _table(["claim", "verdict"], overview),
+        _table(["claim", "verdict", "seconds"], overview),
     ]
     parts += [_section(result) for result in results]
     return "\n".join([*parts, "</body></html>\n"])

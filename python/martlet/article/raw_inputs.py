@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from .. import SGD, BatchNorm, Dense, InputNormalization, Layer, ReLU, Sequential, Trainer
 from .._array import Array
 from ..data import Dataset
-from .drawing import NORMALIZED, PLAIN, THIRD, picture
-from .result import Check, Result, spread
+from .drawing import NORMALIZED, PLAIN, THIRD, Line, Plot, picture
+from .result import Check, Result, against, spread
 from .training import Context, curve, held_out
 
 #: Powers of ten: raw inputs bear far smaller rates than normalised ones.
@@ -139,7 +139,7 @@ def run(context: Context) -> Result:
     for name in ("wine", "breast_cancer"):
         sets = {seed: table(name, seed) for seed in context.seeds}
         deviations = np.concatenate([data.train_x for data in sets.values()]).std(0)
-        found = _of_all(context, lambda job: classify(sets[job[1]], job[0], job[1], steps, rates))  # noqa: B023
+        found = _of_all(context, lambda inputs, seed: classify(sets[seed], inputs, seed, steps, rates))  # noqa: B023
         drawn[f"{name}: test accuracy"] = found
         title = f"{name} (deviations {deviations.min():.2g} to {deviations.max():.3g})"
         for inputs, each in found.items():
@@ -147,7 +147,7 @@ def run(context: Context) -> Result:
             rows.append([title, inputs, _rates(each), spread((one.steps for one in each), ","), best])
         checks.append(_check(f"{name}: half the steps of raw inputs or fewer to {GOAL:g} test accuracy, normalised", found))
     regressions = {seed: Regression.load(seed) for seed in context.seeds}
-    found = _of_all(context, lambda job: regressions[job[1]].descend(job[0], job[1], regression_steps, rates))
+    found = _of_all(context, lambda inputs, seed: regressions[seed].descend(inputs, seed, regression_steps, rates))
     drawn["linear regression: loss / least loss"] = found
     for inputs, each in found.items():
         condition = spread((one.condition(inputs) for one in regressions.values()), ".2g")
@@ -168,16 +168,14 @@ def run(context: Context) -> Result:
         checks=checks,
         pictures=picture(
             "Each at its best rate, first seed.",
-            len(drawn),
-            lambda axes: _draw(axes, drawn),
+            [_plot(title, each) for title, each in drawn.items()],
         ),
     )
 
 
-def _of_all(context: Context, function: Any) -> dict[str, list[Found]]:
-    jobs = [(inputs, seed) for inputs in INPUTS for seed in context.seeds]
-    found = context.map(function, jobs)
-    return {inputs: [one for job, one in zip(jobs, found) if job[0] == inputs] for inputs in INPUTS}
+def _of_all(context: Context, function: Callable[[str, int], Found]) -> dict[str, list[Found]]:
+    found = context.each(lambda inputs, seed, context: function(inputs, seed), ((inputs,) for inputs in INPUTS))
+    return {inputs: each for (inputs,), each in found.items()}
 
 
 def _rates(found: list[Found]) -> str:
@@ -187,16 +185,14 @@ def _rates(found: list[Found]) -> str:
 def _check(rule: str, found: dict[str, list[Found]]) -> Check:
     pairs = list(zip(found["raw"], found["normalised"]))
     met = tuple(new.steps is not None and (raw.steps is None or new.steps <= FASTER * raw.steps) for raw, new in pairs)
-    steps = " against ".join(spread((one.steps for one in found[inputs]), ",") for inputs in ("normalised", "raw"))
+    steps = against((one.steps for one in found["normalised"]), (one.steps for one in found["raw"]), ",")
     return Check(rule, met, f"{steps} steps")
 
 
-def _draw(axes: list[Any], drawn: dict[str, dict[str, list[Found]]]) -> None:
-    for axis, (title, found) in zip(axes, drawn.items()):
-        for inputs, color in INPUTS.items():
-            axis.plot(*found[inputs][0].curve, color=color, label=inputs)
-        axis.set_title(title, fontsize=9)
-        axis.set_xlabel("steps")
+def _plot(title: str, found: dict[str, list[Found]]) -> Plot:
+    def scales(axis: Any) -> None:
         axis.set_xscale("symlog", linthresh=10)
         if "loss" in title:
             axis.set_yscale("log")
+
+    return Plot(title, [Line(*each[0].curve, INPUTS[inputs], inputs) for inputs, each in found.items()], also=scales)

@@ -30,6 +30,17 @@ def spread(values: Iterable[float | None], form: str = ".3f", missing: str = "ne
     return middle if len(found) == 1 or found[0] == found[-1] else f"{middle} ({text(found[0])} to {text(found[-1])})"
 
 
+def against(new: Iterable[float | None], old: Iterable[float | None], form: str = ".3f") -> str:
+    """The spread of two sets of figures, for the comparison that a rule makes.
+
+    Examples
+    --------
+    >>> against([1.0], [2.0, 4.0], ".0f")
+    '1 against 3 (2 to 4)'
+    """
+    return f"{spread(new, form)} against {spread(old, form)}"
+
+
 class Check(NamedTuple):
     """One rule, which stands in the code, and for which seeds it was met."""
 

@@ -14,7 +14,10 @@ from .._array import Array
 from ..data import Dataset
 
 ACTIVATIONS: dict[str, type[Layer]] = {"sigmoid": Sigmoid, "tanh": Tanh, "relu": ReLU}
+#: How tables call a form without norms and one with them before the activation.
+FORMS = {"none": "none", "before": "batch norm"}
 Item = TypeVar("Item")
+Choice = TypeVar("Choice", bound=tuple[Any, ...])
 Found = TypeVar("Found")
 
 
@@ -40,6 +43,15 @@ class Context(NamedTuple):
                 for future in futures:
                     future.cancel()
                 raise
+
+    def each(self, function: Callable[..., Found], choices: Iterable[Choice]) -> dict[Choice, list[Found]]:
+        """``function(*choice, seed, context)`` of each choice and seed: a list over the seeds for each choice."""
+        choices = list(choices)
+        found = self.map(
+            lambda job: function(*job[0], job[1], self), [(choice, seed) for choice in choices for seed in self.seeds]
+        )
+        count = len(self.seeds)
+        return {choice: found[place * count : (place + 1) * count] for place, choice in enumerate(choices)}
 
 
 class Network(NamedTuple):

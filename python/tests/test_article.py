@@ -10,7 +10,7 @@ import pytest
 
 import martlet
 from martlet.__main__ import main
-from martlet.article import EXPERIMENTS, Check, Context, Result, page, spread
+from martlet.article import EXPERIMENTS, Check, Context, Result, page, scale_and_shift, spread
 from martlet.article.covariate_shift import Drift
 from martlet.article.headline import Case, Pair, label, learning_rates
 from martlet.article.inference_statistics import _own_statistics
@@ -142,9 +142,20 @@ def test_share_of_the_plain_networks_steps():
 
 
 def test_scale_and_shift_give_back_the_input(rng):
-    assert restored(rng.normal(100, 0.1, (50, 4)).astype(np.float32)) < 8
-    constant = np.full((50, 1), 3.0, np.float32)
-    assert restored(np.hstack([constant, 0 * constant])) < 8
+    for exact in (False, True):
+        assert restored(rng.normal(100, 0.1, (50, 4)).astype(np.float32), exact).share <= 1
+        constant = np.full((50, 1), 3.0, np.float32)
+        found = restored(np.hstack([constant, 0 * constant]), exact)
+        assert found.share <= 1
+        assert found.roundings <= 6
+
+
+def test_what_does_not_come_back_is_seen(rng, monkeypatch):
+    x = rng.normal(0, 1, (50, 4)).astype(np.float32)
+    monkeypatch.setattr(scale_and_shift, "batch_norm", lambda x, *parameters, epsilon: x * np.float32(1 + 2**-20))
+    found = restored(x)
+    assert found.share > 1
+    assert 14 < found.roundings < 18
 
 
 def test_sorted_batches_mislead(data):
@@ -255,6 +266,6 @@ def test_where_the_norms_of_a_case_stand_is_said():
 
 def test_rates_are_chosen_without_the_test_rows(data):
     case = Case(Network(1, 8), deep=False, steps=30)
-    known = learning_rates(case, Context(data, seeds=(1,), quick=True))
+    known = learning_rates([case], Context(data, seeds=(1,), quick=True))
     hidden = data._replace(test_x=np.full_like(data.test_x, np.nan), test_y=1 - data.test_y)
-    assert learning_rates(case, Context(hidden, seeds=(1,), quick=True)) == known
+    assert learning_rates([case], Context(hidden, seeds=(1,), quick=True)) == known

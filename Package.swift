@@ -2,6 +2,10 @@
 // Targets in layer order, bottom first; every arrow points to a target above it in this file.
 import PackageDescription
 
+/// Lets the linker leave out what nobody calls: each function in a section of its own, and public ones not marked as retained. The
+/// generic kernels, of which only their specialisations run, are an eighth of the library.
+let strippable: SwiftSetting = .unsafeFlags(["-Xfrontend", "-function-sections", "-Xfrontend", "-internalize-at-link"])
+
 /// Kernel code is optimised in debug builds too, and runs unchecked: every argument was checked by the layers above.
 /// Without `-fno-math-errno` a square root is a branch to libm a lane and never a vector instruction.
 let kernelFlags: SwiftSetting = .unsafeFlags(["-Ounchecked", "-Xcc", "-fno-math-errno"])
@@ -11,7 +15,7 @@ let kernelFlags: SwiftSetting = .unsafeFlags(["-Ounchecked", "-Xcc", "-fno-math-
 /// As whole modules: an incremental (debug) build looks at a dependency's declarations only, and would keep the old kernels
 /// after a change of an inlinable body.
 func instructionSet(_ flags: [String]) -> [SwiftSetting] {
-  [kernelFlags, .unsafeFlags(["-disable-batch-mode", "-wmo", "-num-threads", "1"] + flags.flatMap { ["-Xcc", $0] })]
+  [kernelFlags, strippable, .unsafeFlags(["-disable-batch-mode", "-wmo", "-num-threads", "1"] + flags.flatMap { ["-Xcc", $0] })]
 }
 
 #if arch(x86_64)
@@ -36,19 +40,21 @@ let package = Package(
   ],
   targets: [
     .target(name: "CMartletShims", cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
-    .target(name: "MartletKernels", swiftSettings: [kernelFlags]),
+    .target(name: "MartletKernels", swiftSettings: [kernelFlags, strippable]),
     .target(
       name: "MartletKernelsBaseline", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: instructionSet([])),
     .target(name: "MartletKernelsAVX2", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: avx2),
     .target(name: "MartletKernelsAVX512", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: avx512),
     .target(
       name: "MartletRuntime",
-      dependencies: ["CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512"]),
-    .target(name: "Martlet", dependencies: ["CMartletShims", "MartletRuntime"]),
+      dependencies: ["CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512"],
+      swiftSettings: [strippable]),
+    .target(name: "Martlet", dependencies: ["CMartletShims", "MartletRuntime"], swiftSettings: [strippable]),
     .systemLibrary(name: "CMartlet", path: "include"),
     .target(
       name: "MartletC",
       dependencies: ["CMartlet", "CMartletShims", "Martlet"],
+      swiftSettings: [strippable],
       linkerSettings: [
         .unsafeFlags(["-static-stdlib"]),
         // The default linker of the toolchain (gold) keeps protected Swift symbols in the dynamic table, version script or not.

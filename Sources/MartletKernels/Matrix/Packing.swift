@@ -30,8 +30,6 @@ func copyRows<I: InstructionSet>(
     let source = b + k * rowStride
     let target = panel + k * width
     var j = 0
-    let ahead = source + 16 * rowStride
-    for v in 0..<(columns + I.lanes - 1) / I.lanes { I.prefetchFar(ahead + v * I.lanes) }
     while j < whole {
       I.store(I.load(source + j), target + j)
       j += I.lanes

@@ -74,6 +74,13 @@ public struct ChannelGradientPass<Tag: InstructionSet, Activation: ChannelActiva
   }
 
   @inlinable @inline(__always)
+  public func prefetch(_ at: ChannelOperands) {
+    Tag.prefetch(at.input)
+    Tag.prefetch(at.gradOutput)
+    if Activation.derivativeNeedsOutput { Tag.prefetch(at.output) }
+  }
+
+  @inlinable @inline(__always)
   public func result(_ v: ActivatedValues<Tag>, _ c: ChannelGradientFactors<Tag>) -> Tag.Vector {
     let g = v.gradient(Activation.self, c.map)
     let t = Tag.multiplyAdd(c.map.center - v.input, c.slope, g - c.offset)
@@ -101,6 +108,13 @@ public struct ChannelScaledGradientPass<Tag: InstructionSet, Activation: Channel
     return ActivatedValues(
       Activation.self, at, input: Activation.derivativeNeedsMapped ? Tag.load(at.input) : zero,
       before: accumulate ? Tag.load(at.result) : zero)
+  }
+
+  @inlinable @inline(__always)
+  public func prefetch(_ at: ChannelOperands) {
+    Tag.prefetch(at.gradOutput)
+    if Activation.derivativeNeedsMapped { Tag.prefetch(at.input) }
+    if Activation.derivativeNeedsOutput { Tag.prefetch(at.output) }
   }
 
   @inlinable @inline(__always)

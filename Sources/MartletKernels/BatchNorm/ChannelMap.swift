@@ -57,6 +57,9 @@ public struct ChannelMapPass<Tag: InstructionSet, Activation: ChannelActivation>
   public func values(_ at: ChannelOperands) -> Tag.Vector { Tag.load(at.input) }
 
   @inlinable @inline(__always)
+  public func prefetch(_ at: ChannelOperands) { Tag.prefetch(at.input) }
+
+  @inlinable @inline(__always)
   public func result(_ x: Tag.Vector, _ map: ChannelMapFactors<Tag>) -> Tag.Vector {
     Activation.value(Tag.self, map.value(x))
   }
@@ -76,6 +79,12 @@ public struct ChannelResidualMapPass<Tag: InstructionSet, Activation: ChannelAct
 
   @inlinable @inline(__always)
   public func values(_ at: ChannelOperands) -> (Tag.Vector, Tag.Vector) { (Tag.load(at.input), Tag.load(at.gradOutput)) }
+
+  @inlinable @inline(__always)
+  public func prefetch(_ at: ChannelOperands) {
+    Tag.prefetch(at.input)
+    Tag.prefetch(at.gradOutput)
+  }
 
   @inlinable @inline(__always)
   public func result(_ values: (Tag.Vector, Tag.Vector), _ map: ChannelMapFactors<Tag>) -> Tag.Vector {

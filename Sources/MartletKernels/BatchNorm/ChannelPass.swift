@@ -13,6 +13,8 @@ public protocol ChannelPass: SendableMetatype {
   func coefficients(_ at: ChannelCoefficients) -> Coefficients
   func repeatedCoefficients(_ at: ChannelCoefficients) -> Coefficients
   func values(_ at: ChannelOperands) -> Values
+  /// Asks for the lines that ``values(_:)`` at this place will read, or some of them.
+  func prefetch(_ at: ChannelOperands)
   func result(_ values: Values, _ coefficients: Coefficients) -> Tag.Vector
 }
 
@@ -22,6 +24,8 @@ public protocol ChannelStore {
   /// Elements before the first place that ``store(_:_:)`` takes; the first vector covers them.
   static func head(_ p: UnsafeMutablePointer<Float>) -> Int
   static func store(_ v: Tag.Vector, _ p: UnsafeMutablePointer<Float>)
+  /// Asks for the line that will be written, if it is read first.
+  static func prefetch(_ p: UnsafeMutablePointer<Float>)
   /// Whether writing in the order of memory matters more than reading coefficients less often.
   static var prefersOrder: Bool { get }
   static func finish()
@@ -36,6 +40,8 @@ public enum OrdinaryStore<Tag: InstructionSet>: ChannelStore {
   @inlinable @inline(__always)
   public static func store(_ v: Tag.Vector, _ p: UnsafeMutablePointer<Float>) { Tag.store(v, p) }
   @inlinable @inline(__always)
+  public static func prefetch(_ p: UnsafeMutablePointer<Float>) { Tag.prefetch(p) }
+  @inlinable @inline(__always)
   public static func finish() {}
 }
 
@@ -49,6 +55,8 @@ public enum StreamingStore<Tag: InstructionSet>: ChannelStore {
   }
   @inlinable @inline(__always)
   public static func store(_ v: Tag.Vector, _ p: UnsafeMutablePointer<Float>) { Tag.stream(v, p) }
+  @inlinable @inline(__always)
+  public static func prefetch(_ p: UnsafeMutablePointer<Float>) {}
   @inlinable @inline(__always)
   public static func finish() { Tag.streamFence() }
 }
@@ -69,6 +77,7 @@ public enum ChannelWalk {
     let whole = head + (block.columns - head) / lanes * lanes
     let last = block.columns - lanes
     let stride = block.rowStride
+    let ahead = max(Lookahead.count(of: block.columns), Store.prefersOrder ? 1 : 4) * stride
     var row = 0
     while !Store.prefersOrder, row + 4 <= block.rows {
       let r0 = operands.advanced(by: row * stride)
@@ -89,6 +98,10 @@ public enum ChannelWalk {
       }
       var column = head
       while column < whole {
+        if Lookahead.isDue(column - head, lanes: lanes) {
+          let place = column + ahead
+          for row in 0..<4 { prefetch(pass, r0.advanced(by: row * stride + place), store) }
+        }
         let c = pass.coefficients(coefficients.advanced(by: column))
         let v0 = pass.result(pass.values(r0.advanced(by: column)), c)
         let v1 = pass.result(pass.values(r1.advanced(by: column)), c)
@@ -115,6 +128,7 @@ public enum ChannelWalk {
       if head > 0 { Pass.Tag.store(pass.result(pass.values(r), pass.coefficients(coefficients)), r.result) }
       var column = head
       while column < whole {
+        if Lookahead.isDue(column - head, lanes: lanes) { prefetch(pass, r.advanced(by: column + ahead), store) }
         let c = pass.coefficients(coefficients.advanced(by: column))
         Store.store(pass.result(pass.values(r.advanced(by: column)), c), r.result + column)
         column += lanes
@@ -135,15 +149,20 @@ public enum ChannelWalk {
     let lanes = Pass.Tag.lanes
     let length = block.length
     let last = length - lanes
+    var runsAhead = RunsAhead(
+      length: length, count: block.channels, innerStride: block.channelStride, outerStride: block.sampleStride)
     for sample in 0..<block.samples {
       for channel in 0..<block.channels {
-        let run = operands.advanced(by: sample * block.sampleStride + channel * block.channelStride)
+        let place = sample * block.sampleStride + channel * block.channelStride
+        let run = operands.advanced(by: place)
+        let ahead = operands.advanced(by: runsAhead.next(after: place))
         let c = pass.repeatedCoefficients(coefficients.advanced(by: channel))
         let tail = pass.values(run.advanced(by: last))
         let head = Store.head(run.result)
         if head > 0 { Pass.Tag.store(pass.result(pass.values(run), c), run.result) }
         var i = head
         while i + 4 * lanes <= length {
+          Lookahead.quad(lanes: lanes) { prefetch(pass, ahead.advanced(by: i + $0), store) }
           let v0 = pass.result(pass.values(run.advanced(by: i)), c)
           let v1 = pass.result(pass.values(run.advanced(by: i + lanes)), c)
           let v2 = pass.result(pass.values(run.advanced(by: i + 2 * lanes)), c)
@@ -155,11 +174,18 @@ public enum ChannelWalk {
           i += 4 * lanes
         }
         while i + lanes <= length {
+          if Lookahead.isDue(i - head, lanes: lanes) { prefetch(pass, ahead.advanced(by: i), store) }
           Store.store(pass.result(pass.values(run.advanced(by: i)), c), run.result + i)
           i += lanes
         }
         if i < length { Pass.Tag.store(pass.result(tail, c), run.result + last) }
       }
     }
+  }
+
+  @inlinable @inline(__always)
+  static func prefetch<Pass: ChannelPass, Store: ChannelStore>(_ pass: Pass, _ at: ChannelOperands, _ store: Store.Type) {
+    pass.prefetch(at)
+    Store.prefetch(at.result)
   }
 }

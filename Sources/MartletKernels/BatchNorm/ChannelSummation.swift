@@ -25,9 +25,11 @@ public enum ChannelSummation {
       let start = operands.advanced(by: row * block.rowStride)
       var column = 0
       while column + 4 * lanes <= block.columns {
+        // What the same row holds for the next four vectors; behind the last ones, what the next rows hold for the first.
+        let isLast = column + 8 * lanes > block.columns
         columnQuad(
           terms, start.advanced(by: column), coefficients.advanced(by: column), rows: rows, rowStride: block.rowStride,
-          sums.advanced(by: column))
+          ahead: isLast ? runLength * block.rowStride - column : 4 * lanes, sums.advanced(by: column))
         column += 4 * lanes
       }
       while column < block.columns {
@@ -48,7 +50,7 @@ public enum ChannelSummation {
   @inlinable @inline(__always)
   static func columnQuad<Terms: ChannelTerms>(
     _ terms: Terms, _ start: ChannelOperands, _ coefficients: ChannelCoefficients, rows: Int, rowStride: Int,
-    _ sums: ChannelSums
+    ahead: Int, _ sums: ChannelSums
   ) {
     let lanes = Terms.Tag.lanes
     let factorsA = terms.factors(coefficients)
@@ -61,6 +63,7 @@ public enum ChannelSummation {
     var d = RunningSums<Terms.Tag>()
     var at = start
     for _ in 0..<rows {
+      Lookahead.quad(lanes: lanes) { terms.prefetch(at.advanced(by: ahead + $0)) }
       a.add(terms.term(at, factorsA))
       b.add(terms.term(at.advanced(by: lanes), factorsB))
       c.add(terms.term(at.advanced(by: 2 * lanes), factorsC))

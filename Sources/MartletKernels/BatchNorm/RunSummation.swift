@@ -11,16 +11,20 @@ extension ChannelSummation {
     _ terms: Terms, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: RunBlock, _ sums: ChannelSums
   ) {
     if block.length < mostShortVectors * Terms.Tag.lanes { return shortRuns(terms, operands, coefficients, block, sums) }
+    var runsAhead = RunsAhead(
+      length: block.length, count: block.samples, innerStride: block.sampleStride, outerStride: block.channelStride)
     for channel in 0..<block.channels {
       let factors = terms.repeatedFactors(coefficients.advanced(by: channel))
       var sum = Terms.Tag.Double64(repeating: 0)
       var products = Terms.Tag.Double64(repeating: 0)
       for sample in 0..<block.samples {
-        let start = operands.advanced(by: sample * block.sampleStride + channel * block.channelStride)
+        let place = sample * block.sampleStride + channel * block.channelStride
+        let start = operands.advanced(by: place)
+        let ahead = runsAhead.next(after: place) - place
         var i = 0
         while i < block.length {
           let length = min(runLength * 4 * Terms.Tag.lanes, block.length - i)
-          let total = run(terms, start.advanced(by: i), factors, length: length)
+          let total = run(terms, start.advanced(by: i), factors, length: length, ahead: ahead)
           sum = sum + Terms.Tag.widened(total.sum)
           products = products + Terms.Tag.widened(total.products)
           i += length
@@ -34,7 +38,7 @@ extension ChannelSummation {
   /// One short run: four accumulators in turn.
   @inlinable @inline(__always)
   static func run<Terms: ChannelTerms>(
-    _ terms: Terms, _ start: ChannelOperands, _ factors: Terms.Factors, length: Int
+    _ terms: Terms, _ start: ChannelOperands, _ factors: Terms.Factors, length: Int, ahead: Int
   ) -> RunningSums<Terms.Tag> {
     let lanes = Terms.Tag.lanes
     var a = RunningSums<Terms.Tag>()
@@ -44,6 +48,7 @@ extension ChannelSummation {
     var i = 0
     while i + 4 * lanes <= length {
       let at = start.advanced(by: i)
+      Lookahead.quad(lanes: lanes) { terms.prefetch(at.advanced(by: ahead + $0)) }
       a.add(terms.term(at, factors))
       b.add(terms.term(at.advanced(by: lanes), factors))
       c.add(terms.term(at.advanced(by: 2 * lanes), factors))

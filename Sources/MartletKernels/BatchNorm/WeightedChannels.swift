@@ -69,6 +69,13 @@ public struct WeightedGradientPass<Tag: InstructionSet>: ChannelPass {
   }
 
   @inlinable @inline(__always)
+  public func prefetch(_ at: ChannelOperands) {
+    Tag.prefetch(at.input)
+    Tag.prefetch(at.gradOutput)
+    Tag.prefetch(at.output)
+  }
+
+  @inlinable @inline(__always)
   public func result(_ v: ActivatedValues<Tag>, _ c: ChannelGradientFactors<Tag>) -> Tag.Vector {
     let part = Tag.multiplyAdd(v.input - c.map.center, c.slope, c.offset)
     let zero = Tag.Vector(repeating: 0)

@@ -63,6 +63,9 @@ public struct FilterResponseMapPass<Tag: InstructionSet>: ChannelPass {
   public func values(_ at: ChannelOperands) -> Tag.Vector { Tag.load(at.input) }
 
   @inlinable @inline(__always)
+  public func prefetch(_ at: ChannelOperands) { Tag.prefetch(at.input) }
+
+  @inlinable @inline(__always)
   public func result(_ x: Tag.Vector, _ c: FilterResponseFactors<Tag>) -> Tag.Vector {
     // In this order a NaN stays one.
     Tag.maximum(c.threshold, c.linear(x))
@@ -86,6 +89,12 @@ public struct FilterResponseGradientPass<Tag: InstructionSet>: ChannelPass {
 
   @inlinable @inline(__always)
   public func values(_ at: ChannelOperands) -> GradientPassValues<Tag> { GradientPassValues(at, accumulate) }
+
+  @inlinable @inline(__always)
+  public func prefetch(_ at: ChannelOperands) {
+    Tag.prefetch(at.input)
+    Tag.prefetch(at.gradOutput)
+  }
 
   @inlinable @inline(__always)
   public func result(_ v: GradientPassValues<Tag>, _ c: FilterResponseFactors<Tag>) -> Tag.Vector {

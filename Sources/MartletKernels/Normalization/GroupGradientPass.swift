@@ -27,6 +27,12 @@ public struct GroupGradientPass<Tag: InstructionSet>: ChannelPass {
   public func values(_ at: ChannelOperands) -> GradientPassValues<Tag> { GradientPassValues(at, accumulate) }
 
   @inlinable @inline(__always)
+  public func prefetch(_ at: ChannelOperands) {
+    Tag.prefetch(at.input)
+    Tag.prefetch(at.gradOutput)
+  }
+
+  @inlinable @inline(__always)
   public func result(_ v: GradientPassValues<Tag>, _ c: ChannelMapFactors<Tag>) -> Tag.Vector {
     let rest = Tag.multiplyAdd(c.center - v.input, c.slope, Tag.Vector(repeating: 0) - c.offset)
     let t = Tag.multiplyAdd(v.gradOutput, c.multiplier, rest)

@@ -21,6 +21,12 @@ func adamKernel<I: InstructionSet>(
   var i = 0
   while i < count {
     let rest = count - i
+    if Lookahead.isDue(i, lanes: I.lanes) {
+      I.prefetch(parameter + i + Lookahead.distance)
+      I.prefetch(gradient + i + Lookahead.distance)
+      I.prefetch(first + i + Lookahead.distance)
+      I.prefetch(second + i + Lookahead.distance)
+    }
     let p = I.load(upTo: rest, parameter + i)
     let g = I.multiplyAdd(decay, p, I.load(upTo: rest, gradient + i))
     let m = I.multiplyAdd(beta1, I.load(upTo: rest, first + i), rest1 * g)

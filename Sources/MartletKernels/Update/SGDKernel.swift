@@ -13,6 +13,11 @@ func sgdKernel<I: InstructionSet>(
   var i = 0
   while i < count {
     let rest = count - i
+    if Lookahead.isDue(i, lanes: I.lanes) {
+      I.prefetch(parameter + i + Lookahead.distance)
+      I.prefetch(gradient + i + Lookahead.distance)
+      if let velocity { I.prefetch(velocity + i + Lookahead.distance) }
+    }
     let p = I.load(upTo: rest, parameter + i)
     let g = I.multiplyAdd(decay, p, I.load(upTo: rest, gradient + i))
     var direction = g

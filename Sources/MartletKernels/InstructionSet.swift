@@ -56,6 +56,8 @@ public protocol InstructionSet: SendableMetatype {
 
   /// Asks for the line at `p`, which need not be readable.
   static func prefetch(_ p: UnsafeRawPointer)
+  /// The same, but not as far as the first-level cache: for what is wanted later than what is there now.
+  static func prefetchFar(_ p: UnsafeRawPointer)
 
   /// The first `count` (less than `lanes`) values at `p`, zeros after them; memory past them is not touched.
   static func load(first count: Int, _ p: UnsafePointer<Float>) -> Vector

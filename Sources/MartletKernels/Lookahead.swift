@@ -19,9 +19,25 @@
   @inlinable @inline(__always)
   static func count(of length: Int) -> Int { (distance + length - 1) / length }
 
+  /// Whether a block of so many elements is worth it: smaller ones (64 KB) are near as a rule.
+  @inlinable @inline(__always)
+  static func pays(_ elements: Int) -> Bool { elements > 16384 }
+
   /// Whether a vector of so many lanes at this place of a walk in vectors is the first of a line's worth.
   @inlinable @inline(__always)
   static func isDue(_ place: Int, lanes: Int) -> Bool { lanes >= line || place & (line - 1) == 0 }
+
+  /// Beside the vector at `i` of arrays that are walked over side by side: each is asked for the distance further on.
+  @inlinable @inline(__always)
+  static func beside<I: InstructionSet>(_: I.Type, _ i: Int, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>) {
+    beside(I.self, i, a)
+    beside(I.self, i, b)
+  }
+
+  @inlinable @inline(__always)
+  static func beside<I: InstructionSet>(_: I.Type, _ i: Int, _ a: UnsafePointer<Float>) {
+    if isDue(i, lanes: I.lanes) { I.prefetch(a + i + distance) }
+  }
 
   /// Asks for the lines of four vectors.
   @inlinable @inline(__always)

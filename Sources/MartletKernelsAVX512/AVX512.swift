@@ -51,6 +51,8 @@ enum AVX512: InstructionSet {
   static func streamFence() { martlet_stream_fence() }
   @inline(__always)
   static func prefetch(_ p: UnsafeRawPointer) { martlet_prefetch(p) }
+  @inline(__always)
+  static func prefetchFar(_ p: UnsafeRawPointer) { martlet_prefetch_far(p) }
 
   @inline(__always)
   static func load(first count: Int, _ p: UnsafePointer<Float>) -> Vector { martlet_f32x16_load_first(count, p) }

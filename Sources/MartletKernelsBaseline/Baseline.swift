@@ -55,6 +55,8 @@ enum Baseline: InstructionSet {
   static func streamFence() { martlet_stream_fence() }
   @inline(__always)
   static func prefetch(_ p: UnsafeRawPointer) { martlet_prefetch(p) }
+  @inline(__always)
+  static func prefetchFar(_ p: UnsafeRawPointer) { martlet_prefetch_far(p) }
 
   @inline(__always)
   static func transpose(

@@ -90,6 +90,8 @@
 
 /* Brings a line near for reading and writing, or does nothing. */
 MARTLET_VECTOR void martlet_prefetch(const void *at) { __builtin_prefetch(at, 0, 3); }
+/* The same, but not as far as the first-level cache. */
+MARTLET_VECTOR void martlet_prefetch_far(const void *at) { __builtin_prefetch(at, 0, 2); }
 /* After the last streaming store of a piece of work: another thread may be told of it now. */
 MARTLET_VECTOR void martlet_stream_fence(void) {
 #if defined(__SSE__)

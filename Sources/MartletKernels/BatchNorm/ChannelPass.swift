@@ -77,6 +77,7 @@ public enum ChannelWalk {
     let whole = head + (block.columns - head) / lanes * lanes
     let last = block.columns - lanes
     let stride = block.rowStride
+    let looksAhead = Lookahead.pays(block.rows * block.columns)
     let ahead = max(Lookahead.count(of: block.columns), Store.prefersOrder ? 1 : 4) * stride
     var row = 0
     while !Store.prefersOrder, row + 4 <= block.rows {
@@ -98,7 +99,7 @@ public enum ChannelWalk {
       }
       var column = head
       while column < whole {
-        if Lookahead.isDue(column - head, lanes: lanes) {
+        if looksAhead, Lookahead.isDue(column - head, lanes: lanes) {
           let place = column + ahead
           for row in 0..<4 { prefetch(pass, r0.advanced(by: row * stride + place), store) }
         }
@@ -128,7 +129,7 @@ public enum ChannelWalk {
       if head > 0 { Pass.Tag.store(pass.result(pass.values(r), pass.coefficients(coefficients)), r.result) }
       var column = head
       while column < whole {
-        if Lookahead.isDue(column - head, lanes: lanes) { prefetch(pass, r.advanced(by: column + ahead), store) }
+        if looksAhead, Lookahead.isDue(column - head, lanes: lanes) { prefetch(pass, r.advanced(by: column + ahead), store) }
         let c = pass.coefficients(coefficients.advanced(by: column))
         Store.store(pass.result(pass.values(r.advanced(by: column)), c), r.result + column)
         column += lanes
@@ -149,6 +150,7 @@ public enum ChannelWalk {
     let lanes = Pass.Tag.lanes
     let length = block.length
     let last = length - lanes
+    let looksAhead = Lookahead.pays(block.samples * block.channels * length)
     var runsAhead = RunsAhead(
       length: length, count: block.channels, innerStride: block.channelStride, outerStride: block.sampleStride)
     for sample in 0..<block.samples {
@@ -162,7 +164,7 @@ public enum ChannelWalk {
         if head > 0 { Pass.Tag.store(pass.result(pass.values(run), c), run.result) }
         var i = head
         while i + 4 * lanes <= length {
-          Lookahead.quad(lanes: lanes) { prefetch(pass, ahead.advanced(by: i + $0), store) }
+          if looksAhead { Lookahead.quad(lanes: lanes) { prefetch(pass, ahead.advanced(by: i + $0), store) } }
           let v0 = pass.result(pass.values(run.advanced(by: i)), c)
           let v1 = pass.result(pass.values(run.advanced(by: i + lanes)), c)
           let v2 = pass.result(pass.values(run.advanced(by: i + 2 * lanes)), c)
@@ -174,7 +176,7 @@ public enum ChannelWalk {
           i += 4 * lanes
         }
         while i + lanes <= length {
-          if Lookahead.isDue(i - head, lanes: lanes) { prefetch(pass, ahead.advanced(by: i), store) }
+          if looksAhead, Lookahead.isDue(i - head, lanes: lanes) { prefetch(pass, ahead.advanced(by: i), store) }
           Store.store(pass.result(pass.values(run.advanced(by: i)), c), run.result + i)
           i += lanes
         }

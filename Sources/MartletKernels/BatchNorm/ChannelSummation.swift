@@ -19,6 +19,7 @@ public enum ChannelSummation {
       sums.sum[column] = 0
       sums.products[column] = 0
     }
+    let looksAhead = Lookahead.pays(block.rows * block.columns)
     var row = 0
     while row < block.rows {
       let rows = min(runLength, block.rows - row)
@@ -29,7 +30,7 @@ public enum ChannelSummation {
         let isLast = column + 8 * lanes > block.columns
         columnQuad(
           terms, start.advanced(by: column), coefficients.advanced(by: column), rows: rows, rowStride: block.rowStride,
-          ahead: isLast ? runLength * block.rowStride - column : 4 * lanes, sums.advanced(by: column))
+          ahead: looksAhead ? (isLast ? runLength * block.rowStride - column : 4 * lanes) : 0, sums.advanced(by: column))
         column += 4 * lanes
       }
       while column < block.columns {
@@ -63,7 +64,7 @@ public enum ChannelSummation {
     var d = RunningSums<Terms.Tag>()
     var at = start
     for _ in 0..<rows {
-      Lookahead.quad(lanes: lanes) { terms.prefetch(at.advanced(by: ahead + $0)) }
+      if ahead != 0 { Lookahead.quad(lanes: lanes) { terms.prefetch(at.advanced(by: ahead + $0)) } }
       a.add(terms.term(at, factorsA))
       b.add(terms.term(at.advanced(by: lanes), factorsB))
       c.add(terms.term(at.advanced(by: 2 * lanes), factorsC))

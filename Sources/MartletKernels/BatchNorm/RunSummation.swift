@@ -11,6 +11,7 @@ extension ChannelSummation {
     _ terms: Terms, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: RunBlock, _ sums: ChannelSums
   ) {
     if block.length < mostShortVectors * Terms.Tag.lanes { return shortRuns(terms, operands, coefficients, block, sums) }
+    let looksAhead = Lookahead.pays(block.samples * block.channels * block.length)
     var runsAhead = RunsAhead(
       length: block.length, count: block.samples, innerStride: block.sampleStride, outerStride: block.channelStride)
     for channel in 0..<block.channels {
@@ -20,7 +21,7 @@ extension ChannelSummation {
       for sample in 0..<block.samples {
         let place = sample * block.sampleStride + channel * block.channelStride
         let start = operands.advanced(by: place)
-        let ahead = runsAhead.next(after: place) - place
+        let ahead = looksAhead ? runsAhead.next(after: place) - place : 0
         var i = 0
         while i < block.length {
           let length = min(runLength * 4 * Terms.Tag.lanes, block.length - i)
@@ -48,7 +49,7 @@ extension ChannelSummation {
     var i = 0
     while i + 4 * lanes <= length {
       let at = start.advanced(by: i)
-      Lookahead.quad(lanes: lanes) { terms.prefetch(at.advanced(by: ahead + $0)) }
+      if ahead != 0 { Lookahead.quad(lanes: lanes) { terms.prefetch(at.advanced(by: ahead + $0)) } }
       a.add(terms.term(at, factors))
       b.add(terms.term(at.advanced(by: lanes), factors))
       c.add(terms.term(at.advanced(by: 2 * lanes), factors))

@@ -40,34 +40,35 @@ public func multiplyNeighbours<I: InstructionSet>(_: I.Type, _ n: NeighbourTaps)
     var p = 0
     if I.tileVectors == 4 {
       while p + 16 <= n.length {
-        multiplyNeighbourTile(Stacked<Eight, Eight>.self, n, x, y, p)
+        multiplyNeighbourTile(Stacked<Eight, Eight>.self, n, run, x, y, p)
         p += 16
       }
     }
     while p + 8 <= n.length {
-      multiplyNeighbourTile(Eight.self, n, x, y, p)
+      multiplyNeighbourTile(Eight.self, n, run, x, y, p)
       p += 8
     }
     if p + 4 <= n.length {
-      multiplyNeighbourTile(Four.self, n, x, y, p)
+      multiplyNeighbourTile(Four.self, n, run, x, y, p)
       p += 4
     }
     if p + 2 <= n.length {
-      multiplyNeighbourTile(Two.self, n, x, y, p)
+      multiplyNeighbourTile(Two.self, n, run, x, y, p)
       p += 2
     }
-    if p < n.length { multiplyNeighbourTile(OneRow<Single<I>>.self, n, x, y, p) }
+    if p < n.length { multiplyNeighbourTile(OneRow<Single<I>>.self, n, run, x, y, p) }
     run += n.length
   }
 }
 
 @inlinable @inline(__always)
 func multiplyNeighbourTile<Rows: NeighbourRows>(
-  _: Rows.Type, _ n: NeighbourTaps, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, _ position: Int
+  _: Rows.Type, _ n: NeighbourTaps, _ run: Int, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, _ position: Int
 ) {
   let channels = NeighbourTaps.channels
   let width = Rows.Row.I.lanes
   let p = n.product
+  p.lookAhead(Rows.Row.I.self, from: run + position, count: Rows.count, width: width)
   var tile = Rows.zero
   var b = p.b
   for s in 0..<p.segmentCount {

@@ -14,6 +14,24 @@ public struct TapSegment {
   }
 }
 
+/// What to ask for while a block of positions is computed; nothing where both numbers are 0.
+@frozen
+public struct TapLookahead {
+  /// What the next block will read.
+  public var x: UnsafePointer<Float>
+  /// Floats of it for each position of this block.
+  public var xPerPosition: Int
+  /// From where a position is written to where one will be written some positions later.
+  public var y: Int
+
+  @inlinable
+  public init(x: UnsafePointer<Float>, xPerPosition: Int, y: Int) {
+    self.x = x
+    self.xPerPosition = xPerPosition
+    self.y = y
+  }
+}
+
 /// `y[targets[p] + j] (+)= Σ_k x[sources[p] + k]·B[k, j]`, k over the segments one after the other; at most
 /// `ConvolutionKernels.panelColumns` columns.
 @frozen
@@ -32,12 +50,13 @@ public struct TapProduct {
   public var accumulate: Bool
   /// Room for `ConvolutionKernels.edgeFloats`: there a tile lands whole where the columns are not whole vectors.
   public var edge: UnsafeMutablePointer<Float>
+  public var ahead: TapLookahead
 
   @inlinable
   public init(
     positions: Int, columns: Int, x: UnsafePointer<Float>, sources: UnsafePointer<Int>, segments: UnsafePointer<TapSegment>,
     segmentCount: Int, b: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>, targets: UnsafePointer<Int>,
-    accumulate: Bool, edge: UnsafeMutablePointer<Float>
+    accumulate: Bool, edge: UnsafeMutablePointer<Float>, ahead: TapLookahead
   ) {
     self.positions = positions
     self.columns = columns
@@ -50,6 +69,24 @@ public struct TapProduct {
     self.targets = targets
     self.accumulate = accumulate
     self.edge = edge
+    self.ahead = ahead
+  }
+
+  /// Asks for the part of these positions, at most `width` columns wide.
+  @inlinable @inline(__always)
+  func lookAhead<I: InstructionSet>(_: I.Type, from position: Int, count: Int, width: Int) {
+    var place = position * ahead.xPerPosition
+    let end = place + count * ahead.xPerPosition
+    while place < end {
+      I.prefetchFar(ahead.x + place)
+      place += Lookahead.line
+    }
+    if ahead.y == 0 { return }
+    for i in position..<position + count {
+      let target = y + (targets[i] + ahead.y)
+      I.prefetch(target)
+      if width > Lookahead.line { I.prefetch(target + Lookahead.line) }
+    }
   }
 }
 
@@ -101,6 +138,7 @@ func multiplyPositions<Row: TileRow>(_: Row.Type, _ p: TapProduct) {
 @inlinable @inline(__always)
 func multiplyTapTile<Rows: PointedRows>(_: Rows.Type, _ p: TapProduct, _ position: Int) {
   let width = Rows.Row.vectors * Rows.Row.I.lanes
+  p.lookAhead(Rows.Row.I.self, from: position, count: Rows.count, width: width)
   let sources = Rows.sources(p.x, p.sources + position)
   var tile = Rows.zero
   var b = p.b

@@ -35,6 +35,16 @@ public struct WinogradPatch {
     self.rows = rows
     self.columns = columns
   }
+
+  /// Asks for what the patch below will read that this one does not.
+  @inlinable @inline(__always)
+  func lookAhead<I: InstructionSet>(_: I.Type, _ channel: Int) {
+    let below = x + (4 * rowStride + channel)
+    I.prefetchFar(below)
+    I.prefetchFar(below + channels)
+    I.prefetchFar(below + rowStride)
+    I.prefetchFar(below + rowStride + channels)
+  }
 }
 
 /// Bᵀ d B of neighbouring patches, two columns apart: patch p reads `x[2·p·channels]` on and writes from `v[p·channels]` on.
@@ -84,6 +94,7 @@ public struct WinogradQuad<I: InstructionSet> {
 
 @inlinable @inline(__always)
 func winogradPatch<I: InstructionSet>(_: I.Type, _ p: WinogradPatch, _ channel: Int, _ count: Int) {
+  p.lookAhead(I.self, channel)
   @inline(__always)
   func row(_ i: Int) -> WinogradQuad<I> {
     let x = p.x + (i * p.rowStride + channel)
@@ -98,6 +109,7 @@ func winogradPatch<I: InstructionSet>(_: I.Type, _ p: WinogradPatch, _ channel: 
 /// Of a patch that the input covers in part, or of a last few channels.
 @inlinable @inline(never)
 func winogradBorderPatch<I: InstructionSet>(_: I.Type, _ p: WinogradPatch, _ channel: Int, _ count: Int) {
+  p.lookAhead(I.self, channel)
   @inline(__always)
   func value(_ x: UnsafePointer<Float>, _ j: Int) -> I.Vector {
     j >= p.columns.lowerBound && j < p.columns.upperBound
@@ -198,6 +210,12 @@ func winogradOutputs<I: InstructionSet>(_: I.Type, _ p: WinogradTiles, _ column:
   }
   let (a, b, c, d) = (pair(0), pair(1), pair(2), pair(3))
   let y = p.y + column
+  // Where the tile below will be written.
+  let below = y + 2 * p.rowStride
+  I.prefetchFar(below)
+  I.prefetchFar(below + p.pixelStride)
+  I.prefetchFar(below + p.rowStride)
+  I.prefetchFar(below + (p.rowStride + p.pixelStride))
   put(I.self, count, a.0 + b.0 + c.0, y, p.accumulate)
   if p.pixels > 1 { put(I.self, count, a.1 + b.1 + c.1, y + p.pixelStride, p.accumulate) }
   if p.rows > 1 {

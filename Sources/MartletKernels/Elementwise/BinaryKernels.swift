@@ -37,12 +37,14 @@ func binaryLoop<I: InstructionSet>(
   }
   // A full operand is one long row.
   let isRow = operand == .row
+  let looksAhead = Lookahead.pays(rows * columns)
   let count = isRow ? columns : rows * columns
   for r in 0..<(isRow ? rows : 1) {
     let offset = r * columns
     var i = 0
     while i < count {
       let rest = count - i
+      if looksAhead { Lookahead.beside(set, offset + i, a, y) }
       let value = binaryValue(set, function, I.load(upTo: rest, a + offset + i), I.load(upTo: rest, b + i))
       I.store(upTo: rest, value, y + offset + i)
       i += I.lanes

@@ -24,9 +24,11 @@ func unaryKernel<I: InstructionSet>(
 func unaryLoop<I: InstructionSet>(
   _ set: I.Type, _ function: UnaryKernel, _ x: UnsafePointer<Float>, _ count: Int, _ y: UnsafeMutablePointer<Float>
 ) {
+  let looksAhead = Lookahead.pays(count)
   var i = 0
   while i < count {
     let rest = count - i
+    if looksAhead { Lookahead.beside(set, i, x, y) }
     I.store(upTo: rest, unaryValue(set, function, I.load(upTo: rest, x + i)), y + i)
     i += I.lanes
   }
@@ -68,9 +70,14 @@ func derivativeLoop<I: InstructionSet>(
   _ set: I.Type, _ function: DerivativeKernel, _ g: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int,
   _ gradInput: UnsafeMutablePointer<Float>, _ accumulate: Bool
 ) {
+  let looksAhead = Lookahead.pays(count)
   var i = 0
   while i < count {
     let rest = count - i
+    if looksAhead {
+      Lookahead.beside(set, i, g, y)
+      Lookahead.beside(set, i, gradInput)
+    }
     var value = derivativeValue(set, function, I.load(upTo: rest, g + i), I.load(upTo: rest, y + i))
     if accumulate { value += I.load(upTo: rest, gradInput + i) }
     I.store(upTo: rest, value, gradInput + i)

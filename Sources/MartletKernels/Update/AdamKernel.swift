@@ -18,14 +18,13 @@ func adamKernel<I: InstructionSet>(
   let shrink = I.Vector(repeating: step.shrink)
   let size = I.Vector(repeating: -step.stepSize)
   let scale = I.Vector(repeating: step.secondScale)
+  let looksAhead = Lookahead.pays(count)
   var i = 0
   while i < count {
     let rest = count - i
-    if Lookahead.isDue(i, lanes: I.lanes) {
-      I.prefetch(parameter + i + Lookahead.distance)
-      I.prefetch(gradient + i + Lookahead.distance)
-      I.prefetch(first + i + Lookahead.distance)
-      I.prefetch(second + i + Lookahead.distance)
+    if looksAhead {
+      Lookahead.beside(set, i, parameter, gradient)
+      Lookahead.beside(set, i, first, second)
     }
     let p = I.load(upTo: rest, parameter + i)
     let g = I.multiplyAdd(decay, p, I.load(upTo: rest, gradient + i))

@@ -10,13 +10,13 @@ func sgdKernel<I: InstructionSet>(
   let rate = I.Vector(repeating: -step.learningRate)
   let momentum = I.Vector(repeating: step.momentum)
   let decay = I.Vector(repeating: step.weightDecay)
+  let looksAhead = Lookahead.pays(count)
   var i = 0
   while i < count {
     let rest = count - i
-    if Lookahead.isDue(i, lanes: I.lanes) {
-      I.prefetch(parameter + i + Lookahead.distance)
-      I.prefetch(gradient + i + Lookahead.distance)
-      if let velocity { I.prefetch(velocity + i + Lookahead.distance) }
+    if looksAhead {
+      Lookahead.beside(set, i, parameter, gradient)
+      if let velocity { Lookahead.beside(set, i, velocity) }
     }
     let p = I.load(upTo: rest, parameter + i)
     let g = I.multiplyAdd(decay, p, I.load(upTo: rest, gradient + i))

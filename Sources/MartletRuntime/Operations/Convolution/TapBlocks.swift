@@ -93,6 +93,12 @@ struct TapBlocks {
     return OutputMomentsGathering(kernels: kernels, moments: moments)
   }
 
+  /// The first value that a block reads, padding aside.
+  func start(_ x: UnsafePointer<Float>, _ block: Block) -> UnsafePointer<Float> {
+    let row = max(0, block.row * grid.vertical.stride + grid.vertical.origin)
+    return x + (block.sample * grid.vertical.length + row) * grid.horizontal.length * grid.channels
+  }
+
   struct Block {
     let sample: Int
     let samples: Int

@@ -146,10 +146,24 @@ struct TapConvolution: PieceWork {
     let strips = part * cut.panels.strips / cut.stripPieces..<(part + 1) * cut.panels.strips / cut.stripPieces
     var done = 0
     for block in cut.blocks.range(index, of: cut.blockPieces) {
-      compute(cut.blocks.block(block), strips, window: slot.memory, edge: slot.memory + tables.windowFloats)
+      compute(block, strips, window: slot.memory, edge: slot.memory + tables.windowFloats)
       if let moments { done += gather(moments, block, cut.columns(part), chunk: index, before: done, piece: piece) }
     }
   }
+
+  /// This strip's share of what the next block will copy, and y a little further on.
+  private func lookahead(_ index: Int, _ block: TapBlocks.Block, _ strip: Int, of strips: Range<Int>) -> TapLookahead {
+    let (blocks, grid) = (cut.blocks, cut.blocks.grid)
+    let position = grid.horizontal.step * grid.resultChannels
+    let y = (Self.floatsAhead + position - 1) / position * position
+    guard blocks.hasWindow, index + 1 < blocks.count else { return TapLookahead(x: x, xPerPosition: 0, y: y) }
+    let share = (grid.vertical.stride * grid.horizontal.stride * grid.channels + strips.count - 1) / strips.count
+    let before = (strip - strips.lowerBound) * block.runs * grid.horizontal.positions * share
+    return TapLookahead(x: blocks.start(x, blocks.block(index + 1)) + before, xPerPosition: share, y: y)
+  }
+
+  /// Between a result and the one that is asked for meanwhile: 3 KB.
+  private static var floatsAhead: Int { 768 }
 
   private func gather(
     _ moments: OutputMomentsGathering, _ block: Int, _ columns: Range<Int>, chunk: Int, before: Int, piece: Int
@@ -162,8 +176,10 @@ struct TapConvolution: PieceWork {
   }
 
   private func compute(
-    _ block: TapBlocks.Block, _ strips: Range<Int>, window: UnsafeMutablePointer<Float>, edge: UnsafeMutablePointer<Float>
+    _ index: Int, _ strips: Range<Int>, window: UnsafeMutablePointer<Float>, edge: UnsafeMutablePointer<Float>
   ) {
+    let block = cut.blocks.block(index)
+    let nothing = TapLookahead(x: x, xPerPosition: 0, y: 0)
     let grid = cut.blocks.grid
     let (vertical, horizontal) = (grid.vertical, grid.horizontal)
     let firstRow = block.sample * vertical.resultLength + block.row * vertical.step + vertical.phase
@@ -182,7 +198,7 @@ struct TapConvolution: PieceWork {
       var product = TapProduct(
         positions: positions, columns: columns.count, x: source, sources: tables.sources, segments: tables.segments,
         segmentCount: 0, b: filters + cut.panels.offset(strip), y: target + column, targets: tables.targets,
-        accumulate: accumulate, edge: edge)
+        accumulate: accumulate, edge: edge, ahead: lookahead(index, block, strip, of: strips))
       let width = cut.panels.width(strip)
       var segment = 0
       while segment < tables.segmentCount {
@@ -203,6 +219,7 @@ struct TapConvolution: PieceWork {
         }
         product.b += depth * width
         product.accumulate = true
+        product.ahead = nothing
         segment = end
       }
       if tail.isPresent {

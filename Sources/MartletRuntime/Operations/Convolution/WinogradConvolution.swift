@@ -206,7 +206,7 @@ struct WinogradConvolution: PieceWork {
               positions: tiles.count, columns: width, x: patches + element * cut.patchStride, sources: tables.sources,
               segments: tables.segments + segment, segmentCount: 1, b: b, y: sums + element * cut.tileStride,
               targets: width == kernels.lanes ? tables.narrow : tables.wide, accumulate: segment > 0,
-              edge: sums + cut.tileCount))
+              edge: sums + cut.tileCount, ahead: TapLookahead(x: x, xPerPosition: 0, y: 0)))
           b += tables.segments[segment].depth * width
         }
       }

@@ -15,7 +15,10 @@ let kernelFlags: SwiftSetting = .unsafeFlags(["-Ounchecked", "-Xcc", "-fno-math-
 /// As whole modules: an incremental (debug) build looks at a dependency's declarations only, and would keep the old kernels
 /// after a change of an inlinable body.
 func instructionSet(_ flags: [String]) -> [SwiftSetting] {
-  [kernelFlags, strippable, .unsafeFlags(["-disable-batch-mode", "-wmo", "-num-threads", "1"] + flags.flatMap { ["-Xcc", $0] })]
+  [
+    kernelFlags, strippable,
+    .unsafeFlags(["-disable-batch-mode", "-wmo", "-num-threads", "1"] + flags.flatMap { ["-Xcc", $0] }),
+  ]
 }
 
 #if arch(x86_64)
@@ -47,7 +50,9 @@ let package = Package(
     .target(name: "MartletKernelsAVX512", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: avx512),
     .target(
       name: "MartletRuntime",
-      dependencies: ["CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512"],
+      dependencies: [
+        "CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512",
+      ],
       swiftSettings: [strippable]),
     .target(name: "Martlet", dependencies: ["CMartletShims", "MartletRuntime"], swiftSettings: [strippable]),
     .systemLibrary(name: "CMartlet", path: "include"),

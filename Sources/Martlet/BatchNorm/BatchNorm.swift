@@ -114,6 +114,10 @@ public struct BatchNorm: Layer, Equatable {
     self.virtualBatchSize = virtualBatchSize
     self.renormalization = renormalization
   }
+
+  /// Whether training takes the mean of what this norm reads out, whatever it is: a bias before it does nothing. One value a channel is
+  /// normalised with the moving statistics, to which a bias does matter; renormalisation leans on them.
+  var takesMeanOut: Bool { normalizer == .batch && singleValue == .error && renormalization == nil }
 }
 
 extension BatchNorm: BuildableLayer {

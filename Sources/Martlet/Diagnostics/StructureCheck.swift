@@ -96,7 +96,7 @@ struct StructureCheck {
       guard let foldable = layer.layer as? any FoldableLayer, foldable.bias else { return nil }
       let behind = places.compactMap { place -> Norm? in
         guard !outputs.contains(place), let reader = readers[place], reader.count == 1 else { return nil }
-        return norms.first { $0.places.contains(reader[0]) && $0.options.normalizer == .batch }
+        return norms.first { $0.places.contains(reader[0]) && $0.options.takesMeanOut }
       }
       guard behind.count == places.count, let norm = behind.first else { return nil }
       let count = layer.variable("bias")?.count ?? 0

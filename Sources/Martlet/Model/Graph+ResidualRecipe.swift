@@ -59,8 +59,7 @@ extension Graph {
   /// A batch norm that takes the mean of what it reads out, whatever that is.
   private func takesMeanOut(_ node: Int) -> Bool {
     guard let number = nodes[node].layer, let norm = layers[number].layer as? BatchNorm else { return false }
-    // One value a channel is normalised with the moving statistics there, to which a bias does matter; renormalisation leans on them.
-    return norm.normalizer == .batch && norm.singleValue == .error && norm.renormalization == nil
+    return norm.takesMeanOut
   }
 
   /// Nodes that reach a sum as the end of a residual branch.

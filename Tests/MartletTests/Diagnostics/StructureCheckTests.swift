@@ -35,6 +35,8 @@ import Testing
     #expect(try layers([Dense(3, bias: false), BatchNorm()], code) == [])
     #expect(try layers([Dense(3), ReLU(), BatchNorm()], code) == [])
     #expect(try layers([Dense(3), BatchNorm(normalizer: .moving)], code) == [], "there it is not taken out again")
+    #expect(try layers([Dense(3), BatchNorm(singleValue: .moving)], code) == [], "nor there, for a single row")
+    #expect(try layers([Dense(3), BatchNorm(renormalization: BatchRenormalization())], code) == [], "nor wholly there")
     // Another reader sees the bias; an output shows it.
     var graph = Graph()
     let x = try graph.input([4])

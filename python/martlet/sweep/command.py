@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     known = sorted(NORMALIZATIONS)
     sizes = " ".join(map(str, _DEFAULTS.batch_sizes))
     add("--network", choices=NETWORKS, default=_DEFAULTS.network, help="(%(default)s)")
-    add("--norm", "--norms", choices=known, nargs="+", default=list(_DEFAULTS.normalizations), help=f"({' '.join(known)})")
+    add("--norm", "--norms", choices=known, nargs="+", default=list(_DEFAULTS.normalizations), help=f"({' '.join(_DEFAULTS.normalizations)})")
     add("--batch-size", "--batch-sizes", type=int, nargs="+", default=list(_DEFAULTS.batch_sizes), help=f"({sizes})")
     add("--seed", "--seeds", type=int, nargs="+", default=list(_DEFAULTS.seeds), help="(1 2 3)")
     add("--rows", type=int, default=_DEFAULTS.rows, help="of the training rows (%(default)s)")

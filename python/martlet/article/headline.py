@@ -82,8 +82,8 @@ def learning_rates(cases: Sequence[Case], context: Context) -> list[tuple[float,
     """The best two of each network, found on held-out training rows and with a seed that the measurement does not use.
 
     Plain: the highest accuracy; a rate that has learned nothing after a third of the steps is given up. Normalised: the fewest
-    steps to that accuracy; else the highest of its own. Its trials end after a third of the steps that it is given later: should
-    that pick a slower rate, it is to the disadvantage of the claim.
+    steps to that accuracy; else the highest of its own. Its trials end after a third of the steps that it is given later:
+    should that pick a slower rate, it is to the disadvantage of the claim.
     """
     seed = max(context.seeds) + 1000
     trial = context._replace(data=held_out(context.data))

@@ -162,7 +162,8 @@ def run(context: Context) -> Result:
         setup=f"scikit-learn's wine and breast cancer tables, one hidden layer of 16 ReLUs, mini-batches of 32, at most "
         f"{steps:,} steps; the diabetes table in its own units, full-batch gradient descent on the mean squared error, at most "
         f"{regression_steps:,} steps. For every seed and kind of input the best rate of {rates[0]:g} … {rates[-1]:g} in powers "
-        "of ten, chosen on held-out training rows for the two tables of classes. Normalised: by the training rows' mean and deviation; batch norm first: a norm layer on the raw inputs.",
+        "of ten, chosen on held-out training rows for the two tables of classes. Normalised: by the training rows' mean and "
+        "deviation; batch norm first: a norm layer on the raw inputs.",
         columns=("data", "inputs", "best rate", "steps", "besides"),
         rows=rows,
         checks=checks,

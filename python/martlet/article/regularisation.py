@@ -120,8 +120,8 @@ def run(context: Context) -> Result:
         "test accuracy shrinks, and less dropout is best (the article: 0.4 instead of 0.6).",
         setup=f"{min(ROWS, len(context.data.train_x)):,} rows of {context.data.name}, {NETWORK.label}, SGD at {RATE:g}; the "
         f"norm before, dropout behind each activation. Trained until {100 * FITS:g} % of the training rows are right at "
-        f"inference, {context.steps(MOST_EPOCHS, AVERAGED)} epochs at most; accuracies are means over the epoch of the fit and the "
-        f"{AVERAGED - 1} behind it (never: over the last {AVERAGED}), norms with exact statistics. Gap: training − test "
+        f"inference, {context.steps(MOST_EPOCHS, AVERAGED)} epochs at most; accuracies are means over the epoch of the fit and "
+        f"the {AVERAGED - 1} behind it (never: over the last {AVERAGED}), norms with exact statistics. Gap: training − test "
         "accuracy, in points.",
         columns=("norm", "batch", "dropout", "epochs to fit", "training accuracy", "test accuracy", "gap, points"),
         rows=rows,

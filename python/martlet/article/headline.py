@@ -141,8 +141,8 @@ def measure(cases: Sequence[Case], rates: Sequence[tuple[float, float]], context
     curves = dict(zip(jobs, context.map(lambda job: _train(*job, context), jobs)))
 
     def pair(case: Case, seed: int) -> Pair:
-        plain, normalized = (curves[(case, *form, seed)] for form in chosen[case])
-        return Pair(plain, normalized)
+        keys = [(case, *form, seed) for form in chosen[case]]
+        return Pair(*(curves[key] for key in keys))
 
     return {case: [pair(case, seed) for seed in context.seeds] for case in cases}
 

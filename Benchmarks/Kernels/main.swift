@@ -1,7 +1,9 @@
 // Kernel benchmarks: GFLOP/s of the matrix product on the shapes that training meets, beside the machine's own peak; GB/s of
 // batch norm's passes.
 //
-//     swift run -c release MartletBenchmarks [threads] [filter] [instruction set]
+//     swift run -c release MartletBenchmarks [threads] [filter] [instruction set] [asks | waits]
+//
+// With "asks" kernels ask for what they will read, with "waits" they leave that to the machine; else as it is known to like it.
 import BenchmarkPeak
 import CMartletShims
 import MartletRuntime
@@ -95,6 +97,11 @@ func benchmark(_ shape: Shape, _ compute: Compute) -> Double {
 let threads = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 1
 let filter = CommandLine.arguments.dropFirst(2).first ?? ""
 let onlySet = CommandLine.arguments.dropFirst(3).first
+switch CommandLine.arguments.dropFirst(4).first {
+case "asks": martlet_shims_set_asks_for_reads(1)
+case "waits": martlet_shims_set_asks_for_reads(0)
+default: break
+}
 for set in KernelSet.available where onlySet == nil || onlySet == set.rawValue {
   let compute = Compute(kernels: set.makeTable(), pool: ThreadPool(threadCount: threads))
   let lanes = Int32(compute.kernels.lanes)

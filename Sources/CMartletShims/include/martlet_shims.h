@@ -13,6 +13,16 @@ enum {
 
 uint32_t martlet_shims_cpu_features(void);
 
+/* Whether walks over memory ask for the lines that they will read; 0 where the CPU's own prefetching does better. */
+extern int32_t martlet_shims_asks_for_reads_;
+static inline int32_t martlet_shims_asks_for_reads(void) {
+  return martlet_shims_asks_for_reads_;
+}
+/* For benchmarks, before any other thread runs. */
+static inline void martlet_shims_set_asks_for_reads(int32_t asks) {
+  martlet_shims_asks_for_reads_ = asks;
+}
+
 /* Size of the third-level cache that this CPU shares with its neighbours; 0 if unknown. */
 int64_t martlet_shims_shared_cache_bytes(void);
 

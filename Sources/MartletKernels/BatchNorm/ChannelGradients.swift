@@ -4,6 +4,8 @@
 public struct ChannelGradientTerms<Tag: InstructionSet, Activation: ChannelActivation>: ChannelTerms {
   @inlinable @inline(__always)
   public init() {}
+  @inlinable @inline(__always)
+  public static var needsManyRegisters: Bool { Activation.derivativeNeedsMapped }
 
   @inlinable @inline(__always)
   public func factors(_ at: ChannelCoefficients) -> ChannelMapFactors<Tag> { ChannelMapFactors(at) }

@@ -6,6 +6,8 @@ public protocol ChannelTerms: SendableMetatype {
   /// What is the same for a whole column.
   associatedtype Factors
   init()
+  /// Whether its factors and the sums of eight vectors are more than 32 registers hold.
+  static var needsManyRegisters: Bool { get }
 
   /// Of `Tag.lanes` columns side by side, or of one channel in every lane.
   func factors(_ at: ChannelCoefficients) -> Factors
@@ -18,10 +20,17 @@ public protocol ChannelTerms: SendableMetatype {
   func exactTerm(_ at: ChannelOperands, _ center: Tag.Double64, _ factors: Factors) -> (Tag.Double64, Tag.Double64)
 }
 
+extension ChannelTerms {
+  @inlinable @inline(__always)
+  public static var needsManyRegisters: Bool { true }
+}
+
 /// Terms of Σ(x − center) and Σ(x − center)².
 public struct ChannelMomentTerms<Tag: InstructionSet>: ChannelTerms {
   @inlinable @inline(__always)
   public init() {}
+  @inlinable @inline(__always)
+  public static var needsManyRegisters: Bool { false }
 
   /// The center.
   @inlinable @inline(__always)
@@ -87,5 +96,45 @@ public struct RunningSums<Tag: InstructionSet> {
   public func flush(to at: ChannelSums) {
     Tag.store(Tag.load(UnsafePointer(at.sum)) + Tag.widened(sum), at.sum)
     Tag.store(Tag.load(UnsafePointer(at.products)) + Tag.widened(products), at.products)
+  }
+}
+
+/// Both sums of four vectors of columns side by side, and what their terms need.
+public struct FourRunningSums<Terms: ChannelTerms> {
+  @usableFromInline let factors: (Terms.Factors, Terms.Factors, Terms.Factors, Terms.Factors)
+  @usableFromInline var a: RunningSums<Terms.Tag>
+  @usableFromInline var b: RunningSums<Terms.Tag>
+  @usableFromInline var c: RunningSums<Terms.Tag>
+  @usableFromInline var d: RunningSums<Terms.Tag>
+
+  @inlinable @inline(__always)
+  init(_ terms: Terms, _ coefficients: ChannelCoefficients) {
+    let lanes = Terms.Tag.lanes
+    factors = (
+      terms.factors(coefficients), terms.factors(coefficients.advanced(by: lanes)),
+      terms.factors(coefficients.advanced(by: 2 * lanes)), terms.factors(coefficients.advanced(by: 3 * lanes))
+    )
+    a = RunningSums()
+    b = RunningSums()
+    c = RunningSums()
+    d = RunningSums()
+  }
+
+  @inlinable @inline(__always)
+  mutating func add(_ terms: Terms, _ at: ChannelOperands) {
+    let lanes = Terms.Tag.lanes
+    a.add(terms.term(at, factors.0))
+    b.add(terms.term(at.advanced(by: lanes), factors.1))
+    c.add(terms.term(at.advanced(by: 2 * lanes), factors.2))
+    d.add(terms.term(at.advanced(by: 3 * lanes), factors.3))
+  }
+
+  @inlinable @inline(__always)
+  func flush(to sums: ChannelSums) {
+    let lanes = Terms.Tag.lanes
+    a.flush(to: sums)
+    b.flush(to: sums.advanced(by: lanes))
+    c.flush(to: sums.advanced(by: 2 * lanes))
+    d.flush(to: sums.advanced(by: 3 * lanes))
   }
 }

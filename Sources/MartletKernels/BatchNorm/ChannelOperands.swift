@@ -14,6 +14,8 @@ public struct ChannelOperands {
   /// Write past the caches. Then `result` is none of the tensors that are read, and a row is a multiple of
   /// 64 bytes.
   public var streams = false
+  /// Ask for what will be read (in a large block); what will be written is asked for anyway.
+  public var asksForReads = true
 
   @inlinable
   public init(

@@ -79,6 +79,9 @@ public enum ChannelWalk {
     let stride = block.rowStride
     let looksAhead = Lookahead.pays(block.rows * block.columns)
     let ahead = max(Lookahead.count(of: block.columns), Store.prefersOrder ? 1 : 4) * stride
+    if lanes >= 16, block.columns == 4 * lanes, head == 0 {
+      return fourVectors(pass, operands, coefficients, block, store, ahead: looksAhead ? ahead : 0)
+    }
     var row = 0
     while !Store.prefersOrder, row + 4 <= block.rows {
       let r0 = operands.advanced(by: row * stride)
@@ -141,6 +144,32 @@ public enum ChannelWalk {
     }
   }
 
+  /// Rows of four vectors, whose coefficients stay in registers: a row alone would load them again, four for each value.
+  @inlinable @inline(__always)
+  static func fourVectors<Pass: ChannelPass, Store: ChannelStore>(
+    _ pass: Pass, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: ColumnBlock, _ store: Store.Type,
+    ahead: Int
+  ) where Store.Tag == Pass.Tag {
+    let lanes = Pass.Tag.lanes
+    let c0 = pass.coefficients(coefficients)
+    let c1 = pass.coefficients(coefficients.advanced(by: lanes))
+    let c2 = pass.coefficients(coefficients.advanced(by: 2 * lanes))
+    let c3 = pass.coefficients(coefficients.advanced(by: 3 * lanes))
+    var r = operands
+    for _ in 0..<block.rows {
+      if ahead != 0 { Lookahead.quad(lanes: lanes) { prefetch(pass, r.advanced(by: ahead + $0), store) } }
+      let v0 = pass.result(pass.values(r), c0)
+      let v1 = pass.result(pass.values(r.advanced(by: lanes)), c1)
+      let v2 = pass.result(pass.values(r.advanced(by: 2 * lanes)), c2)
+      let v3 = pass.result(pass.values(r.advanced(by: 3 * lanes)), c3)
+      Store.store(v0, r.result)
+      Store.store(v1, r.result + lanes)
+      Store.store(v2, r.result + 2 * lanes)
+      Store.store(v3, r.result + 3 * lanes)
+      r = r.advanced(by: block.rowStride)
+    }
+  }
+
   /// Run after run, the channel's coefficients in registers.
   @inlinable @inline(__always)
   public static func runs<Pass: ChannelPass, Store: ChannelStore>(
@@ -187,7 +216,7 @@ public enum ChannelWalk {
 
   @inlinable @inline(__always)
   static func prefetch<Pass: ChannelPass, Store: ChannelStore>(_ pass: Pass, _ at: ChannelOperands, _ store: Store.Type) {
-    pass.prefetch(at)
+    if at.asksForReads { pass.prefetch(at) }
     Store.prefetch(at.result)
   }
 }

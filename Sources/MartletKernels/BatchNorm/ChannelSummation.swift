@@ -19,16 +19,24 @@ public enum ChannelSummation {
       sums.sum[column] = 0
       sums.products[column] = 0
     }
-    let looksAhead = Lookahead.pays(block.rows * block.columns)
+    let looksAhead = operands.asksForReads && Lookahead.pays(block.rows * block.columns)
+    // Longer stretches of a row where nobody asks ahead; sixteen sums want 32 registers.
+    let takesEight = lanes >= 16 && !looksAhead && !Terms.needsManyRegisters
     var row = 0
     while row < block.rows {
       let rows = min(runLength, block.rows - row)
       let start = operands.advanced(by: row * block.rowStride)
       var column = 0
+      while takesEight && column + 8 * lanes <= block.columns {
+        eightVectors(
+          terms, start.advanced(by: column), coefficients.advanced(by: column), rows: rows, rowStride: block.rowStride,
+          sums.advanced(by: column))
+        column += 8 * lanes
+      }
       while column + 4 * lanes <= block.columns {
         // What the same row holds for the next four vectors; behind the last ones, what the next rows hold for the first.
         let isLast = column + 8 * lanes > block.columns
-        columnQuad(
+        fourVectors(
           terms, start.advanced(by: column), coefficients.advanced(by: column), rows: rows, rowStride: block.rowStride,
           ahead: looksAhead ? (isLast ? runLength * block.rowStride - column : 4 * lanes) : 0, sums.advanced(by: column))
         column += 4 * lanes
@@ -49,32 +57,35 @@ public enum ChannelSummation {
   /// A short run of four vectors of columns: whole cache lines on every instruction set, and eight sums hide the latency of
   /// addition.
   @inlinable @inline(__always)
-  static func columnQuad<Terms: ChannelTerms>(
+  static func fourVectors<Terms: ChannelTerms>(
     _ terms: Terms, _ start: ChannelOperands, _ coefficients: ChannelCoefficients, rows: Int, rowStride: Int,
     ahead: Int, _ sums: ChannelSums
   ) {
-    let lanes = Terms.Tag.lanes
-    let factorsA = terms.factors(coefficients)
-    let factorsB = terms.factors(coefficients.advanced(by: lanes))
-    let factorsC = terms.factors(coefficients.advanced(by: 2 * lanes))
-    let factorsD = terms.factors(coefficients.advanced(by: 3 * lanes))
-    var a = RunningSums<Terms.Tag>()
-    var b = RunningSums<Terms.Tag>()
-    var c = RunningSums<Terms.Tag>()
-    var d = RunningSums<Terms.Tag>()
+    var four = FourRunningSums(terms, coefficients)
     var at = start
     for _ in 0..<rows {
-      if ahead != 0 { Lookahead.quad(lanes: lanes) { terms.prefetch(at.advanced(by: ahead + $0)) } }
-      a.add(terms.term(at, factorsA))
-      b.add(terms.term(at.advanced(by: lanes), factorsB))
-      c.add(terms.term(at.advanced(by: 2 * lanes), factorsC))
-      d.add(terms.term(at.advanced(by: 3 * lanes), factorsD))
+      if ahead != 0 { Lookahead.quad(lanes: Terms.Tag.lanes) { terms.prefetch(at.advanced(by: ahead + $0)) } }
+      four.add(terms, at)
       at = at.advanced(by: rowStride)
     }
-    a.flush(to: sums)
-    b.flush(to: sums.advanced(by: lanes))
-    c.flush(to: sums.advanced(by: 2 * lanes))
-    d.flush(to: sums.advanced(by: 3 * lanes))
+    four.flush(to: sums)
+  }
+
+  @inlinable @inline(__always)
+  static func eightVectors<Terms: ChannelTerms>(
+    _ terms: Terms, _ start: ChannelOperands, _ coefficients: ChannelCoefficients, rows: Int, rowStride: Int, _ sums: ChannelSums
+  ) {
+    let half = 4 * Terms.Tag.lanes
+    var first = FourRunningSums(terms, coefficients)
+    var second = FourRunningSums(terms, coefficients.advanced(by: half))
+    var at = start
+    for _ in 0..<rows {
+      first.add(terms, at)
+      second.add(terms, at.advanced(by: half))
+      at = at.advanced(by: rowStride)
+    }
+    first.flush(to: sums)
+    second.flush(to: sums.advanced(by: half))
   }
 
   /// The same for one vector of columns, rows in turn to two accumulators.

@@ -11,7 +11,7 @@ extension ChannelSummation {
     _ terms: Terms, _ operands: ChannelOperands, _ coefficients: ChannelCoefficients, _ block: RunBlock, _ sums: ChannelSums
   ) {
     if block.length < mostShortVectors * Terms.Tag.lanes { return shortRuns(terms, operands, coefficients, block, sums) }
-    let looksAhead = Lookahead.pays(block.samples * block.channels * block.length)
+    let looksAhead = operands.asksForReads && Lookahead.pays(block.samples * block.channels * block.length)
     var runsAhead = RunsAhead(
       length: block.length, count: block.samples, innerStride: block.sampleStride, outerStride: block.channelStride)
     for channel in 0..<block.channels {

@@ -231,7 +231,7 @@ private struct MomentBlock {
 
   /// Both sums of each channel.
   private func sum(exact: Bool) {
-    let operands = ChannelOperands(input: y, gradOutput: y, output: y, result: UnsafeMutablePointer(mutating: y))
+    let operands = ChannelOperands(input: y, gradOutput: y, output: y, result: UnsafeMutablePointer(mutating: y)).readOnly()
     sumColumns(operands, block, exact: exact)
     guard let layout else { return }
     for c in 0..<channels {

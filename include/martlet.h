@@ -145,6 +145,11 @@ martlet_status martlet_tensor_softmax(martlet_tensor **out, const martlet_tensor
 martlet_status martlet_tensor_matmul(martlet_tensor **out, const martlet_tensor *a, const martlet_tensor *b,
                                      int32_t transpose_a, int32_t transpose_b);
 
+/* The same on arrays in *caller's memory*, into `c` [m, n]: contiguous float32 that shares no memory with a or b. a [m, k] and b [k, n]
+ * are read where they lie if they are float32 with a stride of 1 along either axis (a transposed view, or a part of a larger
+ * matrix, too), else copied. k = 0 writes zeros. After an error c is unchanged. */
+martlet_status martlet_matmul(const martlet_array *a, const martlet_array *b, const martlet_array *c);
+
 enum { MARTLET_SUM = 0, MARTLET_MEAN = 1, MARTLET_REDUCE_MAXIMUM = 2, MARTLET_REDUCE_MINIMUM = 3 };
 #define MARTLET_ALL_AXES INT32_MAX
 /* Reduces one axis (negative: from the end), or all of them with MARTLET_ALL_AXES (a rank-0 result). Sums are gathered in

@@ -111,6 +111,13 @@ public func martlet_tensor_matmul(
   }
 }
 
+@_cdecl("martlet_matmul") @implementation
+public func martlet_matmul(
+  _ a: UnsafePointer<martlet_array>!, _ b: UnsafePointer<martlet_array>!, _ c: UnsafePointer<martlet_array>!
+) -> martlet_status {
+  boundary { try MatrixProductFunction.multiply(ArrayView(a, "a"), ArrayView(b, "b"), into: ArrayView(c, "c")) }
+}
+
 @_cdecl("martlet_tensor_reduce") @implementation
 public func martlet_tensor_reduce(
   _ out: UnsafeMutablePointer<OpaquePointer?>!, _ operation: Int32, _ x: OpaquePointer!, _ axis: Int32

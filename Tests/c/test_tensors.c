@@ -1,4 +1,5 @@
 /* Tensors: creating, reading, writing, arithmetic. */
+#include "arrays.h"
 #include "tensors.h"
 
 static const float six[6] = {1, -2, 3, -4, 5, -6};
@@ -264,6 +265,46 @@ static void test_matmul(void) {
   for (int i = 0; i < CHECK_COUNT(all); i++) martlet_tensor_destroy(all[i]);
 }
 
+static martlet_status matmul_in_place_of_a(const martlet_array *a, void *rest) {
+  const martlet_array *others = rest;
+  return martlet_matmul(a, &others[0], &others[1]);
+}
+
+static martlet_status matmul_in_place_of_c(const martlet_array *c, void *rest) {
+  const martlet_array *others = rest;
+  return martlet_matmul(&others[0], &others[1], c);
+}
+
+static void test_matmul_of_arrays(void) {
+  float a_values[6] = {1, -2, 3, -4, 5, -6}, b_values[6] = {7, 8, 9, 10, 11, 12}, c_values[4];
+  const int64_t shape23[2] = {2, 3}, shape32[2] = {3, 2}, shape22[2] = {2, 2}, turned[2] = {1, 3};
+  const float product[4] = {1 * 7 - 2 * 9 + 3 * 11, 1 * 8 - 2 * 10 + 3 * 12, -4 * 7 + 5 * 9 - 6 * 11, -4 * 8 + 5 * 10 - 6 * 12};
+  const float other_transposed[4] = {7 - 16 + 27, 10 - 22 + 36, -28 + 40 - 54, -40 + 55 - 72};
+  martlet_array a = floats_of(a_values, 2, shape23), b = floats_of(b_values, 2, shape32), c = floats_of(c_values, 2, shape22);
+  CHECK_OK(martlet_matmul(&a, &b, &c));
+  for (int i = 0; i < 4; i++) CHECK_CLOSE(product[i], c_values[i], 0);
+  martlet_array b_transposed = b; /* [2, 3] read as its transpose */
+  b_transposed.strides = turned;
+  CHECK_OK(martlet_matmul(&a, &b_transposed, &c));
+  for (int i = 0; i < 4; i++) CHECK_CLOSE(other_transposed[i], c_values[i], 0);
+
+  /* Without an inner dimension: zeros. */
+  const int64_t shape20[2] = {2, 0}, shape02[2] = {0, 2};
+  const float zeros[4] = {0, 0, 0, 0};
+  martlet_array empty_a = floats_of(NULL, 2, shape20), empty_b = floats_of(NULL, 2, shape02);
+  CHECK_OK(martlet_matmul(&empty_a, &empty_b, &c));
+  for (int i = 0; i < 4; i++) CHECK_CLOSE(zeros[i], c_values[i], 0);
+
+  martlet_array a_others[2] = {b, c}, c_others[2] = {a, b};
+  check_array_argument(matmul_in_place_of_a, a_others, &a, "a", ARRAY_INPUT);
+  check_array_argument(matmul_in_place_of_c, c_others, &c, "c", ARRAY_OUTPUT);
+  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "inner dimensions", martlet_matmul(&a, &a, &c));
+  const int64_t shape6[1] = {6};
+  martlet_array vector = floats_of(a_values, 1, shape6), overlapping = floats_of(a_values, 2, shape22);
+  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "two matrices", martlet_matmul(&vector, &b, &c));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "shares memory", martlet_matmul(&a, &b, &overlapping));
+}
+
 static void test_reduce(void) {
   martlet_tensor *x = tensor_of(2, 3, six), *out;
   const float over_rows[4][3] = {{-3, 3, -3}, {-1.5f, 1.5f, -1.5f}, {1, 5, 3}, {-4, -2, -6}};
@@ -314,6 +355,7 @@ static const check_test tests[] = {TEST(test_create_filled),
                                    TEST(test_unary),
                                    TEST(test_activation_and_softmax),
                                    TEST(test_matmul),
+                                   TEST(test_matmul_of_arrays),
                                    TEST(test_reduce)};
 
 int main(int argc, char **argv) {

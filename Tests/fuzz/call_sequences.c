@@ -370,7 +370,7 @@ static void call_destroy(void) {
 }
 
 int main(int argc, char **argv) {
-  static void (*const groups[])(void) = {call_machine, call_tensor,    call_tensor,      call_batch_norm,   call_normalize,
+  static void (*const groups[])(void) = {call_machine, call_tensor,    call_tensor,      call_matmul,       call_batch_norm,   call_normalize,
                                          call_convolution, call_statistics, call_graph,     call_graph,        call_graph,
                                          call_make_model, call_describe,  call_change,    call_population, call_transaction,
                                          call_run,     call_run,       call_run,         call_train,        call_train,

@@ -4,6 +4,19 @@
 
 #include "slots.h"
 
+static void call_matmul(void) {
+  lying_array a, b, c;
+  const int64_t m = below(6), k = below(6), n = 1 + below(6);
+  const martlet_array *a_array = any_array(&a, buffer, 2, m, k), *b_array = any_array(&b, buffer + 50, 2, k, n);
+  if (one_in(3) && b.array.strides == NULL && b.array.shape != NULL) { /* transposed: [n, k] in memory */
+    b.strides[0] = 1;
+    b.strides[1] = k;
+    b.array.strides = b.strides;
+  }
+  remember_results();
+  count_writing(martlet_matmul(a_array, b_array, any_array(&c, one_in(30) ? buffer + 10 : results, 2, m, n)));
+}
+
 static void call_batch_norm(void) {
   lying_array x, scale, shift, shift_values, mean, variance, y, output, out_mean, out_variance;
   const int64_t rows = below(6), channels = 1 + below(5);

@@ -83,6 +83,7 @@ print("convolutional network: test accuracy \(try imageTrainer.evaluate(testX, l
 
 try compareNormalizations(x, labels, testX, testLabels)
 try learnEdgeFilters(testX)
+try findPrincipalDirection(testX)
 
 // One batch in two shards, each on a thread of its own.
 try trainInShards()

@@ -42,6 +42,7 @@ from .functional import (
     batch_norm_gradients,
     batch_norm_with_statistics,
     loss,
+    matmul,
     population_statistics,
 )
 from .graph import Input, Node
@@ -190,6 +191,7 @@ __all__ = [
     "layer_norm_gradients",
     "load",
     "loss",
+    "matmul",
     "num_threads",
     "population_statistics",
     "rms_norm",

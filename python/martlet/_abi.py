@@ -456,7 +456,11 @@ def _plain(result: Any, *arguments: Any) -> Signature:
     return result, arguments, None
 
 
-_array = POINTER(martlet_array)
+class array_pointer(c_void_p):
+    """A pointer to ``martlet_array``: one of ctypes', or the struct as bytes (``_array.reference``)."""
+
+
+_array = array_pointer
 _view = POINTER(martlet_view)
 _shape = POINTER(c_int64)
 _floats = POINTER(c_float)
@@ -500,6 +504,7 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_tensor_activation": _status(POINTER(_tensor), c_int32, _tensor),
     "martlet_tensor_softmax": _status(POINTER(_tensor), _tensor),
     "martlet_tensor_matmul": _status(POINTER(_tensor), _tensor, _tensor, c_int32, c_int32),
+    "martlet_matmul": _status(_array, _array, _array),
     "martlet_tensor_reduce": _status(POINTER(_tensor), c_int32, _tensor, c_int32),
     # Batch normalisation as a function
     "martlet_batch_norm": _status(_array, c_int32, c_double, c_int32, _array, _array, _array, _array, _array, _array, _array),

@@ -1,4 +1,4 @@
-"""Plain functions on arrays: batch normalisation, its gradients, exact statistics, losses."""
+"""Plain functions on arrays: batch normalisation, its gradients, exact statistics, losses, matrix products."""
 
 from __future__ import annotations
 
@@ -93,8 +93,6 @@ def batch_norm_with_statistics(
     array = as_array(x, "x")
     channels = _channels(array, channel_axis)
     y = as_output(array.shape, out)
-    if out is not None and np.may_share_memory(array, out) and array is not out and not _same_memory(array, out):
-        raise InvalidArgumentError("out overlaps x without being x itself; pass x, or an array of its own")
     used_mean, used_variance = np.empty(channels), np.empty(channels)
     if not array.size:  # which has no statistics
         used_mean.fill(np.nan)
@@ -116,10 +114,6 @@ def batch_norm_with_statistics(
         reference(used_variance),
     )
     return Normalized(y, used_mean, used_variance)
-
-
-def _same_memory(a: Array, b: Array) -> bool:
-    return a.ctypes.data == b.ctypes.data and a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype
 
 
 def batch_norm(
@@ -340,3 +334,42 @@ def loss(kind: str, output: ArrayLike, target: ArrayLike) -> Loss:
         code, Described([array]), describe(target, "target"), ctypes.byref(value), ctypes.byref(correct), gradient
     )
     return Loss(value.value, correct.value, gradient.arrays[0])
+
+
+def matmul(a: ArrayLike, b: ArrayLike, *, out: Array | None = None) -> Array:
+    """Matrix product of two arrays: ``c[i, j] = Σ_l a[i, l]·b[l, j]``.
+
+    Parameters
+    ----------
+    a, b : array
+        ``[m, k]`` and ``[k, n]``. float32 whose elements are neighbours along either axis is read where it lies, a transposed
+        view (``a.T``) too; anything else is converted first.
+    out : array, optional
+        Contiguous float32 ``[m, n]`` that receives the product; shares no memory with the operands.
+
+    Returns
+    -------
+    array
+        ``[m, n]``, float32. A row has the bits that it has among any other rows.
+
+    Raises
+    ------
+    ShapeError
+        The operands are not matrices that fit each other, or ``out`` has another shape.
+    InvalidArgumentError
+        ``out`` is not contiguous float32, or shares memory.
+
+    Examples
+    --------
+    >>> import numpy as np, martlet
+    >>> a = np.float32([[1, 2], [3, 4]])
+    >>> martlet.matmul(a, a.T)
+    array([[ 5., 11.],
+           [11., 25.]], dtype=float32)
+    """
+    first, second = as_array(a, "a"), as_array(b, "b")
+    if first.ndim != 2 or second.ndim != 2:
+        raise ShapeError(f"a and b have shapes {list(first.shape)} and {list(second.shape)}; expected two matrices")
+    c = as_output((first.shape[0], second.shape[1]), out)
+    library().martlet_matmul(reference(first), reference(second), reference(c))
+    return c

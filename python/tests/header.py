@@ -91,7 +91,8 @@ def functions() -> dict[str, Function]:
 
 def _type_of(parameter: str) -> object:
     """The type of a parameter such as ``const char *const *layer_names``."""
-    return _type(re.sub(r"\w+\s*$", "", parameter.strip()))
+    declared = re.sub(r"\w+\s*$", "", parameter.strip())
+    return _abi.array_pointer if declared.split() == ["const", "martlet_array", "*"] else _type(declared)
 
 
 def _type(declared: str) -> object:

@@ -7,7 +7,7 @@ import pytest
 
 import martlet
 from martlet import DTypeError, InvalidArgumentError, ShapeError, _abi
-from martlet._array import Described, as_array, describe_all, described_output, rows_of, view
+from martlet._array import Described, as_array, describe_all, described_output, reference, rows_of, view
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8"])
@@ -67,24 +67,38 @@ def test_bytes_that_are_no_whole_elements_apart_are_copied():
     assert martlet.Tensor(unaligned).numpy().tolist() == [1, 2]
 
 
+def struct_of(array):
+    """What the library is handed: a struct, or the same as bytes."""
+    handed = reference(array)
+    return _abi.martlet_array.from_buffer_copy(handed) if isinstance(handed, bytes) else handed._obj
+
+
 def test_contiguous_arrays_have_no_strides_and_empty_ones_no_data():
     array = np.zeros((2, 3), np.float32)
     for _ in range(2):  # at first, and as a form that was seen
-        struct = Described([array])._as_parameter_._obj
+        struct = struct_of(array)
         assert not struct.strides
         assert (struct.rank, struct.dtype, struct.shape[:2]) == (2, _abi.FLOAT32, [2, 3])
         assert struct.data == array.ctypes.data
-    assert Described([np.zeros((0, 3), np.float32)])._as_parameter_._obj.data is None
+    assert struct_of(np.zeros((0, 3), np.float32)).data is None
 
 
 def test_forms_are_told_apart():
     shape = (5, 3)
-    for array in (np.zeros(shape, np.float32), np.zeros(shape), np.zeros(shape, np.float32, order="F"), np.zeros((3, 5)).T):
+    read_only = np.zeros(shape, np.float32)
+    read_only.flags.writeable = False
+    every_other = np.zeros((10, 3), np.float32)[::2]
+    for array in (
+        *(np.zeros(shape, np.float32), np.zeros(shape), np.zeros(shape, np.float32, order="F"), np.zeros((3, 5)).T),
+        *(read_only, every_other),
+    ):
         for _ in range(2):
-            struct = Described([array])._as_parameter_._obj
+            struct = struct_of(array)
             assert struct.dtype == (_abi.FLOAT32 if array.itemsize == 4 else _abi.FLOAT64)
             strides = [stride // array.itemsize for stride in array.strides]
             assert struct.strides[:2] == strides if struct.strides else array.flags.c_contiguous
+            assert struct.data == array.ctypes.data
+            assert struct.shape[:2] == list(shape)
 
 
 def test_more_shapes_than_are_kept(monkeypatch):

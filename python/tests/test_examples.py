@@ -63,6 +63,12 @@ def test_augmented_images():
     assert augmented > plain + 0.05
 
 
+def test_principal_direction():
+    printed = run("principal_direction.py")
+    assert float(re.search(r"holds ([\d.]+) %", printed)[1]) == pytest.approx(14.9, abs=1.5)
+    assert float(re.search(r"off by (\S+)", printed)[1]) < 1e-4
+
+
 def test_normalizations():
     printed = run("normalizations.py")
     assert "BatchNorm: " in printed
@@ -126,6 +132,7 @@ def test_every_example_has_a_test():
         "fold.py",
         "from_torch.py",
         "normalizations.py",
+        "principal_direction.py",
         "residual_digits.py",
         "augmented_images.py",
         "shards.py",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import martlet
-from martlet import InvalidArgumentError, MartletError, ShapeError, Tensor
+from martlet import InvalidArgumentError, MartletError, ShapeError, Tensor, matmul
 
 
 def test_numpy_is_the_memory_itself_and_outlives_the_handle():
@@ -74,6 +74,46 @@ def test_matmul(rng):
     assert np.allclose(transposed.numpy(), expected, atol=1e-6)
     with pytest.raises(ShapeError):
         Tensor(a) @ Tensor(a)
+
+
+@pytest.mark.parametrize("transposed_a", [False, True])
+@pytest.mark.parametrize("transposed_b", [False, True])
+def test_matmul_of_arrays(rng, transposed_a, transposed_b):
+    for m, k, n in ((3, 4, 5), (60, 784, 100), (1, 7, 1), (17, 1, 9)):
+        a, b = rng.normal(size=(m, k)).astype(np.float32), rng.normal(size=(k, n)).astype(np.float32)
+        expected = a.astype(np.float64) @ b
+        mine, others = (np.asfortranarray(a) if transposed_a else a), (np.asfortranarray(b) if transposed_b else b)
+        out = np.full((m, n), np.nan, np.float32)
+        assert matmul(mine, others, out=out) is out
+        assert np.allclose(out, expected, atol=1e-6 * k)
+        assert np.array_equal(out, (Tensor(a) @ Tensor(b)).numpy())  # every layout has the same bits
+
+
+def test_matmul_of_other_arrays(rng):
+    a, b = rng.normal(size=(6, 8)), rng.integers(-5, 5, size=(8, 4))
+    expected = a.astype(np.float32).astype(np.float64) @ b
+    assert np.allclose(matmul(a, b), expected, atol=1e-5)
+    assert np.allclose(matmul(a[::-1, ::2], b[::-2]), a[::-1, ::2] @ b[::-2], atol=1e-5)
+    whole = rng.normal(size=(20, 30)).astype(np.float32)
+    assert np.allclose(matmul(whole[2:8, 5:13], b), whole[2:8, 5:13] @ b, atol=1e-5)  # a part of a larger matrix
+    assert np.array_equal(matmul(np.zeros((2, 0)), np.zeros((0, 3))), np.zeros((2, 3)))
+    assert matmul(np.zeros((0, 4)), np.zeros((4, 3))).shape == (0, 3)
+
+
+def test_matmul_of_arrays_refuses():
+    a, b = np.ones((3, 4), np.float32), np.ones((4, 2), np.float32)
+    with pytest.raises(ShapeError, match="inner dimensions"):
+        matmul(a, a)
+    with pytest.raises(ShapeError, match="two matrices"):
+        matmul(a, np.ones(4))
+    with pytest.raises(ShapeError, match=r"out has shape \[2, 3\]"):
+        matmul(a, b, out=np.empty((2, 3), np.float32))
+    with pytest.raises(InvalidArgumentError, match="float32"):
+        matmul(a, b, out=np.empty((3, 2)))
+    square = np.ones((4, 4), np.float32)
+    with pytest.raises(InvalidArgumentError, match="shares memory"):
+        matmul(square, square, out=square)
+    assert (square == 1).all()
 
 
 def test_reductions(rng):

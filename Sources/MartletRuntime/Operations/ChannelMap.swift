@@ -84,7 +84,7 @@ extension ChannelOperands {
     let target = UnsafePointer(result)
     var changed = self
     changed.asksForReads =
-      Self.machineAsksForReads || 4 * shape.channels * shape.valuesPerChannel >= Self.leastBytesOfAskingPasses
+      Self.machineAsksForReads || 4 * shape.channels * shape.valuesPerChannel >= Self.leastBytesOfAsking
     changed.streams =
       4 * shape.channels * shape.valuesPerChannel >= compute.sharedCacheBytes / 2 && isWhole && !accumulate && target != input
       && target != gradOutput && target != output
@@ -93,17 +93,20 @@ extension ChannelOperands {
 }
 
 extension ChannelOperands {
-  /// False where the processor's own prefetching does better: AMD. Measured on Zen 4, one process, both ways in turn (AVX-512): without
-  /// asking, sums take 0.66 to 0.95 of the time at any size; passes that write as well 0.78 to 0.92 at 1 MB, but 0.94 to 1.27
-  /// from 8 MB on and up to 1.45 where rows begin inside a cache line.
-  static var machineAsksForReads: Bool { martlet_shims_asks_for_reads() != 0 }
+  /// False where the processor's own prefetching follows a read better than a loop that asks: AMD. Measured on Zen 4 (AVX-512) in one
+  /// process, both ways in turn, time without asking beside time with it: sums over runs and rows of 64 columns 0.66 to 0.95, over
+  /// wide rows 0.94 at 1 MB and 1.06 from 6 MB on; passes that write as well 0.78 to 0.92 at 1 MB, up to 1.27 from 6 MB on and
+  /// up to 1.45 where rows begin inside a cache line.
+  fileprivate static var machineAsksForReads: Bool { martlet_shims_asks_for_reads() != 0 }
 
-  fileprivate static let leastBytesOfAskingPasses = 4 << 20
+  fileprivate static let leastBytesOfAsking = 4 << 20
 
   /// For sums, which write nothing.
-  func readOnly() -> ChannelOperands {
+  func readOnly(_ layout: ChannelLayout) -> ChannelOperands {
+    let bytes = 4 * layout.shape.channels * layout.shape.valuesPerChannel
+    let jumps = !layout.isRuns && layout.columns > 128
     var changed = self
-    changed.asksForReads = Self.machineAsksForReads
+    changed.asksForReads = Self.machineAsksForReads || (jumps && bytes >= Self.leastBytesOfAsking)
     return changed
   }
 }

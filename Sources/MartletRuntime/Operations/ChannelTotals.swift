@@ -58,7 +58,7 @@ struct ChannelTotals {
   /// Fills `sum` and `products` of the channels in `scope` by `kernels`, about `center` or, where `exact`, about `exactCenter` and only for
   /// channels that are redone (the others' results mean nothing then).
   func run(_ kernels: ChannelSumKernels, _ operands: ChannelOperands, exact: Bool, _ scope: ChannelScope) {
-    var job = Job(totals: self, kernels: kernels, operands: operands.readOnly(), exact: exact)
+    var job = Job(totals: self, kernels: kernels, operands: operands.readOnly(layout), exact: exact)
     switch scope.extent {
     case .block(let block):
       for chunk in 0..<grid.chunks { job.run(grid.piece(chunk: chunk, block: block)) }

@@ -231,7 +231,8 @@ private struct MomentBlock {
 
   /// Both sums of each channel.
   private func sum(exact: Bool) {
-    let operands = ChannelOperands(input: y, gradOutput: y, output: y, result: UnsafeMutablePointer(mutating: y)).readOnly()
+    var operands = ChannelOperands(input: y, gradOutput: y, output: y, result: UnsafeMutablePointer(mutating: y))
+    operands.asksForReads = false  // It has just been written.
     sumColumns(operands, block, exact: exact)
     guard let layout else { return }
     for c in 0..<channels {

@@ -71,6 +71,66 @@ import Testing
     }
   }
 
+  @Test(arguments: [false, true], [false, true]) func matrixProductOfArrays(_ transposed: Bool, _ otherTransposed: Bool) throws {
+    for (m, k, n) in [(1, 1, 1), (3, 5, 7), (17, 33, 19), (1, 300, 1), (300, 1, 2), (2, 0, 3), (0, 3, 2)] {
+      var a = try randomTensor(transposed ? [k, m] : [m, k], seed: UInt64(m + 1))
+      var b = try randomTensor(otherTransposed ? [n, k] : [k, n], seed: UInt64(n + 1))
+      var c = try Tensor([Float](repeating: .nan, count: m * n), shape: [m, n])
+      let want = try a.matrixProduct(b, transposed: transposed, otherTransposed: otherTransposed)
+      try a.withMutableFloats { a in
+        try b.withMutableFloats { b in
+          try c.withMutableFloats { c in
+            try MatrixProductFunction.multiply(
+              ArrayView(a.baseAddress, .float32, shape: [m, k], strides: transposed ? [1, m] : nil),
+              ArrayView(b.baseAddress, .float32, shape: [k, n], strides: otherTransposed ? [1, k] : nil),
+              into: ArrayView(c.baseAddress, .float32, shape: [m, n]))
+          }
+        }
+      }
+      #expect(c.values == want.values, "\(m) \(k) \(n)")
+    }
+  }
+
+  /// Steps of neither 1 nor forwards, and another type: copied first, with the same bits.
+  @Test func matrixProductOfOddArrays() throws {
+    var a: [Double] = (0..<48).map { Double($0 % 7) - 3 }
+    var b = try Tensor([1, 2, 3, 4, 5, 6], shape: [3, 2])
+    var c = try Tensor(shape: [4, 2])
+    try a.withUnsafeMutableBytes { a in
+      try b.withMutableFloats { b in
+        try c.withMutableFloats { c in
+          // Row i, column j: a[12·i + 2·j], and b's rows from the last to the first.
+          try MatrixProductFunction.multiply(
+            ArrayView(a.baseAddress, .float64, shape: [4, 3], strides: [12, 2]),
+            ArrayView(b.baseAddress.map { $0 + 4 }, .float32, shape: [3, 2], strides: [-2, 1]),
+            into: ArrayView(c.baseAddress, .float32, shape: [4, 2]))
+        }
+      }
+    }
+    let rows: [[Double]] = [[5, 6], [3, 4], [1, 2]]
+    for i in 0..<4 {
+      for j in 0..<2 { #expect(Double(c.values[2 * i + j]) == (0..<3).reduce(0) { $0 + a[12 * i + 2 * $1] * rows[$1][j] }) }
+    }
+  }
+
+  @Test func matrixProductOfArraysRefuses() throws {
+    var values = [Float](repeating: 1, count: 20)
+    try values.withUnsafeMutableBytes { memory in
+      func view(_ place: Int, _ shape: [Int], _ type: DataType = .float32) throws -> ArrayView {
+        try ArrayView(memory.baseAddress.map { $0 + 4 * place }, type, shape: shape)
+      }
+      let (a, b) = try (view(0, [2, 3]), view(6, [3, 2]))
+      expectError(.shapeMismatch, "equal inner dimensions", "[2, 3]") {
+        try MatrixProductFunction.multiply(a, a, into: view(12, [2, 3]))
+      }
+      expectError(.shapeMismatch, "two matrices", "[3]") { try MatrixProductFunction.multiply(a, view(0, [3]), into: view(12, [2])) }
+      expectError(.shapeMismatch, "c", "[2, 2]", "[4]") { try MatrixProductFunction.multiply(a, b, into: view(12, [4])) }
+      expectError(.invalidArgument, "c", "contiguous") { try MatrixProductFunction.multiply(a, b, into: view(12, [2, 2], .int32)) }
+      expectError(.invalidArgument, "c shares memory with b") { try MatrixProductFunction.multiply(a, b, into: view(11, [2, 2])) }
+    }
+    #expect(values.allSatisfy { $0 == 1 })
+  }
+
   @Test func matrixProductErrors() throws {
     let a = try Tensor(shape: [2, 3])
     expectError(.shapeMismatch, "equal inner dimensions", "[2, 3]", "3 and 2") { _ = try a.matrixProduct(a) }

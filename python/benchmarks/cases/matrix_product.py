@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MatrixProduct(Case):
-    """``C = A·B``, ``[rows, depth]`` and ``[depth, columns]``, into a new array in every library.
+    """``C = A·B``, ``[rows, depth]`` and ``[depth, columns]``, into an array that exists, where the library takes one.
 
     Parameters
     ----------

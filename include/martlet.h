@@ -420,7 +420,7 @@ enum {
   MARTLET_CONVOLUTION_AUTOMATIC = 0, /* the fastest for the filters and one image, whatever the batch */
   MARTLET_CONVOLUTION_DIRECT = 1,    /* every product of the definition */
   /* F(2x2, 3x3), for a kernel of 3 x 3, strides and dilation 1, groups 1, else MARTLET_INVALID_ARGUMENT. Its error bound is up
-   * to 2.5 times as large from 32 channels on (docs/numerics.md); NaN and infinity reach all four values of a 2 x 2 tile. */
+   * to 3.2 times as large from 16 channels on (docs/numerics.md); NaN and infinity reach all four values of a 2 x 2 tile. */
   MARTLET_CONVOLUTION_WINOGRAD = 2
 };
 typedef struct martlet_convolution_options {

@@ -45,16 +45,21 @@ public final class ThreadPool: @unchecked Sendable {
   /// Calls `body(context, piece)` once for every piece in 0..<pieces, on any thread, and returns when all are done. Allocates nothing.
   /// A call from inside a piece, or while another thread's operation has the workers, runs all its pieces on the caller.
   ///
+  /// The pieces are cut into as many runs of neighbours as there are threads; a thread begins with the same run in every operation, and
+  /// so finds in its own caches what it left there. With `backwards` each run is done from its last piece to its first, after an operation
+  /// that went forwards.
+  ///
   /// Everything written before the call is visible to the pieces, and everything they write is visible after it.
   public func run(
-    pieces: Int, _ context: UnsafeMutableRawPointer, _ body: @convention(c) (UnsafeMutableRawPointer, Int) -> Void
+    pieces: Int, backwards: Bool = false, _ context: UnsafeMutableRawPointer,
+    _ body: @convention(c) (UnsafeMutableRawPointer, Int) -> Void
   ) {
     if pieces > 1, threadCount > 1, crew.pointee.startOperation() {
       WorkerCrew.fill(crew)
-      crew.pointee.share(pieces, context, body)
+      crew.pointee.share(pieces, backwards: backwards, context, body)
       crew.pointee.endOperation()
     } else {
-      for piece in 0..<max(pieces, 0) { body(context, piece) }
+      for piece in 0..<max(pieces, 0) { body(context, backwards ? pieces - 1 - piece : piece) }
     }
   }
 }

@@ -14,7 +14,11 @@ typealias PieceBody = @convention(c) (UnsafeMutableRawPointer, Int) -> Void
 
 /// The state that a pool's caller and its workers share, at one address for as long as a worker lives.
 ///
-/// An operation is published by storing its piece count into `unclaimed`. Whoever lowers `unclaimed` by one owns one piece and
+/// The pieces are cut into as many runs of neighbours as there are threads. Each thread begins with the run that bears its number, every
+/// time, and so finds in its own caches what it wrote there in the operation before; one that is done helps the others. Where two
+/// processors share no cache, memory that goes to and fro between them takes four times as long (measured).
+///
+/// An operation is published by storing the length of each run into its `unclaimed`. Whoever lowers that by one owns one piece and
 /// only then reads what the operation is: the operation cannot end, nor the next one begin, before that piece is finished.
 /// A worker that read `unclaimed` in an earlier operation therefore does no harm, and no generation number is needed.
 struct WorkerCrew: ~Copyable {
@@ -23,14 +27,34 @@ struct WorkerCrew: ~Copyable {
 
   /// Whether an operation (or a change of the crew) is under way.
   private let busy = Atomic<Bool>(false)
-  private let unclaimed = Atomic<Int>(0)
+  /// Whether pieces may be left: what those who wait look at.
+  private let isOpen = Atomic<Bool>(false)
+  /// The runs of the operation: a hint where to look, which may be of an earlier one.
+  private let runCount = Atomic<Int>(0)
   private let unfinished = Atomic<Int>(0)
+
+  /// Alone on its cache line.
+  private struct Run: ~Copyable {
+    let unclaimed = Atomic<Int>(0)
+    private let padding: (Int, Int, Int, Int, Int, Int, Int) = (0, 0, 0, 0, 0, 0, 0)
+  }
+  private let runs = UnsafeMutableRawPointer.allocate(
+    byteCount: ThreadPool.maximumThreadCount * MemoryLayout<Run>.stride, alignment: 64
+  ).bindMemory(to: Run.self, capacity: ThreadPool.maximumThreadCount)
 
   /// What the operation is. Written by the caller before `unclaimed`, read by whoever claimed a piece.
   private struct Operation {
     var pieces: Int
+    var runs: Int
+    /// Each run from its last piece to its first.
+    var isBackwards: Bool
     var context: UnsafeMutableRawPointer
     var body: PieceBody
+
+    /// The first piece behind run number `run`.
+    func end(_ run: Int) -> Int { pieces * (run + 1) / runs }
+    /// The next piece of a run of which so many are left.
+    func piece(_ run: Int, left: Int) -> Int { isBackwards ? end(run - 1) + left - 1 : end(run) - left }
   }
   private let operation = UnsafeMutablePointer<Operation>.allocate(capacity: 1)
 
@@ -59,6 +83,7 @@ struct WorkerCrew: ~Copyable {
   init(threadCount: Int) {
     self.threadCount = Atomic(threadCount)
     forkCount = Atomic(ForkCounter.shared.value)
+    for run in 0..<ThreadPool.maximumThreadCount { (runs + run).initialize(to: Run()) }
     prepareSynchronization()
   }
 
@@ -70,6 +95,7 @@ struct WorkerCrew: ~Copyable {
     wake.deallocate()
     mutex.deallocate()
     workers.deallocate()
+    runs.deallocate()
     operation.deallocate()
   }
 
@@ -97,14 +123,24 @@ struct WorkerCrew: ~Copyable {
   func endOperation() { busy.store(false, ordering: .releasing) }
 
   /// Shares the pieces with the workers and returns when all are finished. Only between `startOperation` and `endOperation`.
-  func share(_ pieces: Int, _ context: UnsafeMutableRawPointer, _ body: PieceBody) {
-    operation.initialize(to: Operation(pieces: pieces, context: context, body: body))
+  func share(_ pieces: Int, backwards: Bool, _ context: UnsafeMutableRawPointer, _ body: PieceBody) {
+    let runCount = min(pieces, workerCount.load(ordering: .relaxed) + 1)
+    let operation = Operation(pieces: pieces, runs: runCount, isBackwards: backwards, context: context, body: body)
+    self.operation.initialize(to: operation)
     unfinished.store(pieces, ordering: .relaxed)
+    self.runCount.store(runCount, ordering: .relaxed)
+    var begin = 0
+    for run in 0..<runCount {
+      let end = operation.end(run)
+      runs[run].unclaimed.store(end - begin, ordering: .releasing)
+      begin = end
+    }
     // Sequentially consistent against `sleepers`: either a worker about to sleep sees the pieces, or it is seen here.
-    unclaimed.store(pieces, ordering: .sequentiallyConsistent)
-    wakeWorkers(pieces - 1)
-    workUntilClaimed()
+    isOpen.store(true, ordering: .sequentiallyConsistent)
+    wakeWorkers(runCount - 1)
+    workUntilClaimed(own: 0)
     waitUntilFinished()
+    isOpen.store(false, ordering: .releasing)
   }
 
   private func wakeWorkers(_ wanted: Int) {
@@ -119,21 +155,33 @@ struct WorkerCrew: ~Copyable {
     pthread_mutex_unlock(mutex)
   }
 
-  /// Claims and does pieces until none is left.
-  private func workUntilClaimed() {
-    var left = unclaimed.load(ordering: .relaxed)
+  /// Claims and does pieces until none is left, those of the thread's own run first.
+  private func workUntilClaimed(own: Int) {
+    let count = runCount.load(ordering: .relaxed)
+    for distance in 0..<count { work((own + distance) % count) }
+  }
+
+  private func work(_ run: Int) {
+    var left = runs[run].unclaimed.load(ordering: .relaxed)
     while left > 0 {
-      let (claimed, current) = unclaimed.weakCompareExchange(
+      let (claimed, current) = runs[run].unclaimed.weakCompareExchange(
         expected: left, desired: left - 1, successOrdering: .acquiring, failureOrdering: .relaxed)
       guard claimed else {
         left = current
         continue
       }
-      operation.pointee.body(operation.pointee.context, operation.pointee.pieces - left)
+      operation.pointee.body(operation.pointee.context, operation.pointee.piece(run, left: left))
       // The last one's decrement releases every piece's writes to the caller. Sequentially consistent against `callerSleeps`.
       if unfinished.wrappingSubtract(1, ordering: .sequentiallyConsistent).newValue == 0 { wakeCaller() }
-      left = unclaimed.load(ordering: .relaxed)
+      left = runs[run].unclaimed.load(ordering: .relaxed)
     }
+  }
+
+  /// Whether a piece can be claimed. Where the answer is about an earlier operation, nothing is lost: who sleeps is woken by the next.
+  private func hasPieces() -> Bool {
+    guard isOpen.load(ordering: .sequentiallyConsistent) else { return false }
+    for run in 0..<runCount.load(ordering: .relaxed) where runs[run].unclaimed.load(ordering: .relaxed) > 0 { return true }
+    return false
   }
 
   private func wakeCaller() {
@@ -197,19 +245,19 @@ struct WorkerCrew: ~Copyable {
     let worker = argument.assumingMemoryBound(to: Worker.self)
     let number = worker.pointee.number
     let crew = worker.pointee.crew
-    while crew.pointee.waitForWork(number) { crew.pointee.workUntilClaimed() }
+    while crew.pointee.waitForWork(number) { crew.pointee.workUntilClaimed(own: number + 1) }
     return nil
   }
 
   /// False when the worker shall leave.
   private func waitForWork(_ number: Int) -> Bool {
     for _ in 0..<Self.spinLimit {
-      if unclaimed.load(ordering: .relaxed) > 0 { return true }
+      if hasPieces() { return true }
       martlet_shims_pause()
     }
     pthread_mutex_lock(mutex)
     sleepers.wrappingAdd(1, ordering: .sequentiallyConsistent)
-    while unclaimed.load(ordering: .sequentiallyConsistent) == 0, number < limit.load(ordering: .relaxed) {
+    while !hasPieces(), number < limit.load(ordering: .relaxed) {
       pthread_cond_wait(wake, mutex)
     }
     sleepers.wrappingSubtract(1, ordering: .relaxed)
@@ -247,7 +295,8 @@ struct WorkerCrew: ~Copyable {
     else { return false }
     prepareSynchronization()
     workerCount.store(0, ordering: .relaxed)
-    unclaimed.store(0, ordering: .relaxed)
+    isOpen.store(false, ordering: .relaxed)
+    for run in 0..<ThreadPool.maximumThreadCount { runs[run].unclaimed.store(0, ordering: .relaxed) }
     unfinished.store(0, ordering: .relaxed)
     sleepers.store(0, ordering: .relaxed)
     callerSleeps.store(false, ordering: .relaxed)

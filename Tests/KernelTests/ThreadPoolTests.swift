@@ -40,6 +40,26 @@ private final class Tally: Sendable {
   }
 }
 
+private final class Order {
+  var pieces: [Int] = []
+}
+
+private final class Meeting: @unchecked Sendable {
+  let caller = pthread_self()
+  let began = Atomic<Int>(0)
+  let callersPiece = Atomic<Int>(-1)
+  let isLate = Atomic<Bool>(false)
+
+  static let attend: @convention(c) (UnsafeMutableRawPointer, Int) -> Void = { context, piece in
+    let meeting = Unmanaged<Meeting>.fromOpaque(context).takeUnretainedValue()
+    if pthread_equal(pthread_self(), meeting.caller) != 0 { meeting.callersPiece.store(piece, ordering: .relaxed) }
+    meeting.began.wrappingAdd(1, ordering: .acquiringAndReleasing)
+    // A system that gives no second thread would keep the first one here for ever.
+    for _ in 0..<50_000 where meeting.began.load(ordering: .acquiring) < 2 { usleep(100) }
+    if meeting.began.load(ordering: .acquiring) < 2 { meeting.isLate.store(true, ordering: .relaxed) }
+  }
+}
+
 @Suite(.serialized) struct ThreadPoolTests {
   @Test(arguments: [1, 2, 3, 8])
   func everyPieceOnce(_ threads: Int) {
@@ -48,9 +68,29 @@ private final class Tally: Sendable {
     for round in 0..<300 {
       let pieces = round % 20
       let tally = Tally(pieces)
-      pool.run(pieces: pieces, tally.pointer, Tally.count)
+      pool.run(pieces: pieces, backwards: round % 3 == 0, tally.pointer, Tally.count)
       #expect(tally.values == Array(repeating: 1, count: pieces))
     }
+  }
+
+  /// Two pieces that each wait for the other to begin need two threads; which one has which is the same in every operation.
+  @Test(arguments: [false, true]) func aThreadBeginsWithItsOwnRun(_ backwards: Bool) {
+    let pool = ThreadPool(threadCount: 2)
+    let meeting = Meeting()
+    for _ in 0..<200 {
+      meeting.began.store(0, ordering: .relaxed)
+      pool.run(pieces: 2, backwards: backwards, Unmanaged.passUnretained(meeting).toOpaque(), Meeting.attend)
+      let (piece, isLate) = (meeting.callersPiece.load(ordering: .relaxed), meeting.isLate.load(ordering: .relaxed))
+      #expect(piece == 0 && !isLate)
+    }
+  }
+
+  @Test func backwardsBeginsAtTheEnd() {
+    let order = Order()
+    ThreadPool(threadCount: 1).run(
+      pieces: 4, backwards: true, Unmanaged.passUnretained(order).toOpaque(),
+      { context, piece in Unmanaged<Order>.fromOpaque(context).takeUnretainedValue().pieces.append(piece) })
+    #expect(order.pieces == [3, 2, 1, 0])
   }
 
   /// Long enough apart that the workers fall asleep in between.

@@ -238,9 +238,9 @@ static void test_shapes(void) {
   martlet_graph_destroy(graph);
 }
 
-/* Bits tell which algorithm ran: the automatic choice for 32 channels is Winograd's. */
+/* Bits tell which algorithm ran: the automatic choice for 16 channels is Winograd's. */
 static void test_algorithms(void) {
-  enum { SIDE = 6, WIDE = 32, COUNT = SIDE * SIDE * WIDE };
+  enum { SIDE = 6, WIDE = 16, COUNT = SIDE * SIDE * WIDE };
   static float x[COUNT], y[3][COUNT];
   const int64_t shape[3] = {SIDE, SIDE, WIDE};
   for (int i = 0; i < COUNT; i++) x[i] = (float)(i * 7 % 101) / 101.0f - 0.5f;
@@ -261,7 +261,7 @@ static void test_algorithms(void) {
   }
   CHECK(memcmp(y[MARTLET_CONVOLUTION_AUTOMATIC], y[MARTLET_CONVOLUTION_WINOGRAD], sizeof y[0]) == 0);
   CHECK(memcmp(y[MARTLET_CONVOLUTION_DIRECT], y[MARTLET_CONVOLUTION_WINOGRAD], sizeof y[0]) != 0);
-  /* Glorot's weights are at most sqrt(6 / (2 * 9 * 32)) in size; the direct sum's bound, and 16 / 9 (C + 12) / C times it. */
+  /* Glorot's weights are at most sqrt(6 / (2 * 9 * 16)) in size; the direct sum's bound, and 16 / 9 (C + 12) / C times it. */
   const double terms = 9.0 * WIDE, magnitude = terms * 0.5 * sqrt(6 / (2 * terms));
   const double tolerance = sum_tolerance(terms, magnitude) + sum_tolerance(WIDE + 12, 16 * magnitude);
   for (int i = 0; i < COUNT; i++) {

@@ -73,7 +73,8 @@ public enum ChannelSummation {
 
   @inlinable @inline(__always)
   static func eightVectors<Terms: ChannelTerms>(
-    _ terms: Terms, _ start: ChannelOperands, _ coefficients: ChannelCoefficients, rows: Int, rowStride: Int, _ sums: ChannelSums
+    _ terms: Terms, _ start: ChannelOperands, _ coefficients: ChannelCoefficients, rows: Int, rowStride: Int,
+    _ sums: ChannelSums
   ) {
     let half = 4 * Terms.Tag.lanes
     var first = FourRunningSums(terms, coefficients)

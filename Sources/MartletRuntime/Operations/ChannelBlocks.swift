@@ -20,11 +20,8 @@ extension ChannelTotals {
     ChannelScope(extent: .everything(pool), channels: 0..<channels, columns: 0..<layout.columns)
   }
 
-  /// One of the blocks of a grid whose blocks are separable.
+  /// One of the blocks of a grid of runs.
   func block(_ block: Int) -> ChannelScope {
-    if !layout.columnsAreChannels {
-      return ChannelScope(extent: .block(block), channels: 0..<channels, columns: 0..<layout.columns)
-    }
     let (first, count) = grid.columns(block)
     return ChannelScope(extent: .block(block), channels: first..<first + count, columns: first..<first + count)
   }
@@ -54,34 +51,26 @@ protocol ChannelBlockWork {
 /// machine and the threads.
 ///
 /// - Runs that the shared cache cannot hold go block by block: the second pass finds a block in the cache.
-/// - Small tensors that several threads share go block by block, too: the threads then meet once instead of twice.
 /// - All else is walked over from end to end and back, which hardware prefetches best; the second pass begins with what the first
-///   left in the cache. Columns are in this class at any size: reading a few hundred bytes of each row costs more than the cache
-///   saves (measured).
+///   left in the cache, on the same threads. Columns are in this class at any size: reading a few hundred bytes of each row
+///   costs more than the cache saves, and more than the threads' meeting twice (both measured).
 enum ChannelBlocks {
-  /// Less is done before another thread has woken up.
-  static let mostElementsOfOneThread = 32768
-  /// What the threads' own caches hold.
-  static let smallBytes = 2 << 20
-
   /// - Parameter tensors: how many are read.
   static func run<Work: ChannelBlockWork>(_ work: Work, tensors: Int, on compute: Compute) {
     let layout = work.totals.layout
     let elements = layout.shape.channels * layout.shape.valuesPerChannel
-    let threads = elements <= mostElementsOfOneThread ? 1 : compute.pool.threadCount
-    let bytes = 4 * elements * tensors
-    let isSmall = threads > 1 && bytes <= smallBytes
+    let threads = compute.pool.threadCount
     // Half of the cache is left to what is written.
-    let mostElements = isSmall ? elements : compute.sharedCacheBytes / (2 * 4 * tensors)
+    let mostElements = compute.sharedCacheBytes / (2 * 4 * tensors)
     var blockWork = work
     blockWork.totals = work.totals.blockwise(elements: min(mostElements / 2, elements / (2 * threads)))
     let grid = blockWork.totals.grid
     let blocks = grid.across.count
-    guard isSmall || (layout.isRuns && bytes > compute.sharedCacheBytes), grid.blocksAreSeparable, blocks >= threads,
-      grid.elementsPerBlock <= mostElements
+    guard layout.isRuns, 4 * elements * tensors > compute.sharedCacheBytes, blocks >= threads,
+      grid.across.size * layout.shape.valuesPerChannel <= mostElements
     else {
       work.prepare(work.totals.everything(on: compute.pool))
-      return work.pass.runBackwards(on: compute.pool)
+      return work.pass.run(on: compute.pool, backwards: true)
     }
     let pieces = Pieces(work: blockWork, pass: ChannelPassJob(work.pass, in: grid))
     if threads == 1 {
@@ -99,16 +88,5 @@ enum ChannelBlocks {
       work.prepare(work.totals.block(block))
       pass.runBackwards(block: block)
     }
-  }
-}
-
-extension ChannelGrid {
-  /// Whether every channel lies in one block, and coefficients that must be spread out fit where that is done.
-  fileprivate var blocksAreSeparable: Bool {
-    layout.columnsAreChannels || (across.count == 1 && layout.columns <= ChannelLayout.mostMergedColumns)
-  }
-
-  fileprivate var elementsPerBlock: Int {
-    layout.isRuns ? across.size * layout.shape.valuesPerChannel : across.size * layout.rows
   }
 }

@@ -152,13 +152,11 @@ struct ChannelGrid {
     if !layout.isRuns { across = Cut(layout.columns, size: 512) }
   }
 
-  /// The same chunks (so the same sums, to the bit) of blocks that hold about `elements` values of an operand in all their chunks
-  /// together, or more where that would make stretches of memory side by side too short.
+  /// The same chunks (so the same sums, to the bit) of blocks of channels that hold about `elements` values of an operand in all their
+  /// chunks together. In the view of runs.
   func blockwise(elements: Int) -> ChannelGrid {
     var grid = self
-    let size = elements / max(1, layout.isRuns ? layout.shape.valuesPerChannel : layout.rows)
-    // A multiple of 64 columns: whole quads of every vector, so that no sum changes.
-    grid.across = Cut(layout.columns, size: layout.isRuns ? max(1, size) : min(max(size / 64 * 64, 64), 1024))
+    grid.across = Cut(layout.columns, size: max(1, elements / max(1, layout.shape.valuesPerChannel)))
     return grid
   }
 

@@ -147,22 +147,13 @@ struct ChannelPassJob {
       columnBlock: layout.columnsAreChannels ? Self.columnBlock : expandedBlock)
   }
 
-  func run(on pool: ThreadPool) {
+  /// - Parameter backwards: after another pass over the same tensors: last things first, which may still be in the cache.
+  func run(on pool: ThreadPool, backwards: Bool = false) {
     if grid.layout.shape.channels * grid.layout.shape.valuesPerChannel == 0 { return }
     var job = self
     withUnsafeMutablePointer(to: &job) { job in
-      pool.run(pieces: grid.pieces, job) { job, piece in job.assumingMemoryBound(to: ChannelPassJob.self).pointee.run(piece) }
-    }
-    runLeftover()
-  }
-
-  /// After another pass over the same tensors: last things first, which may still be in the cache.
-  func runBackwards(on pool: ThreadPool) {
-    var job = self
-    withUnsafeMutablePointer(to: &job) { job in
-      pool.run(pieces: grid.pieces, job) { job, piece in
-        let job = job.assumingMemoryBound(to: ChannelPassJob.self)
-        job.pointee.run(job.pointee.grid.pieces - 1 - piece)
+      pool.run(pieces: grid.pieces, backwards: backwards, job) { job, piece in
+        job.assumingMemoryBound(to: ChannelPassJob.self).pointee.run(piece)
       }
     }
     runLeftover()

@@ -68,7 +68,8 @@ import Testing
   /// The choice is Winograd's for wide 3×3 layers, never for others, and nothing of it shows in the calls.
   @Test func automaticIsOneOfTheTwo() {
     for (_, compute) in EveryCompute.ofOneThread {
-      for (shape, isWinograd) in [(Self.shape(2, (8, 8), (64, 64)), true), (Self.shape(2, (8, 8), (16, 16)), false)] {
+      for (channels, isWinograd) in [(64, true), (16, true), (15, false)] {
+        let shape = Self.shape(2, (8, 8), (channels, channels))
         var test = ConvolutionCase(shape: shape)
         let o = test.makeOperands(seed: 26)
         let direct = test.forward(compute, o)
@@ -83,7 +84,7 @@ import Testing
 
   /// What docs/numerics.md says of real errors: below a hundredth of the bound, and below that of the direct sum. Values of one sign leave
   /// nothing to cancel in the sums over channels, and most in the transforms.
-  @Test(arguments: [32, 64, 160], [-1...1, 0...1] as [ClosedRange<Float>])
+  @Test(arguments: [16, 32, 64, 160], [-1...1, 0...1] as [ClosedRange<Float>])
   func errorsAreFarBelowTheBound(_ channels: Int, _ range: ClosedRange<Float>) {
     for (name, compute) in EveryCompute.ofOneThread {
       let test = ConvolutionCase(shape: Self.shape(2, (10, 10), (channels, 32)), algorithm: .winograd)

@@ -71,7 +71,8 @@ import Testing
     }
   }
 
-  @Test(arguments: [false, true], [false, true]) func matrixProductOfArrays(_ transposed: Bool, _ otherTransposed: Bool) throws {
+  @Test(arguments: [false, true], [false, true]) func matrixProductOfArrays(_ transposed: Bool, _ otherTransposed: Bool) throws
+  {
     for (m, k, n) in [(1, 1, 1), (3, 5, 7), (17, 33, 19), (1, 300, 1), (300, 1, 2), (2, 0, 3), (0, 3, 2)] {
       var a = try randomTensor(transposed ? [k, m] : [m, k], seed: UInt64(m + 1))
       var b = try randomTensor(otherTransposed ? [n, k] : [k, n], seed: UInt64(n + 1))
@@ -123,10 +124,16 @@ import Testing
       expectError(.shapeMismatch, "equal inner dimensions", "[2, 3]") {
         try MatrixProductFunction.multiply(a, a, into: view(12, [2, 3]))
       }
-      expectError(.shapeMismatch, "two matrices", "[3]") { try MatrixProductFunction.multiply(a, view(0, [3]), into: view(12, [2])) }
+      expectError(.shapeMismatch, "two matrices", "[3]") {
+        try MatrixProductFunction.multiply(a, view(0, [3]), into: view(12, [2]))
+      }
       expectError(.shapeMismatch, "c", "[2, 2]", "[4]") { try MatrixProductFunction.multiply(a, b, into: view(12, [4])) }
-      expectError(.invalidArgument, "c", "contiguous") { try MatrixProductFunction.multiply(a, b, into: view(12, [2, 2], .int32)) }
-      expectError(.invalidArgument, "c shares memory with b") { try MatrixProductFunction.multiply(a, b, into: view(11, [2, 2])) }
+      expectError(.invalidArgument, "c", "contiguous") {
+        try MatrixProductFunction.multiply(a, b, into: view(12, [2, 2], .int32))
+      }
+      expectError(.invalidArgument, "c shares memory with b") {
+        try MatrixProductFunction.multiply(a, b, into: view(11, [2, 2]))
+      }
     }
     #expect(values.allSatisfy { $0 == 1 })
   }

@@ -53,7 +53,7 @@ class Conv2D(Layer):
     algorithm : {"automatic", "direct", "winograd"}, optional
         How outputs, and the input's gradient, are computed: the fastest for the filters and one image, whatever the batch;
         every product of the definition; or Winograd's F(2×2, 3×3), for kernels of 3×3, strides and dilation 1, and 1 group. The
-        last rounds up to 2.5 times as much at 32 channels or more (``docs/numerics.md``), and a NaN or infinity reaches all
+        last rounds up to 3.2 times as much at 16 channels or more (``docs/numerics.md``), and a NaN or infinity reaches all
         four values of a 2×2 tile that reads it.
 
     Examples

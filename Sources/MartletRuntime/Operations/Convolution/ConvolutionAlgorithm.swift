@@ -12,7 +12,7 @@ public enum ConvolutionAlgorithm: Int32, Sendable, CaseIterable {
   /// Winograd's F(2×2, 3×3): 16 products in place of 36, for kernels of 3×3, stride and dilation 1, without groups.
   ///
   /// Rounding errors are a little larger: up to 16·γ(C + 12)·Σ|w|·X, with C channels and X the largest |x| of a channel, where the direct
-  /// sum has γ(9·C)·Σ|w|·X: at C ≥ 32 at most 2.5 times as much (docs/numerics.md). NaN and infinity make NaN of all four outputs of a
+  /// sum has γ(9·C)·Σ|w|·X: at C ≥ 16 at most 3.2 times as much (docs/numerics.md). NaN and infinity make NaN of all four outputs of a
   /// 2×2 tile that see them, and so do values beyond a quarter of the largest number.
   case winograd = 2
 
@@ -41,7 +41,7 @@ extension TapGrid {
 
   /// Whether it is faster: 16 products a tile for 9 a position, and the transforms cost what some products more do.
   var prefersWinograd: Bool {
-    allowsWinograd && min(channels, resultChannels) >= 32
+    allowsWinograd && min(channels, resultChannels) >= 16
       && Double(tilesPerSample) * 16 * 1.2 < Double(positionsPerSample) * 9
   }
 

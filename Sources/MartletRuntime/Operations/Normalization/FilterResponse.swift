@@ -153,7 +153,7 @@ private struct FilterResponseForward: PieceWork {
         operands: ChannelOperands(input: x + offset, gradOutput: x + offset, output: x + offset, result: y + offset)
           .streaming(shape.batch, on: compute),
         coefficients: scratch.coefficients, shape.batch
-      ).runBackwards(on: compute.pool)
+      ).run(on: compute.pool, backwards: true)
     }
   }
 }
@@ -191,7 +191,7 @@ private struct FilterResponseBackward: PieceWork {
           input: x + offset, gradOutput: gradOutput + offset, output: x + offset, result: gradInput + offset,
           accumulate: accumulates),
         coefficients: scratch.coefficients, shape.batch
-      ).runBackwards(on: compute.pool)
+      ).run(on: compute.pool, backwards: true)
     }
   }
 

@@ -158,7 +158,7 @@ private struct GroupBackwardWork: PieceWork {
         coefficients: ChannelCoefficients(
           center: channel.map.center, multiplier: channel.map.multiplier, slope: channel.slope, offset: channel.meanTerm),
         shape.batch
-      ).runBackwards(on: compute.pool)
+      ).run(on: compute.pool, backwards: true)
     }
   }
 

@@ -266,12 +266,12 @@ static void test_matmul(void) {
 }
 
 static martlet_status matmul_in_place_of_a(const martlet_array *a, void *rest) {
-  const martlet_array *others = rest;
+  const martlet_array *others = (const martlet_array *)rest;
   return martlet_matmul(a, &others[0], &others[1]);
 }
 
 static martlet_status matmul_in_place_of_c(const martlet_array *c, void *rest) {
-  const martlet_array *others = rest;
+  const martlet_array *others = (const martlet_array *)rest;
   return martlet_matmul(&others[0], &others[1], c);
 }
 

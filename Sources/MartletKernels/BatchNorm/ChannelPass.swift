@@ -63,7 +63,8 @@ public enum StreamingStore<Tag: InstructionSet>: ChannelStore {
 
 /// How a pass walks over memory.
 public enum ChannelWalk {
-  /// Row after row; or, where the order matters less, four rows at a time, so that coefficients are loaded once for four vectors.
+  /// Row after row; or, where the order matters less or everything is near, four rows at a time, so that coefficients are loaded
+  /// once for four vectors.
   ///
   /// Cost: one read of each operand, one write; coefficients come from the first-level cache.
   @inlinable @inline(__always)
@@ -83,7 +84,9 @@ public enum ChannelWalk {
       return fourVectors(pass, operands, coefficients, block, store, ahead: looksAhead ? ahead : 0)
     }
     var row = 0
-    while !Store.prefersOrder, row + 4 <= block.rows {
+    // What is near is bound by loads, of which coefficients are most.
+    let sharesCoefficients = !Store.prefersOrder || !Lookahead.pays(block.rows * block.columns)
+    while sharesCoefficients, row + 4 <= block.rows {
       let r0 = operands.advanced(by: row * stride)
       let r1 = operands.advanced(by: (row + 1) * stride)
       let r2 = operands.advanced(by: (row + 2) * stride)

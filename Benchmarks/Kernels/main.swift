@@ -3,7 +3,7 @@
 //
 //     swift run -c release MartletBenchmarks [threads] [filter] [instruction set] [asks | waits]
 //
-// With "asks" kernels ask for what they will read, with "waits" they leave that to the machine; else as it is known to like it.
+// With "asks" batch norm asks for what it will read, with "waits" it does so only where every machine gains; else as this one likes it.
 import BenchmarkPeak
 import CMartletShims
 import MartletRuntime

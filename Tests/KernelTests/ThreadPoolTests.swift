@@ -47,12 +47,21 @@ private final class Order {
 private final class Meeting: @unchecked Sendable {
   let caller = pthread_self()
   let began = Atomic<Int>(0)
-  let callersPiece = Atomic<Int>(-1)
+  /// The first piece of the caller and of the worker; −1 before.
+  let first = [Tally.Counter(), Tally.Counter()]
   let isLate = Atomic<Bool>(false)
 
+  func reset() {
+    began.store(0, ordering: .relaxed)
+    for piece in first { piece.value.store(-1, ordering: .relaxed) }
+  }
+
+  /// A thread's first piece waits for the other thread's.
   static let attend: @convention(c) (UnsafeMutableRawPointer, Int) -> Void = { context, piece in
     let meeting = Unmanaged<Meeting>.fromOpaque(context).takeUnretainedValue()
-    if pthread_equal(pthread_self(), meeting.caller) != 0 { meeting.callersPiece.store(piece, ordering: .relaxed) }
+    let mine = meeting.first[pthread_equal(pthread_self(), meeting.caller) != 0 ? 0 : 1]
+    if mine.value.load(ordering: .relaxed) >= 0 { return }
+    mine.value.store(piece, ordering: .relaxed)
     meeting.began.wrappingAdd(1, ordering: .acquiringAndReleasing)
     // A system that gives no second thread would keep the first one here for ever.
     for _ in 0..<50_000 where meeting.began.load(ordering: .acquiring) < 2 { usleep(100) }
@@ -73,15 +82,16 @@ private final class Meeting: @unchecked Sendable {
     }
   }
 
-  /// Two pieces that each wait for the other to begin need two threads; which one has which is the same in every operation.
+  /// Four pieces are two runs of two; each thread begins at one end of its own.
   @Test(arguments: [false, true]) func aThreadBeginsWithItsOwnRun(_ backwards: Bool) {
     let pool = ThreadPool(threadCount: 2)
     let meeting = Meeting()
     for _ in 0..<200 {
-      meeting.began.store(0, ordering: .relaxed)
-      pool.run(pieces: 2, backwards: backwards, Unmanaged.passUnretained(meeting).toOpaque(), Meeting.attend)
-      let (piece, isLate) = (meeting.callersPiece.load(ordering: .relaxed), meeting.isLate.load(ordering: .relaxed))
-      #expect(piece == 0 && !isLate)
+      meeting.reset()
+      pool.run(pieces: 4, backwards: backwards, Unmanaged.passUnretained(meeting).toOpaque(), Meeting.attend)
+      let first = meeting.first.map { $0.value.load(ordering: .relaxed) }
+      let isLate = meeting.isLate.load(ordering: .relaxed)
+      #expect(first == (backwards ? [1, 3] : [0, 2]) && !isLate)
     }
   }
 

@@ -60,8 +60,7 @@ public enum MatrixProductFunction {
       let rowStride = array.shape[0] == 1 ? array.shape[1] : array.stride(0)
       let columnStride = array.shape[1] == 1 ? 1 : array.stride(1)
       if array.dataType == .float32, rowStride > 0, columnStride > 0, rowStride == 1 || columnStride == 1,
-        let data = array.data,
-        Int(bitPattern: data) % 4 == 0
+        let data = array.data, Int(bitPattern: data) % 4 == 0
       {
         view = MatrixView(data.assumingMemoryBound(to: Float.self), rowStride: rowStride, columnStride: columnStride)
         copy = nil

@@ -94,7 +94,7 @@ extension ChannelOperands {
 
 extension ChannelOperands {
   /// False where the processor's own prefetching follows a read better than a loop that asks: AMD. Measured on Zen 4 (AVX-512) in one
-  /// process, both ways in turn, time without asking beside time with it: sums over runs and rows of 64 columns 0.66 to 0.95, over
+  /// process, both ways in turn (docs/decisions/0032), time without asking beside time with it: sums over runs and rows of 64 columns 0.66 to 0.95, over
   /// wide rows 0.94 at 1 MB and 1.06 from 6 MB on; passes that write as well 0.78 to 0.92 at 1 MB, up to 1.27 from 6 MB on and
   /// up to 1.45 where rows begin inside a cache line.
   fileprivate static var machineAsksForReads: Bool { martlet_shims_asks_for_reads() != 0 }

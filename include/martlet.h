@@ -547,7 +547,8 @@ typedef struct martlet_known_model_options {
   int32_t hidden_count;    /* 0..4096; 0 with NULL */
   int32_t shortcut;        /* of the residual networks; default MARTLET_SHORTCUT_DEFAULT */
   int32_t zero_last_scale; /* 1: every residual block's last batch norm starts with gamma 0; default 0 */
-  int32_t residual_recipe; /* of the residual networks; 1: martlet_graph_apply_residual_recipe, zero_last_scale included; default 0 */
+  int32_t
+      residual_recipe; /* of the residual networks; 1: martlet_graph_apply_residual_recipe, zero_last_scale included; default 0 */
 } martlet_known_model_options;
 #define MARTLET_KNOWN_MODEL_OPTIONS_INIT \
   { sizeof(martlet_known_model_options), 1.0, -1.0, NULL, 0, MARTLET_SHORTCUT_DEFAULT, 0, 0 }
@@ -613,6 +614,18 @@ martlet_status martlet_model_read_tensor(const martlet_model *model, const char 
  * (missing "num_batches_tracked" and "num_batches_skipped" count as 0). */
 martlet_status martlet_model_set_tensors(martlet_model *model, const char *const *names, const martlet_array *values,
                                          int32_t count, int32_t strict);
+/* Where a flattened image puts its values: [H, W, C] here and in Keras, [C, H, W] in PyTorch. The columns of a dense layer behind
+ * it follow, and the channels of a norm between. The shapes are the same in both orders: tensors of the other order give wrong
+ * results without an error. martlet_model_set_tensors and martlet_model_read_tensor take and give the order of this library. */
+enum { MARTLET_FLATTEN_UNKNOWN = 0, MARTLET_FLATTEN_CHANNELS_LAST = 1, MARTLET_FLATTEN_CHANNELS_FIRST = 2 };
+/* Puts the values of the named tensor in another order, in place; a tensor that is the same in both orders stays as it is. values:
+ * *caller's memory*, contiguous, of the tensor's shape. from: the order of values; to: CHANNELS_LAST before
+ * martlet_model_set_tensors, CHANNELS_FIRST for PyTorch. out (may be NULL): values in the new order; the shape differs for a layer
+ * norm over whole images alone ([C, H, W] or [H, W, C]).
+ * MARTLET_INVALID_ARGUMENT, with the layer's name: from is UNKNOWN and it matters (values are not looked at then), or PyTorch's
+ * order cannot be told; an unknown name; strides. MARTLET_SHAPE_MISMATCH. values are unchanged then. Since ABI 2. */
+martlet_status martlet_model_reorder_tensor(martlet_view *out, const martlet_model *model, const char *name,
+                                            const martlet_array *values, int32_t from, int32_t to);
 /* Whether optimizers change the named parameter. Kept with the model. */
 martlet_status martlet_model_set_trainable(martlet_model *model, const char *tensor_name, int32_t trainable);
 
@@ -636,8 +649,9 @@ martlet_status martlet_model_update_population_statistics(martlet_model *model, 
                                                           int32_t input_count, int64_t batch_size);
 /* How the layers before a batch norm run while its population statistics are measured. */
 enum {
-  MARTLET_POPULATION_SEQUENTIAL = 0, /* at inference, with the population statistics found for them: a pass for each batch norm */
-  MARTLET_POPULATION_ONE_PASS = 1    /* as in training, by each batch's own statistics: one pass in all */
+  MARTLET_POPULATION_SEQUENTIAL =
+      0,                          /* at inference, with the population statistics found for them: a pass for each batch norm */
+  MARTLET_POPULATION_ONE_PASS = 1 /* as in training, by each batch's own statistics: one pass in all */
 };
 /* martlet_model_update_population_statistics by a MARTLET_POPULATION_... method. Batches are pooled by their size, a layer in several
  * places over all of them. By ONE_PASS the result depends on batch_size, as training does; a batch of one value per channel (a last row
@@ -847,8 +861,8 @@ typedef struct martlet_finding {
   const char *advice;      /* for people: what to do */
   const int64_t *channels; /* the channels it is about, worst first; NULL if channel_count is 0 */
   int64_t channel_count;
-  double value;            /* the number that made it a finding, as the code says; NaN where there is none */
-  int32_t severity;        /* MARTLET_SEVERITY_NOTE ...; MARTLET_SEVERITY_ERROR: a training step will be refused */
+  double value;     /* the number that made it a finding, as the code says; NaN where there is none */
+  int32_t severity; /* MARTLET_SEVERITY_NOTE ...; MARTLET_SEVERITY_ERROR: a training step will be refused */
   int32_t reserved;
 } martlet_finding;
 
@@ -868,7 +882,7 @@ martlet_status martlet_findings_text(const martlet_findings *findings, char *buf
 /* -- internal covariate shift: where layers' inputs lie over training, and how updates before them turn their gradients -- */
 typedef struct martlet_shift_options {
   size_t struct_size;
-  const double *percentiles; /* each in 0..100; default NULL with a count of 0: 15, 50 and 85 */
+  const double *percentiles; /* each in 0..100, no two alike; default NULL with a count of 0: 15, 50 and 85 */
   int64_t percentile_count;
   int64_t channel; /* of the inputs' last axis; default -1: all values */
   int32_t loss;    /* what the model is trained for; default MARTLET_LOSS_CROSS_ENTROPY */

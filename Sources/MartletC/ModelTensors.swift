@@ -59,6 +59,27 @@ public func martlet_model_read_tensor(
   }
 }
 
+/// The order that a caller states; nil: unknown.
+func flattenOrder(_ value: Int32, _ argument: String) throws -> FlattenOrder? {
+  value == MARTLET_FLATTEN_UNKNOWN ? nil : try choice(value, argument)
+}
+
+@_cdecl("martlet_model_reorder_tensor") @implementation
+public func martlet_model_reorder_tensor(
+  _ out: UnsafeMutablePointer<martlet_view>!, _ handle: OpaquePointer!, _ name: UnsafePointer<CChar>!,
+  _ values: UnsafePointer<martlet_array>!, _ from: Int32, _ to: Int32
+) -> martlet_status {
+  boundary {
+    let values = try ArrayView(values, "values")
+    let shape = try model(handle).reorder(
+      values, ofTensor: text(name, "name"), from: flattenOrder(from, "from"), to: choice(to, "to"))
+    if let out {
+      let strides = try ArrayView(values.data, values.dataType, shape: shape, argument: "values").strides
+      out.pointee = martlet_view(data: values.data, shape: shape, strides: strides, dataType: values.dataType)
+    }
+  }
+}
+
 @_cdecl("martlet_model_tensor_named") @implementation
 public func martlet_model_tensor_named(
   _ handle: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ info: UnsafeMutablePointer<martlet_tensor_info>!

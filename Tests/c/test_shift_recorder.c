@@ -30,7 +30,7 @@ static void test_around_steps(void) {
     CHECK_OK(martlet_trainer_step(other, &batch.x_array, 1, &batch.label_array, 1, NULL));
   }
   CHECK(model_fingerprint(model) == model_fingerprint(plain)); /* training went on as without it */
-  martlet_model_destroy(model);                               /* the recorder holds on to it */
+  martlet_model_destroy(model);                                /* the recorder holds on to it */
   CHECK_INT(6, martlet_shift_recorder_count(recorder));
   for (int64_t i = 0; i < 6; i++) {
     const martlet_shift_record found = record_at(recorder, i);
@@ -125,6 +125,11 @@ static void test_refuses(void) {
   options.loss = 9;
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "loss", create_with(&call, layers, 2, &options));
   options = defaults;
+  static const double twice[3] = {50, 15, 50};
+  options.percentiles = twice;
+  options.percentile_count = 3;
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "percentiles: expected different numbers", create_with(&call, layers, 2, &options));
+  options = defaults;
   options.struct_size = 4;
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "struct_size", create_with(&call, layers, 2, &options));
   CHECK(call.recorder == NULL);
@@ -135,9 +140,9 @@ static void test_refuses(void) {
   check_array_argument(record_with, &call, &batch.x_array, "inputs", ARRAY_INPUT);
   check_array_argument(before_with_targets, &call, &batch.grad_array, "target", ARRAY_INPUT);
   CHECK_FAILS(STATUS(SHAPE_MISMATCH), "inputs", martlet_shift_recorder_record(call.recorder, 0, &batch.x_array, 2));
-  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "probe",
-              martlet_shift_recorder_before_update(call.recorder, 0, &batch.x_array, 1, &batch.grad_array, 1, &batch.x_array,
-                                                   0));
+  CHECK_FAILS(
+      STATUS(SHAPE_MISMATCH), "probe",
+      martlet_shift_recorder_before_update(call.recorder, 0, &batch.x_array, 1, &batch.grad_array, 1, &batch.x_array, 0));
   const int64_t before = martlet_shift_recorder_count(call.recorder);
   /* A first call that had no second is forgotten; a second needs a first. */
   CHECK_OK(before_with_targets(&batch.grad_array, &call));

@@ -42,6 +42,7 @@ SINGLE_VALUE_ERROR, SINGLE_VALUE_MOVING, SINGLE_VALUE_SKIP = range(3)
 LAYER_NORM, RMS_NORM, GROUP_NORM, INSTANCE_NORM, FILTER_RESPONSE_NORM = range(5)
 OVER_LAST, OVER_ALL = range(2)
 PADDING_VALID, PADDING_SAME, PADDING_EXPLICIT = range(3)
+FLATTEN_UNKNOWN, FLATTEN_CHANNELS_LAST, FLATTEN_CHANNELS_FIRST = range(3)
 CONVOLUTION_AUTOMATIC, CONVOLUTION_DIRECT, CONVOLUTION_WINOGRAD = range(3)
 SHORTCUT_DEFAULT, SHORTCUT_PARAMETER_FREE, SHORTCUT_PROJECTION = range(3)
 PARAMETER, STATE = range(2)
@@ -581,6 +582,7 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_model_tensor_named": _status(_model, c_char_p, POINTER(martlet_tensor_info)),
     "martlet_model_tensor_spec_at": _status(_model, c_int32, POINTER(martlet_tensor_info)),
     "martlet_model_read_tensor": _status(_model, c_char_p, _array),
+    "martlet_model_reorder_tensor": _status(POINTER(martlet_view), _model, c_char_p, _array, c_int32, c_int32),
     "martlet_model_set_tensors": _status(_model, _names, _array, c_int32, c_int32),
     "martlet_model_set_trainable": _status(_model, c_char_p, c_int32),
     "martlet_model_batch_norm_switches": _status(_model, c_char_p, POINTER(martlet_batch_norm_switches)),

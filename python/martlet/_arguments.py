@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import operator
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -76,6 +79,13 @@ def one_of(value: Any, name: str, choices: dict[str, int]) -> int:
         known = ", ".join(repr(choice) for choice in choices)
         raise InvalidArgumentError(f"{name} must be one of {known}; got {value!r}")
     return choices[value]
+
+
+def some(items: Iterable[object], separator: str = ", ", most: int = 5) -> str:
+    """The first few of a list, and how many more there are: a message stays readable however long the list is."""
+    shown = [str(item) for item in items]
+    more = len(shown) - most
+    return separator.join(shown[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def shape(value: Any, name: str = "shape", minimum: int = 0) -> Any:

@@ -65,8 +65,14 @@ def as_array(value: Arrays, name: str) -> Array:
         raise DTypeError(f"{name} is a masked array; its mask would be lost. Fill it first: {name}.filled(...)")
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise InvalidArgumentError(f"{name} is not an array of numbers: {error}") from None
+    except (ValueError, TypeError, RuntimeError) as error:
+        from ._refusals import not_an_array
+
+        raise not_an_array(value, name, error) from None
+    if array.dtype.kind in "OUSMmV":
+        from ._refusals import numbers_of
+
+        array = numbers_of(value, array, name)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype not in _CODES:
@@ -87,12 +93,7 @@ def _converted(array: Array, name: str) -> Array:
         if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
             raise DTypeError(f"{name} holds unsigned integers beyond int64's range; convert it to float64")
         return array.astype(np.int64)
-    if array.dtype.kind == "O":
-        remedy = "make it a plain array of numbers, for example with np.asarray(x, dtype=np.float32)"
-    elif array.dtype.kind == "c":
-        remedy = "pass real and imaginary parts as two arrays"
-    else:
-        remedy = "convert it to float32"
+    remedy = "pass real and imaginary parts as two arrays" if array.dtype.kind == "c" else "convert it to float32"
     raise DTypeError(f"{name} has dtype {array.dtype}; expected real numbers (float32 is read in place). Please {remedy}.")
 
 

@@ -58,6 +58,10 @@ class LibraryNotFoundError(MartletError, ImportError):
     """The native library is missing, or is not of this package's version."""
 
 
+# Users catch martlet.ShapeError: tracebacks and pickles name the class as they do.
+for _class in [value for value in list(globals().values()) if isinstance(value, type) and issubclass(value, MartletError)]:
+    _class.__module__ = "martlet"
+
 #: The exception that ended a callback of this thread, to rise from the call that the callback belongs to.
 raised_in_callback = threading.local()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._errors import InvalidStateError
+from ._errors import InvalidStateError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,14 @@ class Owner:
 
     def __del__(self, _is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # At exit the process gives its memory back; threads may still be computing.
-        if not _is_finalizing():
-            self._destroy(self._as_parameter_)
+        # An owner whose __init__ never ran has no object to destroy.
+        destroy = getattr(self, "_destroy", None)
+        if destroy is not None and not _is_finalizing():
+            destroy(self._as_parameter_)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # Two owners of one pointer would destroy it twice.
+        raise UnsupportedError("an object of the native library cannot be copied or pickled")
 
 
 class Handle:
@@ -39,6 +45,16 @@ class Handle:
     """
 
     _owner: Owner | None = None
+    #: What to do instead of pickling or copying an object of this class; "" where a subclass says how it is done.
+    _instead_of_pickling = "Keep the data that it is made from, and make a new one"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if type(self).__reduce__ is not object.__reduce__:
+            return self.__reduce__()
+        raise UnsupportedError(
+            f"a {type(self).__name__} cannot be pickled or copied: it holds an object of the native library. "
+            f"{self._instead_of_pickling}."
+        )
 
     def _open(self) -> Owner:
         owner = self._owner

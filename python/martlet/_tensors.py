@@ -72,7 +72,45 @@ def read(owner: Owner, tensor: NamedTensor) -> Array:
     return out
 
 
-def set_tensors(owner: Owner, values: Mapping[str, ArrayLike], strict: bool) -> LoadResult:
+FLATTEN_ORDERS = {"channels_last": _abi.FLATTEN_CHANNELS_LAST, "channels_first": _abi.FLATTEN_CHANNELS_FIRST}
+
+
+def _reordered(owner: Owner, name: str, value: Array, source: int, target: int) -> Array:
+    """The values of a tensor in another order, in the same memory."""
+    out = _abi.martlet_view()
+    library().martlet_model_reorder_tensor(ctypes.byref(out), owner, name.encode(), Described([value]), source, target)
+    return value.reshape(tuple(out.shape[: out.rank]))
+
+
+def read_in_order(owner: Owner, tensor: NamedTensor, flatten_order: str) -> Array:
+    """A copy of the tensor's values, in the order that is asked for."""
+    target = _arguments.one_of(flatten_order, "flatten_order", FLATTEN_ORDERS)
+    value = read(owner, tensor)
+    return (
+        value
+        if target == _abi.FLATTEN_CHANNELS_LAST
+        else _reordered(owner, tensor.name, value, _abi.FLATTEN_CHANNELS_LAST, target)
+    )
+
+
+def _in_own_order(owner: Owner, arrays: dict[str, Array], given: Mapping[str, Any], flatten_order: str | None) -> None:
+    """Puts arrays in the library's order. If none is stated, PyTorch's tensors are refused where it matters."""
+    if flatten_order is None:
+        nothing = Described([np.empty(0, np.float32)])
+        for name, value in given.items():
+            if name in arrays and type(value).__module__.split(".")[0] == "torch":
+                library().martlet_model_reorder_tensor(
+                    None, owner, name.encode(), nothing, _abi.FLATTEN_UNKNOWN, _abi.FLATTEN_CHANNELS_LAST
+                )
+        return
+    source = _arguments.one_of(flatten_order, "flatten_order", FLATTEN_ORDERS)
+    if source == _abi.FLATTEN_CHANNELS_FIRST:
+        for name, value in arrays.items():
+            if value.ndim:
+                arrays[name] = _reordered(owner, name, value.copy(order="C"), source, _abi.FLATTEN_CHANNELS_LAST)
+
+
+def set_tensors(owner: Owner, values: Mapping[str, ArrayLike], strict: bool, flatten_order: str | None = None) -> LoadResult:
     """Writes the tensors, all or none."""
     if not isinstance(values, Mapping):
         raise InvalidArgumentError(f"state_dict must map names to arrays; got a {type(values).__name__}")
@@ -81,7 +119,10 @@ def set_tensors(owner: Owner, values: Mapping[str, ArrayLike], strict: bool) -> 
     unexpected = [name for name in values if name not in known]
     missing = [name for name in own if name not in values]
     given = {name: value for name, value in values.items() if strict or name in known}
-    arrays = Described([as_array(value, f"state_dict[{name!r}]") for name, value in given.items()])
+    read_arrays = {name: as_array(value, f"state_dict[{name!r}]") for name, value in given.items()}
+    known_arrays = {name: value for name, value in read_arrays.items() if name in known}
+    _in_own_order(owner, known_arrays, given, flatten_order)
+    arrays = Described([known_arrays.get(name, value) for name, value in read_arrays.items()])
     library().martlet_model_set_tensors(owner, names(given), arrays, len(given), int(strict))
     return LoadResult(missing, unexpected)
 

@@ -15,7 +15,7 @@ from ._handle import Owner, Self
 from ._inference import Inference
 from ._library import library
 from ._statistics import ModelStatistics
-from ._tensors import LoadResult, names, read, set_tensors, tensors, text_of, value_view
+from ._tensors import LoadResult, names, read_in_order, set_tensors, tensors, text_of, value_view
 from .graph import Input, Node, build
 from .layers import Layer
 
@@ -283,12 +283,22 @@ class Model(ModelStatistics):
         """Name → what is kept beside the parameters (moving statistics), as :meth:`parameters`."""
         return self._views("", parameters=False)
 
-    def state_dict(self) -> dict[str, Array]:
-        """Copies of all parameters and state, under the names of PyTorch's state dictionaries (``"0.weight"``)."""
-        owner = self._open()
-        return {tensor.name: read(owner, tensor) for tensor in tensors(owner)}
+    def state_dict(self, *, flatten_order: str = "channels_last") -> dict[str, Array]:
+        """Copies of all parameters and state, under the names of PyTorch's state dictionaries (``"0.weight"``).
 
-    def load_state_dict(self, state_dict: Mapping[str, ArrayLike], strict: bool = True) -> LoadResult:
+        Parameters
+        ----------
+        flatten_order : {"channels_last", "channels_first"}, optional
+            Where a flattened image has its channels, which the columns of the :class:`Dense` behind it follow:
+            ``"channels_last"``, ``(H, W, C)``, as here and in Keras; ``"channels_first"``, ``(C, H, W)``, for PyTorch.
+            :func:`~martlet.converters.to_torch_state_dict` makes tensors of PyTorch's own.
+        """
+        owner = self._open()
+        return {tensor.name: read_in_order(owner, tensor, flatten_order) for tensor in tensors(owner)}
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, ArrayLike], strict: bool = True, *, flatten_order: str | None = None
+    ) -> LoadResult:
         """Writes parameters and state: all of them, or (after an error) none.
 
         Parameters
@@ -298,8 +308,13 @@ class Model(ModelStatistics):
         strict : bool, optional
             Whether every tensor of the model must be there and no other (batch counters may be missing). Otherwise what
             is missing stays, and what is unknown is left out.
+        flatten_order : {"channels_last", "channels_first"}, optional
+            Where a flattened image has its channels in the network that the tensors are of: ``"channels_last"``, as here and in
+            Keras, or ``"channels_first"``, as in PyTorch: what follows a flattened image is rearranged. If left out, arrays
+            are taken as they are, and PyTorch's tensors of a layer where it matters are refused. PyTorch's values in NumPy
+            arrays cannot be told from others: say ``"channels_first"`` for them.
         """
-        return set_tensors(self._open(), state_dict, bool(_arguments.flag(strict, "strict")))
+        return set_tensors(self._open(), state_dict, bool(_arguments.flag(strict, "strict")), flatten_order)
 
     def trainable(self) -> dict[str, bool]:
         """Parameter name → whether an optimizer changes it."""

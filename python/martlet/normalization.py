@@ -272,6 +272,12 @@ class BatchNorm(Layer):
             raise InvalidArgumentError(f"weights must be an Input or another layer's result; got a {type(weights).__name__}")
         return Node(self, (*super().__call__(x).parents, weights))
 
+    def __getstate__(self) -> dict[str, Any]:
+        model = None if self._model is None else self._model()
+        if model is not None and not model.closed:
+            self._read()  # a copy has the switches as they are now
+        return super().__getstate__()
+
     # -- switches --
 
     def _read(self) -> dict[str, int]:

@@ -170,6 +170,8 @@ class Optimizer(Handle):
     True
     """
 
+    _instead_of_pickling = "Pickle the model and the rule, optimizer.rule, and make a new Optimizer of the copies"
+
     def __init__(self, model: Model, rule: Rule | str) -> None:
         self.rule = as_rule(rule)
         options = self.rule._struct()

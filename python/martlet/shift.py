@@ -89,6 +89,8 @@ class ShiftRecorder(Handle):
     a loop measures them.
     """
 
+    _instead_of_pickling = "Pickle what was recorded, recorder.records"
+
     def __init__(
         self,
         net: Model,
@@ -214,7 +216,7 @@ class ShiftRecorder(Handle):
     @property
     def columns(self) -> list[str]:
         """The names of :meth:`rows`' values."""
-        percentiles = [f"p{number:g}" for number in self.percentiles]
+        percentiles = ["p" + repr(number).removesuffix(".0") for number in self.percentiles]
         return ["step", "layer", "mean", "deviation", *percentiles, "gradient_change", "gradient_cosine"]
 
     def rows(self) -> list[list[Any]]:

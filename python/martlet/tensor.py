@@ -64,6 +64,10 @@ class Tensor(Handle):
         dimensions = _arguments.shape(shape)
         return _new("martlet_tensor_create_filled", len(dimensions), dimensions, _arguments.real(value, "value"))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied by value: the other tensor has memory of its own."""
+        return Tensor, (self.numpy().copy(),)
+
     # -- what it is --
 
     def numpy(self) -> Array:

@@ -134,6 +134,8 @@ class Trainer(Handle):
     True
     """
 
+    _instead_of_pickling = "Pickle the model, trainer.model, and make a new Trainer of the copy"
+
     def __init__(
         self,
         model: Model,

@@ -147,3 +147,93 @@ def test_what_has_no_counterpart_is_named(keras):
     x = keras.Input((4,))
     with pytest.raises(martlet.UnsupportedError, match="only chains"):
         from_keras(keras.Model(x, layers.Add()([layers.Dense(2)(x), layers.Dense(2)(x)])))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_grouped_and_depthwise_convolutions_come_back(keras):
+    layers = keras.layers
+    rng = np.random.default_rng(2)
+    for channels, convolution in (
+        (9, layers.Conv2D(6, 2, groups=3)),  # as many groups as channels of each
+        (4, layers.Conv2D(8, 2, groups=4)),  # as many groups as channels
+        (4, layers.DepthwiseConv2D(2, depth_multiplier=2)),
+        (1, layers.DepthwiseConv2D(2, depth_multiplier=3)),
+        (4, layers.Conv2D(4, 2, groups=2)),
+    ):
+        model = keras.Sequential([keras.Input((5, 4, channels)), convolution])
+        x = rng.normal(size=(3, 5, 4, channels)).astype(np.float32)
+        want = model.predict(x, verbose=0)
+        net = from_keras(model)
+        np.testing.assert_allclose(net(x), want, rtol=1e-5, atol=1e-5)
+        for found in (to_keras_weights(net), to_keras_weights(net.clone(), like=model)):
+            kernel, bias = found[convolution.name]
+            convolution.set_weights([kernel, bias])
+            np.testing.assert_array_equal(model.predict(x, verbose=0), want)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_changes_training_alone_is_refused_unless_said(keras):
+    layers = keras.layers
+    cases = {
+        "kernel_regularizer=L2": layers.Dense(2, kernel_regularizer="l2"),
+        "bias_constraint=MaxNorm": layers.Dense(2, bias_constraint="max_norm"),
+        "activity_regularizer=L1": layers.Dense(2, activity_regularizer="l1"),
+        "gamma_regularizer=L2": layers.BatchNormalization(gamma_regularizer="l2"),
+        "synchronized=True": layers.BatchNormalization(synchronized=True),
+        "dtype policy 'mixed_float16'": layers.Dense(2, dtype="mixed_float16"),
+        "dtype policy 'bfloat16'": layers.Dense(2, dtype="bfloat16"),
+    }
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    for text, layer in cases.items():
+        model = keras.Sequential([keras.Input((4,)), layer])
+        with pytest.raises(martlet.UnsupportedError, match=text) as caught:
+            from_keras(model)
+        assert layer.name in str(caught.value)
+        assert "inference_only=True" in str(caught.value)
+        want = np.asarray(model(x), np.float32)
+        np.testing.assert_allclose(from_keras(model, inference_only=True)(x), want, rtol=0.02, atol=0.02)
+    assert from_keras(keras.Sequential([keras.Input((4,)), layers.Dense(2, dtype="float64")])).input_shape == (4,)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_are_judged_by_what_they_compute(keras):
+    layers = keras.layers
+
+    class Doubled(layers.Dense):
+        def call(self, inputs):
+            return 2 * super().call(inputs)
+
+    def relu(x):
+        return -x
+
+    class Own(keras.Sequential):
+        def call(self, inputs, training=None, mask=None):
+            return 2 * super().call(inputs)
+
+    low_rank = layers.Dense(2)
+    for layer, text in (
+        (Doubled(2), "Doubled"),
+        (layers.Dense(2, activation=relu), "'relu'"),
+        (layers.Conv2D(2, 2, data_format="channels_first"), "channels_first"),
+        (low_rank, "lora_rank=1"),
+    ):
+        shape = (4, 4, 3) if isinstance(layer, layers.Conv2D) else (4,)
+        model = keras.Sequential([keras.Input(shape), layer])
+        if layer is low_rank:
+            layer.enable_lora(1)
+        with pytest.raises(martlet.UnsupportedError, match=text):
+            from_keras(model)
+    with pytest.raises(martlet.UnsupportedError, match="call of its own"):
+        from_keras(Own([keras.Input((4,)), layers.Dense(2)]))
+    x = keras.Input((4,))
+    h = layers.Dense(3)(x)
+    with pytest.raises(martlet.UnsupportedError, match="outputs besides"):
+        from_keras(keras.Model(x, [h, layers.Dense(2)(h)]))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_single_weight_that_does_not_train(keras):
+    dense = keras.layers.Dense(2)
+    model = keras.Sequential([keras.Input((4,)), dense])
+    dense.bias.trainable = False
+    assert from_keras(model).trainable() == {f"{dense.name}.weight": True, f"{dense.name}.bias": False}

@@ -44,6 +44,8 @@ def test_what_is_refused():
     with pytest.raises(martlet.UnsupportedError, match="spatial=0"):
         batch_norm_from_onnx({"spatial": 0}, TENSORS)
     assert batch_norm_from_onnx({"spatial": 1, "is_test": 1, "consumed_inputs": [0]}, TENSORS).layer.scale
+    with pytest.raises(martlet.UnsupportedError, match="training_mode that is neither 0 nor 1"):
+        batch_norm_from_onnx({"training_mode": 2}, TENSORS)
     with pytest.raises(martlet.UnsupportedError, match="alpha"):
         batch_norm_from_onnx({"alpha": 1.0}, TENSORS)
     with pytest.raises(martlet.InvalidArgumentError, match="got 3 arrays"):

@@ -93,7 +93,7 @@ def test_joined_flattened_images(rng):
     got = from_torch(state, net)([np.moveaxis(x, 1, -1), y])
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
     added = martlet.Model(a, Dense(2)(martlet.Add()([Flatten()(a), Flatten()(martlet.ChannelsFirst()(a))])))
-    with pytest.raises(martlet.InvalidArgumentError, match="adds flattened images in different orders"):
+    with pytest.raises(martlet.InvalidArgumentError, match=r'"dense_1" .* order in PyTorch is not known'):
         to_torch_state_dict(added, arrays=True)
 
 
@@ -323,3 +323,172 @@ def test_what_has_no_counterpart_is_named(nn):
         from_torch(nn.Sequential(nn.Conv2d(3, 4, 3)))
     with pytest.raises(martlet.ShapeError, match=r"reads 3 channels; input_shape=\(3, 8, 8\) has 8"):
         from_torch(nn.Sequential(nn.Conv2d(3, 4, 3)), input_shape=(3, 8, 8))
+
+
+def test_the_norms_that_need_no_batch_and_upsampling(nn):
+    import torch
+
+    cases = {
+        "image": ((4, 6, 5), [nn.Conv2d(4, 6, 3), nn.GroupNorm(3, 6, eps=1e-3), nn.InstanceNorm2d(6, affine=True), nn.ReLU()]),
+        "whole image": (
+            (4, 6, 5),
+            [nn.LayerNorm((4, 6, 5)), nn.Upsample(scale_factor=(2, 3)), nn.UpsamplingNearest2d(scale_factor=2)],
+        ),
+        "flattened": ((3, 4, 2), [nn.Flatten(), nn.LayerNorm(24), nn.GroupNorm(4, 24, affine=False), nn.Linear(24, 3)]),
+        "rows": ((6,), [nn.LayerNorm(6, elementwise_affine=False), nn.RMSNorm(6), nn.Linear(6, 8), nn.RMSNorm(8, eps=1e-3)]),
+        "sequences": ((4, 9), [nn.Conv1d(4, 6, 3), nn.InstanceNorm1d(6), nn.GroupNorm(2, 6)]),
+    }
+    for shape, modules in cases.values():
+        module = randomised(nn.Sequential(*modules)).eval()
+        x = torch.randn(5, *shape)
+        want = module(x).detach().numpy()
+        net = from_torch(module, input_shape=shape, layout="channels_first")
+        np.testing.assert_allclose(net(x.numpy()), want, rtol=1e-4, atol=1e-5 * np.abs(want).max())
+        state, original = to_torch_state_dict(net), module.state_dict()
+        assert list(state) == list(original)
+        assert all(torch.equal(state[key], value) for key, value in original.items())
+    refused = {
+        "track_running_stats=True": nn.InstanceNorm2d(2, track_running_stats=True),
+        "last 1 of 3 axes": nn.LayerNorm(6),
+        "mode='bilinear'": nn.Upsample(scale_factor=2, mode="bilinear"),
+        "whole scale_factors": nn.Upsample(scale_factor=1.5),
+        "without size": nn.Upsample(size=(7, 7)),
+    }
+    for text, module in refused.items():
+        with pytest.raises(martlet.UnsupportedError, match=r'module "1"') as caught:
+            from_torch(nn.Sequential(nn.ReLU(), module), input_shape=(6, 6, 2))
+        assert text in str(caught.value)
+
+
+def filled(nn, module, layer, shape=(8, 8, 4)):
+    """A module of one layer, "a", into a model of one layer."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = module
+
+        def forward(self, x):
+            return self.a(x)
+
+    layer.name = "a"
+    return from_torch(Net(), Sequential([layer], input_shape=shape))
+
+
+def test_a_module_must_mean_what_the_model_does(nn):
+    same = {
+        "conv": (nn.Conv2d(4, 6, 3, 2, 1, groups=2), Conv2D(6, 3, 2, padding=1, groups=2)),
+        "same": (nn.Conv2d(4, 6, (3, 5), padding="same"), Conv2D(6, (3, 5), padding=((1, 1), (2, 2)))),
+        "same by strides": (nn.MaxPool2d(3, 2, 1), MaxPool2D(3, 2, padding=((1, 1), (1, 1)))),
+        "average": (nn.AvgPool2d(2), martlet.AvgPool2D(2)),
+        "global": (nn.AdaptiveAvgPool2d(1), martlet.GlobalAvgPool2D()),
+        "nothing": (nn.Identity(), Flatten()),
+        "plain average": (nn.BatchNorm2d(4, momentum=None), BatchNorm(None)),
+        "scale alone": (nn.BatchNorm2d(4), BatchNorm(scale=False, shift=False)),
+    }
+    for module, layer in same.values():
+        filled(nn, module, layer)
+    # On 7 rows and columns "same" is one on each side; on 8 it is none and one.
+    filled(nn, nn.MaxPool2d(3, 2, 1), MaxPool2D(3, 2, padding="same"), (7, 7, 4))
+    other = {
+        r"strides \(1, 1\) here, \(2, 2\) there": (nn.Conv2d(4, 6, 3, 2), Conv2D(6, 3)),
+        r"padding \(\(0, 0\), \(0, 0\)\) here": (nn.Conv2d(4, 6, 3, padding=1), Conv2D(6, 3)),
+        r"padding \(\(0, 1\), \(0, 1\)\) here, \(\(1, 1\), \(1, 1\)\)": (
+            nn.MaxPool2d(3, 2, 1),
+            MaxPool2D(3, 2, padding="same"),
+        ),
+        r"dilation \(2, 2\) here, \(1, 1\)": (nn.Conv2d(4, 6, 3), Conv2D(6, 3, dilation=2)),
+        "groups 1 here, 4 there": (nn.Conv2d(4, 4, 3, groups=4), Conv2D(4, 3)),
+        "epsilon 1e-05 here, 0.001 there": (nn.GroupNorm(2, 4, eps=1e-3), martlet.GroupNorm(2)),
+        "groups 4 here, 2 there": (nn.GroupNorm(2, 4), martlet.GroupNorm(4)),
+        "a GroupNorm here, a BatchNorm there": (nn.BatchNorm2d(4), martlet.GroupNorm(2)),
+        "momentum 0.9 here, None there": (nn.BatchNorm2d(4, momentum=None), BatchNorm()),
+        "debiased True here": (nn.BatchNorm2d(4), BatchNorm(debiased=True)),
+        "a Tanh here, a ReLU there": (nn.ReLU(), martlet.Tanh()),
+        "a ReLU here, a Identity there": (nn.Identity(), ReLU()),
+        "rate 0.5 here, 0.25 there": (nn.Dropout(0.25), Dropout(0.5)),
+        "count_includes_pad False here, True there": (nn.AvgPool2d(3, 1, 1), martlet.AvgPool2D(3, 1, padding=1)),
+        "factor": (nn.Upsample(scale_factor=2), martlet.Upsample2D(3)),
+    }
+    for text, (module, layer) in other.items():
+        with pytest.raises(martlet.InvalidArgumentError, match='"a": .*' + text):
+            filled(nn, module, layer)
+    without_counterpart = {
+        "LeakyReLU": (nn.LeakyReLU(0.2), ReLU()),
+        "padding_mode='circular'": (nn.Conv2d(4, 6, 3, padding=1, padding_mode="circular"), Conv2D(6, 3, padding=1)),
+        "ceil_mode=True": (nn.MaxPool2d(3, ceil_mode=True), MaxPool2D(3)),
+        "track_running_stats=False": (nn.BatchNorm2d(4, track_running_stats=False), BatchNorm()),
+        "Dropout2d": (nn.Dropout2d(), Dropout(0.5)),
+    }
+    for text, (module, layer) in without_counterpart.items():
+        with pytest.raises(martlet.UnsupportedError, match='module "a"') as caught:
+            filled(nn, module, layer)
+        assert text in str(caught.value)
+        assert "module.state_dict()" in str(caught.value)
+
+
+def test_modules_under_other_names_need_an_equal_layer_somewhere(nn):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.activation, self.drop = nn.Linear(2, 3), nn.Tanh(), nn.Dropout(0.25)
+
+        def forward(self, x):
+            return self.drop(self.activation(self.first(x)))
+
+    from_torch(Net(), Sequential([Dense(3, name="first"), martlet.Tanh(), Dropout(0.25)], input_shape=(2,)))
+    for layers, text in (([ReLU(), Dropout(0.25)], '"activation": Tanh'), ([martlet.Tanh(), Dropout(0.5)], '"drop": Dropout')):
+        net = Sequential([Dense(3, name="first"), *layers], input_shape=(2,))
+        with pytest.raises(martlet.InvalidArgumentError, match=text):
+            from_torch(Net(), net)
+        from_torch(Net().state_dict(), net)  # tensors alone are compared
+
+
+def test_subclasses_are_judged_by_what_they_compute(nn):
+    import torch
+
+    class Named(nn.Linear):
+        """Adds to its base and changes nothing."""
+
+        def __init__(self, inputs, outputs):
+            super().__init__(inputs, outputs)
+            self.note = "plain"
+
+        def extra_repr(self):
+            return "named"
+
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    class Standardized(nn.Conv2d):
+        def _conv_forward(self, x, weight, bias):
+            return super()._conv_forward(x, weight - weight.mean(), bias)
+
+    class Halved(nn.Linear):
+        @property
+        def weight(self):
+            return self._parameters["weight"] / 2
+
+    x = torch.randn(3, 4)
+    plain = nn.Sequential(Named(4, 2))
+    np.testing.assert_allclose(from_torch(plain)(x.numpy()), plain(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+    patched = nn.Linear(4, 2)
+    patched.forward = lambda x: x[:, :2]
+    parametrized = torch.nn.utils.parametrizations.weight_norm(nn.Linear(4, 2))
+    halved = nn.Linear(4, 2)
+    halved.__class__ = Halved
+    for module in (Doubled(4, 2), halved, patched, parametrized):
+        with pytest.raises(martlet.UnsupportedError, match=r'module "0" .*no counterpart'):
+            from_torch(nn.Sequential(module), input_shape=(4,))
+        with pytest.raises(martlet.UnsupportedError, match='module "a'):
+            filled(nn, module, Dense(2), (4,))
+    with pytest.raises(martlet.UnsupportedError, match="no counterpart"):
+        from_torch(nn.Sequential(Standardized(4, 2, 3)), input_shape=(5, 5, 4))
+
+
+def test_tensors_without_values_are_refused(nn):
+    import torch
+
+    with pytest.raises(martlet.InvalidArgumentError, match=r'state_dict\["0.weight"\]: expected a dense tensor'):
+        from_torch({"0.weight": torch.empty(2, 2, device="meta")}, Sequential([Dense(2, bias=False)], input_shape=(2,)))

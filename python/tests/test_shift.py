@@ -176,6 +176,19 @@ def test_files(rng, tmp_path):
     assert float(table[3]["gradient_change"]) == rows[3]["gradient_change"] == recorder.records[3].gradient_change > 0
 
 
+def test_every_percentile_is_a_column_of_its_own(rng, tmp_path):
+    net, x, _ = linear(rng)
+    recorder = ShiftRecorder(net, ["0"], x, percentiles=(99.95, 99.96, 1e-7, 100))
+    recorder.record(0)
+    recorder.save_csv(tmp_path / "shift.csv")
+    with open(tmp_path / "shift.csv", newline="") as file:
+        heading = next(csv.reader(file))
+    assert heading == recorder.columns
+    assert heading[4:8] == ["p99.95", "p99.96", "p1e-07", "p100"]
+    with pytest.raises(martlet.InvalidArgumentError, match="percentiles: expected different numbers; got 50"):
+        ShiftRecorder(net, ["0"], x, percentiles=(50, 15, 50))
+
+
 def test_a_picture(rng, tmp_path):
     pytest.importorskip("matplotlib", reason="an extra: pictures are drawn with matplotlib")
     net, x, y = linear(rng)

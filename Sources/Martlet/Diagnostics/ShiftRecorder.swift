@@ -74,6 +74,11 @@ public final class ShiftRecorder {
     for number in options.percentiles where !(number >= 0 && number <= 100) {
       throw MartletError.invalidArgument("percentiles must be in 0...100; \(number) came.")
     }
+    var seen: Set<Double> = []
+    for number in options.percentiles where !seen.insert(number).inserted {
+      throw MartletError.invalidArgument(
+        "percentiles: expected different numbers; got \(number) twice. Name each percentile once: each is a column.")
+    }
     self.model = model
     self.options = options
     let network = model.network
@@ -178,7 +183,11 @@ public final class ShiftRecorder {
 
   /// The records as a table with a heading: step,layer,mean,deviation,p15,…,gradient_change,gradient_cosine. NaN is empty.
   public var csv: String {
-    let heads = options.percentiles.map { "p\($0.short)" }
+    let heads = options.percentiles.map { number in
+      // All digits: 99.95 and 99.96 are two columns. "15", not "15.0".
+      let text = "\(number)"
+      return "p" + (text.hasSuffix(".0") ? String(text.dropLast(2)) : text)
+    }
     let columns = ["step", "layer", "mean", "deviation"] + heads + ["gradient_change", "gradient_cosine"]
     var lines = [columns.joined(separator: ",")]
     for record in records {

@@ -66,6 +66,15 @@ import Testing
     #expect(recorder.csv.split(separator: "\n")[0] == "step,layer,mean,deviation,p0,p25,p100,gradient_change,gradient_cosine")
     #expect(recorder.csv.hasSuffix(",1.0,1.5,4.0,,\n"))
 
+    // Every percentile has a column of its own name, and comes once.
+    options.percentiles = [99.95, 99.96, 1e-7, 100]
+    let fine = try ShiftRecorder(model, layers: ["0"], options)
+    #expect(fine.csv == "step,layer,mean,deviation,p99.95,p99.96,p1e-07,p100,gradient_change,gradient_cosine\n")
+    options.percentiles = [50, 15, 50]
+    expectError(.invalidArgument, "percentiles: expected different numbers; got 50.0 twice") {
+      _ = try ShiftRecorder(model, layers: ["0"], options)
+    }
+
     // A NaN has no place in an order; the layers before normalise with the batch.
     let broken = try Tensor([.nan] + values.dropFirst(), shape: [3, 4])
     try withExtendedLifetime(broken) { try recorder.record(step: 10, [broken.view()]) }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .. import layers
 from .._errors import InvalidArgumentError, UnsupportedError
 from ..normalization import BatchNorm
+from ._keras_options import check_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ def chain(source: Any) -> Sequence[Any]:
     """A model's layers in the order they run; nested models are opened."""
     if not (hasattr(source, "layers") and hasattr(source, "input_shape")):
         raise InvalidArgumentError(f"source must be a built Keras model; got a {type(source).__name__}")
+    if _overrides_call(source):
+        raise UnsupportedError(f"{type(source).__name__} has a call of its own; only chains of layers are converted")
     found: list[Any] = []
     previous = None
     for layer in source.layers:
@@ -32,17 +35,33 @@ def chain(source: Any) -> Sequence[Any]:
                 raise UnsupportedError(f"{_named(layer)} does not read the layer before it alone; only chains are converted")
             previous = layer.output
         found.extend(chain(layer) if hasattr(layer, "layers") else [layer])
+    if type(source).__name__ != "Sequential" and (len(source.outputs) != 1 or source.outputs[0] is not previous):
+        raise UnsupportedError(f"{source.name} has outputs besides its last layer's; only chains are converted")
     return found
 
 
-def layers_of(layer: Any) -> list[Layer]:
+_HOMES = ("keras", "tf_keras", "tensorflow")
+
+
+def _is_of_keras(what: Any) -> bool:
+    return str(getattr(what, "__module__", "")).split(".")[0] in _HOMES
+
+
+def _overrides_call(source: Any) -> bool:
+    """Whether a class outside Keras, or the object itself, says what it computes."""
+    own = [cls for cls in type(source).__mro__ if not _is_of_keras(cls)]
+    return "call" in vars(source) or any(name in vars(cls) for cls in own for name in ("call", "__call__") if cls is not object)
+
+
+def layers_of(layer: Any, *, inference_only: bool) -> list[Layer]:
     """The layer under its name, and its activation behind it."""
     cls = type(layer)
-    make = _MAKERS.get(cls.__name__) if cls.__module__.split(".")[0] in ("keras", "tf_keras", "tensorflow") else None
+    make = _MAKERS.get(cls.__name__) if _is_of_keras(cls) and not _overrides_call(layer) else None
     if make is None:
         raise UnsupportedError(f"{_named(layer)} has no counterpart here. What can be converted: {', '.join(sorted(_MAKERS))}")
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         raise UnsupportedError(f"{_named(layer)} has data_format='channels_first'; only channels last is converted")
+    check_options(layer, inference_only=inference_only)
     made = make(layer)
     if cls.__name__ != "Activation" and getattr(layer, "activation", None) is not None:
         behind = _activation(layer, f"{layer.name}.activation")
@@ -64,9 +83,11 @@ _ACTIVATIONS: dict[str, Callable[..., Layer]] = {
 
 def _activation(layer: Any, name: str) -> Layer | None:
     kind = getattr(layer.activation, "__name__", type(layer.activation).__name__)
-    if kind == "linear":
+    # A function of somebody else may have any name.
+    of_keras = _is_of_keras(layer.activation)
+    if kind == "linear" and of_keras:
         return None
-    make = _ACTIVATIONS.get(kind)
+    make = _ACTIVATIONS.get(kind) if of_keras else None
     if make is None:
         raise UnsupportedError(f"{_named(layer)} has the activation {kind!r}; converted are {', '.join(_ACTIVATIONS)}, linear")
     return make(name=name)

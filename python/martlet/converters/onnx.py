@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .._array import Array
 
 _KEYS = ("weight", "bias", "running_mean", "running_var")
-#: Of older operator sets, without a meaning for the layer: what was run in place, and which of two outputs were wanted.
-_WITHOUT_MEANING = {"consumed_inputs", "is_test", "training_mode"}
+#: Of the first operator set: what was run in place.
+_WITHOUT_MEANING = {"consumed_inputs"}
 
 
 class OnnxBatchNorm(NamedTuple):
@@ -31,7 +31,8 @@ def batch_norm_from_onnx(node: Any, tensors: Mapping[str, Any] | Sequence[Any], 
 
     ``momentum`` is the weight of the previous statistic there too (default 0.9), ``epsilon`` defaults to 1e-5. The moving
     variance takes the biased batch variance (``ReduceVar`` of the specification divides by N): ``biased_moving_variance=True``.
-    The ``training_mode`` of the node is not the layer's: training or inference is said in every call. The channel is ONNX's
+    The ``training_mode`` of the node is not the layer's: training or inference is said in every call. A node of
+    ``training_mode=1`` computes what the layer does in training. The channel is ONNX's
     axis 1 and the last one here.
 
     Source: <https://onnx.ai/onnx/operators/onnx__BatchNormalization.html>, operator sets 1 to 15.
@@ -58,13 +59,19 @@ def batch_norm_from_onnx(node: Any, tensors: Mapping[str, Any] | Sequence[Any], 
         raise UnsupportedError("BatchNormalization has spatial=0, statistics for each place of an image, which no layer has")
     epsilon = _decimal(attributes.pop("epsilon", 1e-5), "epsilon")
     momentum = _decimal(attributes.pop("momentum", 0.9), "momentum")
+    # Training or inference is said in every call here, not by the layer.
+    for key in ("training_mode", "is_test"):
+        if attributes.pop(key, 0) not in (0, 1):
+            raise UnsupportedError(f"BatchNormalization has a {key} that is neither 0 nor 1")
     unknown = set(attributes) - _WITHOUT_MEANING
     if unknown:
         raise UnsupportedError(f"BatchNormalization has attributes that are not known here: {', '.join(sorted(unknown))}")
     values = _values(tensors, inputs)
     arrays: dict[str, Array] = {}
     for key, value in zip(_KEYS, values):
-        array = np.array(_plain(value), dtype=np.float32)
+        array = np.array(_plain(value))
+        if array.dtype != np.float64:  # which loading rounds to float32, or refuses where it is too large
+            array = array.astype(np.float32)
         if array.ndim != 1 or (arrays and array.shape != arrays["weight"].shape):
             shapes = [np.shape(_plain(other)) for other in values]
             raise ShapeError(f"scale, B, mean and variance must be of one shape [C]; got {shapes}")

@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._arguments import real
 from .._errors import InvalidArgumentError, UnsupportedError
 from ..model import Model, Sequential
 from ..normalization import BatchNorm
-from ._order import input_orders, reordered
-from ._torch_modules import BATCH_NORMS, check_statistics, network, options_of
+from ._momentum import momentum_from_torch, momentum_to_torch
+from ._torch_comparison import check_options
+from ._torch_modules import network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .._array import Array
 
-
-def momentum_from_torch(momentum: float | None) -> float | None:
-    """The weight of the previous statistic, of PyTorch's ``momentum``, the weight of the new one: 0.1 → 0.9.
-
-    Taken in decimals, so that 0.1 gives 0.9 and 0.9 gives 0.1 to the bit. None, the plain average of all batches, stays None.
-
-    Examples
-    --------
-    >>> from martlet.converters import momentum_from_torch
-    >>> momentum_from_torch(0.1), momentum_from_torch(0.01), momentum_from_torch(None)
-    (0.9, 0.99, None)
-    """
-    if momentum is None:
-        return None
-    number = real(momentum, "momentum")
-    if not 0 <= number <= 1:
-        raise InvalidArgumentError(f"momentum must be in 0...1; got {number}")
-    return float(1 - Decimal(repr(number)))
-
-
-def momentum_to_torch(momentum: float | None) -> float | None:
-    """PyTorch's ``momentum`` of a :class:`~martlet.BatchNorm`'s: 0.9 → 0.1. The same rule as :func:`momentum_from_torch`."""
-    return momentum_from_torch(momentum)
+__all__ = ["from_torch", "momentum_from_torch", "momentum_to_torch", "to_torch_state_dict"]
 
 
 def from_torch(
@@ -70,6 +47,8 @@ def from_torch(
     a norm in ``eval()`` while its    ``normalize_with="moving", updates_moving=False``
     module is in ``train()``
     ``requires_grad=False``           not trainable
+    ``LayerNorm`` of a whole image    ``over="all"``
+    ``RMSNorm`` of ``eps=None``       ``epsilon=2**-23``
     images ``(C, H, W)``              images ``(H, W, C)``; weights keep PyTorch's shapes
     ``Flatten`` of an image           values in another order: the columns of the ``Linear`` behind it (and the channels of a
                                       ``BatchNorm1d`` between) are put in that order; without a ``Linear``, the image is turned
@@ -82,18 +61,23 @@ def from_torch(
         What to convert. Tensors of float64 are rounded to float32; a ``num_batches_tracked`` that is missing (in
         old files) becomes 0.
     model : Model, optional
-        The model to fill, and to return. Where ``source`` is a module, its batch norms' options must be the model's.
+        The model to fill, and to return. Where ``source`` is a module, its modules and the model's layers of the same names
+        must compute the same: kind, window, padding, dilation, groups, epsilon, momentum, rate. A module without tensors may
+        have another name here. What the forward functions of modules do beside calling them is not seen. Of a state
+        dictionary only tensors are compared.
     input_shape : tuple of int, optional
         Of a new model: the shape of one row, in the order that ``layout`` names. May be left out before a ``Linear``.
     layout : {"channels_last", "channels_first"}, optional
         How a new model takes images: ``(H, W, C)``, as the rest of Martlet; or ``(C, H, W)``, and gives them so.
     strict : bool, optional
-        As in :meth:`Model.load_state_dict <martlet.Model.load_state_dict>`.
+        Whether every tensor of the model must be there and no other (batch counters may be missing). Otherwise what
+        is missing stays, and what is unknown is left out.
 
     Raises
     ------
     UnsupportedError
-        A module with no counterpart; the message names it.
+        A module with no counterpart; the message names it. A subclass of one of PyTorch's modules is converted where it
+        overrides nothing that takes part in the computation.
     InvalidArgumentError, ShapeError
         Tensors are missing or do not fit; options differ. A given model is unchanged.
 
@@ -119,7 +103,7 @@ def from_torch(
     if not (hasattr(source, "state_dict") and hasattr(source, "named_modules")):
         raise InvalidArgumentError(f"source must be a torch.nn.Module or a state dict; got a {type(source).__name__}")
     if model is not None:
-        _check_options(source, model)
+        check_options(source, model)
         return _filled(model, source.state_dict(), strict)
     made = Sequential(network(source, input_shape, layout))
     _filled(made, source.state_dict(), strict)
@@ -156,8 +140,7 @@ def to_torch_state_dict(net: Model, *, arrays: bool = False, completes_norms: bo
     >>> to_torch_state_dict(net, arrays=True)["1.bias"]
     array([0., 0., 0.], dtype=float32)
     """
-    orders = input_orders(net)
-    own = net.state_dict()
+    own = net.state_dict(flatten_order="channels_first")
     found: dict[str, Array] = {}
     for layer in net.layers:
         if layer.kind == "input_normalization":
@@ -168,8 +151,7 @@ def to_torch_state_dict(net: Model, *, arrays: bool = False, completes_norms: bo
         if completes_norms and isinstance(layer, BatchNorm) and layer.scale != layer.shift:
             like = mine["running_mean"]
             mine = {"weight": np.ones_like(like), "bias": np.zeros_like(like), **mine}
-        for key, value in mine.items():
-            found[prefix + key] = _placed(str(layer.name), key, value, layer.kind, orders, to_torch=True)
+        found.update({prefix + key: value for key, value in mine.items()})
     if arrays:
         return found
     import torch
@@ -177,27 +159,12 @@ def to_torch_state_dict(net: Model, *, arrays: bool = False, completes_norms: bo
     return {key: torch.from_numpy(value) if value.ndim else torch.tensor(value.item()) for key, value in found.items()}
 
 
-def _placed(layer: str, key: str, value: Array, kind: str, orders: dict[str, Array], *, to_torch: bool) -> Array:
-    """A tensor with its values in the other library's order."""
-    order = orders.get(layer)
-    if order is None:
-        return value
-    if kind not in ("dense", "batch_norm"):
-        raise UnsupportedError(f'layer "{layer}" ({kind}) reads a flattened image; the order of its tensors is not known here')
-    return reordered(key, value, kind, order, to_torch=to_torch)
-
-
 def _filled(model: Model, state_dict: Mapping[str, Any], strict: bool) -> Model:
     values = {str(key): _array(value, str(key)) for key, value in state_dict.items()}
-    orders = input_orders(model)
     for layer in model.layers:
-        name, prefix = str(layer.name), f"{layer.name}."
         if isinstance(layer, BatchNorm):
-            _fit_batch_norm(layer, name, values, strict)
-        if name in orders:
-            for key in [key for key in values if key.startswith(prefix)]:
-                values[key] = _placed(name, key[len(prefix) :], values[key], layer.kind, orders, to_torch=False)
-    model.load_state_dict(values, strict)
+            _fit_batch_norm(layer, str(layer.name), values, strict)
+    model.load_state_dict(values, strict, flatten_order="channels_first")
     return model
 
 
@@ -234,36 +201,17 @@ def _fit_batch_norm(layer: BatchNorm, name: str, values: dict[str, Array], stric
 
 def _array(value: Any, name: str) -> Array:
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
         try:
-            return np.asarray(value.numpy())
-        except (TypeError, RuntimeError):  # bfloat16, which float32 holds
-            return np.asarray(value.float().numpy())
+            value = value.detach().cpu()
+            try:
+                return np.asarray(value.numpy())
+            except (TypeError, RuntimeError):  # bfloat16, which float32 holds
+                return np.asarray(value.float().numpy())
+        except (TypeError, RuntimeError) as error:  # without values ("meta"), quantized, sparse
+            raise InvalidArgumentError(
+                f'state_dict["{name}"]: expected a dense tensor of numbers; got one that {error}'
+            ) from None
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise InvalidArgumentError(f'state_dict["{name}"] must hold numbers; its dtype is {array.dtype}')
     return array
-
-
-def _check_options(module: Any, model: Model) -> None:
-    """Refuses a model whose batch norms mean something else than the module's."""
-    layers = {str(layer.name): layer for layer in model.layers}
-    differences = []
-    for name, child in module.named_modules():
-        if type(child).__name__ not in BATCH_NORMS:
-            continue
-        check_statistics(name, child)
-        layer = layers.get(name)
-        if not isinstance(layer, BatchNorm):
-            continue
-        wanted = options_of(child)
-        for key in ("momentum", "epsilon"):
-            if getattr(layer, key) != wanted[key]:
-                differences.append(f'"{name}": {key} {getattr(layer, key)} here, {wanted[key]} there')
-        if layer.biased_moving_variance:
-            differences.append(f'"{name}": biased_moving_variance=True here, unbiased there')
-    if differences:
-        raise InvalidArgumentError(
-            "the model's batch norms have other options than the module's (momentum as the weight of the previous statistic): "
-            + "; ".join(differences)
-        )

@@ -76,6 +76,10 @@ class Layer:
             raise InvalidStateError(f"{self!r} {state}")
         return model
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is a description that is part of no model: it can be used in another one."""
+        return {key: value for key, value in vars(self).items() if key != "_model"}
+
     def parameters(self) -> dict[str, Array]:
         """Its parameters (``"weight"``, ``"bias"``) as zero-copy writable views; empty before a model is made."""
         if self._model is None:

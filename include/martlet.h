@@ -547,8 +547,7 @@ typedef struct martlet_known_model_options {
   int32_t hidden_count;    /* 0..4096; 0 with NULL */
   int32_t shortcut;        /* of the residual networks; default MARTLET_SHORTCUT_DEFAULT */
   int32_t zero_last_scale; /* 1: every residual block's last batch norm starts with gamma 0; default 0 */
-  int32_t
-      residual_recipe; /* of the residual networks; 1: martlet_graph_apply_residual_recipe, zero_last_scale included; default 0 */
+  int32_t residual_recipe; /* residual networks; 1: martlet_graph_apply_residual_recipe, zero_last_scale included; default 0 */
 } martlet_known_model_options;
 #define MARTLET_KNOWN_MODEL_OPTIONS_INIT \
   { sizeof(martlet_known_model_options), 1.0, -1.0, NULL, 0, MARTLET_SHORTCUT_DEFAULT, 0, 0 }
@@ -649,9 +648,8 @@ martlet_status martlet_model_update_population_statistics(martlet_model *model, 
                                                           int32_t input_count, int64_t batch_size);
 /* How the layers before a batch norm run while its population statistics are measured. */
 enum {
-  MARTLET_POPULATION_SEQUENTIAL =
-      0,                          /* at inference, with the population statistics found for them: a pass for each batch norm */
-  MARTLET_POPULATION_ONE_PASS = 1 /* as in training, by each batch's own statistics: one pass in all */
+  MARTLET_POPULATION_SEQUENTIAL = 0, /* at inference, with the statistics found for them: a pass for each batch norm */
+  MARTLET_POPULATION_ONE_PASS = 1    /* as in training, by each batch's own statistics: one pass in all */
 };
 /* martlet_model_update_population_statistics by a MARTLET_POPULATION_... method. Batches are pooled by their size, a layer in several
  * places over all of them. By ONE_PASS the result depends on batch_size, as training does; a batch of one value per channel (a last row
@@ -800,12 +798,19 @@ martlet_status martlet_model_load_weights(martlet_model *model, const char *path
 
 /* ---- Losses and optimizers --------------------------------------------------------------------------------------------- */
 
+/* The rules for targets hold wherever a function takes some; docs/losses.md says more. For an output [rows, 1] the second and third take
+ * [rows], too. A trainer, a check and a shift recorder let the loss read the input of a softmax (cross-entropy) or sigmoid (binary
+ * cross-entropy) that an output ends in. Shapes that do not fit, and cross-entropy of one class, are MARTLET_SHAPE_MISMATCH, values that
+ * the loss does not take MARTLET_INVALID_ARGUMENT with row and value; nothing has changed then. */
 enum {
-  MARTLET_LOSS_CROSS_ENTROPY = 0,      /* logits [rows, classes]; labels [rows] of integers, or probabilities [rows, classes] */
-  MARTLET_LOSS_MEAN_SQUARED_ERROR = 1, /* output and target of one shape; mean over all elements */
+  /* Logits [rows, classes], 2 classes or more. Targets: integer labels [rows] or [rows, 1] in 0..classes-1, or probabilities
+   * [rows, classes], 0 or more, each row's sum within 0.001 of 1. */
+  MARTLET_LOSS_CROSS_ENTROPY = 0,
+  MARTLET_LOSS_MEAN_SQUARED_ERROR = 1,  /* output and target of one shape, the target finite; mean over all elements */
   MARTLET_LOSS_BINARY_CROSS_ENTROPY = 2 /* logits and targets in 0..1 of one shape; mean over all elements */
 };
-/* Mean loss over the rows; out_correct (may be NULL): rows predicted right; gradient (may be NULL): dL/d(output), its shape. */
+/* Mean loss over the rows (NaN of none); out_correct (may be NULL): rows predicted right, -1 for MARTLET_LOSS_MEAN_SQUARED_ERROR, which
+ * does not say what is right; gradient (may be NULL): dL/d(output), its shape. */
 martlet_status martlet_loss(int32_t kind, const martlet_array *output, const martlet_array *target, double *out_loss,
                             int64_t *out_correct, const martlet_array *gradient);
 
@@ -942,13 +947,13 @@ double martlet_trainer_learning_rate(const martlet_trainer *trainer); /* NaN for
 martlet_status martlet_trainer_set_learning_rate(martlet_trainer *trainer, double learning_rate);
 
 typedef struct martlet_result {
-  double loss;     /* mean over the rows */
-  int64_t correct; /* rows predicted right (0 for MARTLET_LOSS_MEAN_SQUARED_ERROR) */
+  double loss;     /* mean over the rows; NaN of none */
+  int64_t correct; /* rows predicted right; -1 for MARTLET_LOSS_MEAN_SQUARED_ERROR, which does not say what is right */
   int64_t rows;
 } martlet_result;
 
 /* One step on one batch: forward, loss, backward, update. out (may be NULL): before the update. Allocates nothing after the
- * first call of a batch size. targets: one for each output. */
+ * first call of a batch size. targets: one for each output; what is copied of them for the step is checked, and used. */
 martlet_status martlet_trainer_step(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
                                     const martlet_array *targets, int32_t target_count, martlet_result *out);
 /* Gradient accumulation: martlet_trainer_step and martlet_trainer_fit run size consecutive rows of a batch at a time (a single row left
@@ -964,7 +969,7 @@ enum { MARTLET_MICRO_BATCH_OWN = 0, MARTLET_MICRO_BATCH_WHOLE = 1 };
  * has changed. Since ABI 2. */
 martlet_status martlet_trainer_step_micro_batches(martlet_trainer *trainer, int32_t count, const martlet_array *inputs,
                                                   const martlet_array *targets, int32_t statistics, martlet_result *out);
-/* Loss and hits at inference; changes nothing. */
+/* Loss and hits at inference; changes nothing. The loss of no rows is NaN. */
 martlet_status martlet_trainer_evaluate(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
                                         const martlet_array *targets, int32_t target_count, int64_t batch_size,
                                         martlet_result *out);
@@ -1009,7 +1014,8 @@ typedef struct martlet_training_event {
 } martlet_training_event;
 /* On the calling thread. Non-zero stops after this step: the fit returns MARTLET_CANCELLED and the model stays usable. The
  * callback may call martlet_trainer_evaluate and martlet_trainer_set_learning_rate on this trainer and martlet_model_predict on
- * its model. */
+ * its model. It may write to the arrays of the fit, which each step reads again: targets that the loss does not take end the fit with
+ * MARTLET_INVALID_ARGUMENT after the last whole step. */
 typedef int32_t (*martlet_training_callback)(const martlet_training_event *event, void *payload);
 
 typedef struct martlet_fit_options {
@@ -1019,7 +1025,7 @@ typedef struct martlet_fit_options {
   int32_t shuffle;                                  /* a new order each epoch; default 1 */
   int32_t drop_last;                                /* leave out a last batch that is not full; default 0 */
   uint64_t seed;                                    /* of the order and the augmentation; default 0 */
-  const martlet_array *validation_inputs;           /* as many as the model's inputs, or NULL */
+  const martlet_array *validation_inputs;           /* as many as the model's inputs, of 1 row or more, or NULL */
   const martlet_array *validation_targets;          /* as many as its outputs, or NULL */
   martlet_training_callback callback;               /* may be NULL */
   void *payload;                                    /* handed to the callback */

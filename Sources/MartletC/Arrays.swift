@@ -79,18 +79,20 @@ extension martlet_view {
 
 extension martlet_array {
   /// The values, if they are contiguous Float32 rows of this shape, and how many rows; nil for anything else, right or wrong.
-  /// Allocates nothing.
+  /// Allocates nothing, and reads each number of the caller's memory once: it may change meanwhile.
   func contiguousRows(of row: [Int]) -> (data: UnsafeMutablePointer<Float>, count: Int)? {
-    guard dtype == DataType.float32.rawValue, Int(rank) == row.count + 1, let data, let shape, shape[0] > 0 else { return nil }
+    guard dtype == DataType.float32.rawValue, Int(rank) == row.count + 1, let data, let shape else { return nil }
+    let rows = Int(shape[0])
+    guard rows > 0 else { return nil }
     var expected = 1
     for axis in row.indices.reversed() {
       guard Int(shape[axis + 1]) == row[axis] else { return nil }
       if let strides, row[axis] != 1, Int(strides[axis + 1]) != expected { return nil }
       expected *= row[axis]
     }
-    if let strides, shape[0] != 1, Int(strides[0]) != expected { return nil }
+    if let strides, rows != 1, Int(strides[0]) != expected { return nil }
     guard expected > 0, Int(bitPattern: data) % 4 == 0 else { return nil }
-    return (data.assumingMemoryBound(to: Float.self), Int(shape[0]))
+    return (data.assumingMemoryBound(to: Float.self), rows)
   }
 }
 

@@ -72,7 +72,14 @@ func require<Pointer>(_ pointer: Pointer?, _ argument: String) throws -> Pointer
 
 /// A C string that may not be NULL.
 func text(_ pointer: UnsafePointer<CChar>?, _ argument: String) throws -> String {
-  guard let text = String(validatingCString: try require(pointer, argument)) else {
+  var next = try require(pointer, argument)
+  // A copy is what is decoded: the caller's memory may change meanwhile.
+  var bytes: [UInt8] = []
+  while case let byte = UInt8(bitPattern: next.pointee), byte != 0 {
+    bytes.append(byte)
+    next += 1
+  }
+  guard let text = String(validating: bytes, as: UTF8.self) else {
     throw MartletError(.invalidArgument, "\(argument): the text is not valid UTF-8.")
   }
   return text

@@ -32,8 +32,9 @@ extension martlet_batch_norm_options {
 /// Reads what the caller gave; nil stays nil.
 func options<Options: SizedOptions>(_ pointer: UnsafePointer<Options>?, _ argument: String) throws -> Options? {
   guard let pointer else { return nil }
-  try checkSize(UnsafeRawPointer(pointer).load(as: Int.self), of: Options.self, argument)
+  // Read once: what was checked is what counts, whatever the caller's memory holds by then.
   let given = UnsafeRawPointer(pointer).load(as: Int.self)
+  try checkSize(given, of: Options.self, argument)
   let known = MemoryLayout<Options>.size
   for offset in known..<max(given, known) where UnsafeRawPointer(pointer).load(fromByteOffset: offset, as: UInt8.self) != 0 {
     throw MartletError(

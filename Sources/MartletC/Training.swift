@@ -14,7 +14,7 @@ public func martlet_loss(
     let result = try loss(
       ArrayView(output, "output"), ArrayView(target, "target"), gradient: ArrayView.optional(gradient, "gradient"))
     outLoss.pointee = result.loss
-    out_correct?.pointee = Int64(result.correct)
+    out_correct?.pointee = Int64(result.correct ?? -1)
   }
 }
 
@@ -60,7 +60,7 @@ private func data(
 
 extension martlet_result {
   init(_ result: TrainingResult) {
-    self.init(loss: result.loss, correct: Int64(result.correct), rows: Int64(result.rows))
+    self.init(loss: result.loss, correct: Int64(result.correct ?? -1), rows: Int64(result.rows))
   }
 }
 

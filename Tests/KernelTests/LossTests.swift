@@ -1,3 +1,4 @@
+import MartletKernels
 import MartletRuntime
 import MartletTestSupport
 import ReferenceKernels
@@ -174,6 +175,57 @@ import Testing
           return abs(Double(value) - want) <= 2 * Tolerance.steps(8) / Double(columns)
         }
         #expect(isRight, "\(name)")
+      }
+    }
+  }
+
+  /// An infinite logit on the target's side is no loss, on the other an infinite one; the gradient is what the sigmoid leaves.
+  @Test func infiniteLogits() {
+    let x: [Float] = [.infinity, -.infinity, .infinity, -.infinity, .infinity]
+    let t: [Float] = [1, 0, 0, 1, 0.5]
+    let want: [Double] = [0, 0, .infinity, .infinity, .infinity]
+    let gradients: [Float] = [0, 0, 1, -1, 0.5]
+    for place in x.indices {
+      run("infinite", [x[place]], [t[place]], rows: 1, columns: 1) { compute, x, t, gradient, workspace in
+        compute.binaryCrossEntropy(
+          x, targets: t, rows: 1, columns: 1, gradient: gradient, gradientScale: 1, workspace: workspace)
+      } check: { name, result, got in
+        #expect(result.sum == want[place] && got[0] == gradients[place], "\(name), \(x[place])")
+      }
+    }
+    for (_, compute) in EveryCompute.ofOneThread {
+      for target: Float in [0, 0.5, 1] {
+        var (workspace, gradient) = ([0.0, 0.0], [Float(0)])
+        let result = compute.binaryCrossEntropy(
+          [.nan], targets: [target], rows: 1, columns: 1, gradient: &gradient, gradientScale: 1, workspace: &workspace)
+        #expect(result.sum.isNaN && gradient[0].isNaN)
+      }
+    }
+  }
+
+  /// The scan of a batch of targets misses nothing that is out of range, at any place and length.
+  @Test func targetScan() {
+    for count in [1, 3, 4, 7, 31, 64, 100] {
+      for place in Set([0, count / 2, count - 1]) {
+        var labels = [Int32](repeating: 2, count: count)
+        #expect(TargetScan.areLabels(labels, count: count, classes: 3))
+        for wrong in [3, -1, Int32.max, .min] {
+          labels[place] = wrong
+          #expect(!TargetScan.areLabels(labels, count: count, classes: 3))
+        }
+        var values = [Float](repeating: 1, count: count)
+        #expect(TargetScan.areFinite(values, count: count) && TargetScan.areWithin(values, count: count, largest: 1))
+        #expect(TargetScan.sum(values, count: count) == Double(count))
+        for wrong in [Float.nan, -.nan, .infinity, -.infinity] {
+          values[place] = wrong
+          #expect(!TargetScan.areFinite(values, count: count) && !TargetScan.areWithin(values, count: count, largest: 1))
+        }
+        for wrong in [-Float.leastNonzeroMagnitude, 1 + Float.ulpOfOne, -.greatestFiniteMagnitude, 2] {
+          values[place] = wrong
+          #expect(TargetScan.areFinite(values, count: count) && !TargetScan.areWithin(values, count: count, largest: 1))
+        }
+        values[place] = .leastNonzeroMagnitude
+        #expect(TargetScan.areWithin(values, count: count, largest: 1))
       }
     }
   }

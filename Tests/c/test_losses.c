@@ -138,8 +138,80 @@ static void test_targets_out_of_range(void) {
   }
 }
 
+/* One set of rules for all losses: what is taken, and what is refused with row and value. */
+static void test_target_rules(void) {
+  slot s;
+  memset(&s, 0, sizeof s);
+  float gradient[COUNT], wrong[COUNT];
+  POISON(gradient);
+  POISON(s.loss);
+  POISON(s.correct);
+  s.output = floats_of(logits, 2, matrix);
+  s.gradient = floats_of(gradient, 2, matrix);
+  s.which = TARGET;
+  const martlet_array array = floats_of(wrong, 2, matrix);
+  s.kind = MARTLET_LOSS_CROSS_ENTROPY;
+  const float bad[] = {-1, NAN, INFINITY, -INFINITY, 0.5f, 2}; /* the row's other values are 0 and 1 */
+  for (int i = 0; i < CHECK_COUNT(bad); i++) {
+    memcpy(wrong, targets, sizeof wrong);
+    wrong[4] = bad[i];
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "row 1", loss_with(&array, &s));
+  }
+  const int32_t classes[COUNT] = {0, 1, 2, 3, 0, 1, 0, 0, 1, 0, 0, 0}; /* integers of the output's shape, not one-hot */
+  const martlet_array integers = array_of((void *)(uintptr_t)classes, MARTLET_INT32, 2, matrix);
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "one-hot", loss_with(&integers, &s));
+  s.kind = MARTLET_LOSS_MEAN_SQUARED_ERROR;
+  for (int i = 1; i < 4; i++) {
+    memcpy(wrong, targets, sizeof wrong);
+    wrong[11] = bad[i];
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "row 2, column 3", loss_with(&array, &s));
+  }
+  double wide[COUNT] = {0};
+  wide[2] = 1e300;
+  const martlet_array doubles = array_of(wide, MARTLET_FLOAT64, 2, matrix);
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "float32 cannot hold", loss_with(&doubles, &s));
+
+  /* Cross-entropy of one class is always 0. */
+  const int64_t column_shape[2] = {ROWS, 1};
+  const martlet_array column = floats_of(logits, 2, column_shape);
+  int64_t zeros[ROWS] = {0, 0, 0};
+  const martlet_array zero_labels = array_of(zeros, MARTLET_INT64, 2, column_shape);
+  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "2 or more classes",
+              martlet_loss(MARTLET_LOSS_CROSS_ENTROPY, &column, &zero_labels, &s.loss, &s.correct, NULL));
+  UNWATCH_ALL();
+
+  /* A column of labels; [rows] for outputs [rows, 1]. */
+  double loss = 0, same = 0;
+  int64_t correct = 0;
+  const martlet_array row_labels = array_of(labels, MARTLET_INT64, 1, vector);
+  const martlet_array column_labels = array_of(labels, MARTLET_INT64, 2, column_shape);
+  CHECK_OK(martlet_loss(MARTLET_LOSS_CROSS_ENTROPY, &s.output, &row_labels, &loss, NULL, NULL));
+  CHECK_OK(martlet_loss(MARTLET_LOSS_CROSS_ENTROPY, &s.output, &column_labels, &same, NULL, NULL));
+  CHECK_CLOSE(loss, same, 0);
+  const martlet_array vector_target = floats_of(targets, 1, vector), column_target = floats_of(targets, 2, column_shape);
+  for (int kind = MARTLET_LOSS_MEAN_SQUARED_ERROR; kind <= MARTLET_LOSS_BINARY_CROSS_ENTROPY; kind++) {
+    CHECK_OK(martlet_loss(kind, &column, &column_target, &loss, &correct, NULL));
+    CHECK_OK(martlet_loss(kind, &column, &vector_target, &same, NULL, NULL));
+    CHECK_CLOSE(loss, same, 0);
+    CHECK(kind == MARTLET_LOSS_MEAN_SQUARED_ERROR ? correct == -1 : correct >= 0);
+  }
+
+  /* No rows have no mean; an infinite logit on the target's side costs nothing. */
+  const int64_t none[2] = {0, CLASSES}, two[2] = {2, 1};
+  const martlet_array empty = floats_of(logits, 2, none);
+  CHECK_OK(martlet_loss(MARTLET_LOSS_MEAN_SQUARED_ERROR, &empty, &empty, &loss, NULL, NULL));
+  CHECK(isnan(loss));
+  float infinite[2] = {INFINITY, -INFINITY}, right[2] = {1, 0}, swapped[2] = {0, 1};
+  const martlet_array far = floats_of(infinite, 2, two), truth = floats_of(right, 2, two), lie = floats_of(swapped, 2, two);
+  CHECK_OK(martlet_loss(MARTLET_LOSS_BINARY_CROSS_ENTROPY, &far, &truth, &loss, &correct, NULL));
+  CHECK_CLOSE(0, loss, 0);
+  CHECK_INT(2, correct);
+  CHECK_OK(martlet_loss(MARTLET_LOSS_BINARY_CROSS_ENTROPY, &far, &lie, &loss, &correct, NULL));
+  CHECK(isinf(loss) && loss > 0);
+}
+
 static const check_test tests[] = {TEST(test_cross_entropy), TEST(test_other_losses), TEST(test_arguments),
-                                   TEST(test_targets_out_of_range)};
+                                   TEST(test_targets_out_of_range), TEST(test_target_rules)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

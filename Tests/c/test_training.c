@@ -314,6 +314,71 @@ static void test_callback(void) {
   }
 }
 
+/* Labels that change between two steps: each step checks what it copied, and the fit ends with its error. */
+typedef struct writer {
+  int64_t *labels, wrong, steps;
+  martlet_model *model;
+  uint64_t fingerprint;
+} writer;
+
+static int32_t write_labels(const martlet_training_event *event, void *payload) {
+  writer *w = (writer *)payload;
+  w->steps = event->step;
+  w->fingerprint = model_fingerprint(w->model);
+  for (int row = 0; row < NET_ROWS; row++) w->labels[row] = w->wrong;
+  return 0;
+}
+
+static void test_labels_written_by_a_callback(void) {
+  const int64_t wrong[] = {NET_CLASSES, 1000000, -1, INT64_MIN, INT64_MAX};
+  for (int i = 0; i < CHECK_COUNT(wrong); i++) {
+    net_batch batch;
+    make_batch(&batch, 1);
+    martlet_model *model = make_model(3);
+    martlet_trainer *trainer = make_trainer(model);
+    martlet_fit_options options = MARTLET_FIT_OPTIONS_INIT;
+    options.batch_size = 2;
+    writer w = {batch.labels, wrong[i], 0, model, 0};
+    options.callback = write_labels;
+    options.payload = &w;
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "targets[0]",
+                martlet_trainer_fit(trainer, &batch.x_array, 1, &batch.label_array, 1, &options, NULL));
+    CHECK_INT(1, w.steps);
+    CHECK(model_fingerprint(model) == w.fingerprint);
+    make_batch(&batch, 1);
+    CHECK_OK(martlet_trainer_step(trainer, &batch.x_array, 1, &batch.label_array, 1, NULL)); /* usable */
+    martlet_trainer_destroy(trainer);
+    martlet_model_destroy(model);
+  }
+}
+
+/* No rows have no mean loss: NaN from an evaluation, an error for validation data. */
+static void test_no_rows(void) {
+  net_batch batch;
+  make_batch(&batch, 1);
+  martlet_model *model = make_model(3);
+  martlet_trainer *trainer = make_trainer(model);
+  martlet_array no_inputs = batch.x_array, no_labels = batch.label_array;
+  int64_t input_shape[8] = {0}, label_shape[1] = {0};
+  for (int axis = 1; axis < no_inputs.rank; axis++) input_shape[axis] = batch.x_array.shape[axis];
+  no_inputs.shape = input_shape;
+  no_labels.shape = label_shape;
+  martlet_result result;
+  CHECK_OK(martlet_trainer_evaluate(trainer, &no_inputs, 1, &no_labels, 1, 0, &result));
+  CHECK(isnan(result.loss) && result.rows == 0 && result.correct == 0);
+  CHECK_OK(martlet_trainer_step(trainer, &no_inputs, 1, &no_labels, 1, &result));
+  CHECK(isnan(result.loss) && result.rows == 0);
+  martlet_fit_options options = MARTLET_FIT_OPTIONS_INIT;
+  options.validation_inputs = &no_inputs;
+  options.validation_targets = &no_labels;
+  watch_model(model);
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "validation_inputs",
+              martlet_trainer_fit(trainer, &batch.x_array, 1, &batch.label_array, 1, &options, NULL));
+  UNWATCH_ALL();
+  martlet_trainer_destroy(trainer);
+  martlet_model_destroy(model);
+}
+
 /* The same seed gives the same network, on any number of threads; another seed another order. */
 static void test_fit_is_reproducible(void) {
   net_batch batch;
@@ -343,9 +408,16 @@ static void test_fit_is_reproducible(void) {
   CHECK_OK(martlet_set_num_threads(threads));
 }
 
-static const check_test tests[] = {
-    TEST(test_create),   TEST(test_learning_rate), TEST(test_data_arguments), TEST(test_step_is_the_loop_by_hand),
-    TEST(test_evaluate), TEST(test_fit_options),   TEST(test_callback),       TEST(test_fit_is_reproducible)};
+static const check_test tests[] = {TEST(test_create),
+                                   TEST(test_learning_rate),
+                                   TEST(test_data_arguments),
+                                   TEST(test_step_is_the_loop_by_hand),
+                                   TEST(test_evaluate),
+                                   TEST(test_fit_options),
+                                   TEST(test_callback),
+                                   TEST(test_fit_is_reproducible),
+                                   TEST(test_labels_written_by_a_callback),
+                                   TEST(test_no_rows)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

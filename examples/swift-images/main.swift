@@ -45,7 +45,7 @@ try pixels.withUnsafeMutableBytes { pixels in
       FitOptions(
         epochs: 300, batchSize: 20, augmentation: Augmentation(cropPadding: 4, flips: true), normalization: normalization))
     let result = try trainer.evaluate(new.x, new.y, normalization: normalization)
-    print("\(result.correct) of \(result.rows) new pictures told apart")
+    print("\(result.correct ?? 0) of \(result.rows) new pictures told apart")
     precondition(result.accuracy > 0.8)
   }
 }

@@ -58,7 +58,7 @@ def accuracy(name: str, batch: int, rate: float, seed: int, x: np.ndarray, y: np
     trainer = Trainer(net, optimizer=SGD(rate, momentum=0.9), seed=seed)
     trainer.fit(x[:-200], y[:-200], epochs=EPOCHS, batch_size=batch, progress=False)
     found = trainer.evaluate(x[-200:], y[-200:])
-    return found.correct / found.rows
+    return found.accuracy
 
 
 def main() -> None:

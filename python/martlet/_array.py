@@ -172,11 +172,15 @@ def reference(array: Array | None) -> Any:
 
 
 class Described:
-    """Arrays beside the C structs that describe them; holds everything the structs point to."""
+    """Arrays beside the C structs that describe them; holds everything the structs point to.
 
-    __slots__ = ("_as_parameter_", "arrays")
+    ``name`` is what the caller's function calls them in errors; None where they have names of their own.
+    """
 
-    def __init__(self, arrays: Sequence[Array]) -> None:
+    __slots__ = ("_as_parameter_", "arrays", "name")
+
+    def __init__(self, arrays: Sequence[Array], name: str | None = None) -> None:
+        self.name = name
         self.arrays = arrays = list(arrays)
         if len(arrays) == 1:
             self._as_parameter_ = reference(arrays[0])
@@ -194,7 +198,7 @@ class Described:
 
 def describe(value: ArrayLike, name: str) -> Described:
     """One input array, described."""
-    return Described([as_array(value, name)])
+    return Described([as_array(value, name)], name)
 
 
 def describe_optional(value: ArrayLike | None, name: str) -> Described | None:
@@ -210,12 +214,27 @@ def as_optional_array(value: ArrayLike | None, name: str) -> Array | None:
 def describe_all(value: Arrays, count: int, name: str) -> Described:
     """``count`` input arrays: the array itself for one, a list or tuple of that many for several."""
     if count == 1:
-        return Described([as_array(value, name)])
+        return Described([as_array(value, name)], name)
     if not isinstance(value, (list, tuple)):
         raise InvalidArgumentError(f"{name} must be a list of {count} arrays; got a {type(value).__name__}")
     if len(value) != count:
         raise InvalidArgumentError(f"{name} must be a list of {count} arrays; got {len(value)}")
-    return Described([as_array(item, f"{name}[{index}]") for index, item in enumerate(value)])
+    return Described([as_array(item, f"{name}[{index}]") for index, item in enumerate(value)], name)
+
+
+def describe_targets(value: Arrays, count: int, name: str) -> Described:
+    """:func:`describe_all` of targets, where text is taken for the names of classes."""
+    try:
+        return describe_all(value, count, name)
+    except DTypeError:
+        items: Any = [value] if count == 1 else value
+        for array in map(np.asarray, items):
+            if array.dtype.kind in "US" or (array.dtype.kind == "O" and array.size and isinstance(array.flat[0], str)):
+                raise DTypeError(
+                    f"{name} holds text; expected integer labels 0 ... classes - 1. "
+                    f"Number the classes, for example with np.unique({name}, return_inverse=True)[1]"
+                ) from None
+        raise
 
 
 def rows_of(described: Described, name: str) -> int:
@@ -262,14 +281,29 @@ def view(source: _abi.martlet_view, owner: object, data: int | None = None) -> A
 
 
 def as_output(shape: tuple[int, ...], out: Array | None = None, name: str = "out") -> Array:
-    """A new float32 array that the library will fill, or the caller's own, checked."""
+    """A new float32 array that the library will fill, or the caller's own, checked.
+
+    What is given back is a plain array: of a subclass, whose properties may say anything, a view of its memory.
+    """
     if out is None:
         return np.empty(shape, np.float32)
-    if not isinstance(out, np.ndarray) or out.dtype != np.float32 or not out.flags.c_contiguous or not out.flags.writeable:
+    if type(out) is not np.ndarray:
+        out = _plain(out, name)
+    if out.dtype != np.float32 or not out.flags.c_contiguous or not out.flags.writeable:
         raise InvalidArgumentError(f"{name} must be a writable, contiguous NumPy array of float32")
     if out.shape != shape:
         raise ShapeError(f"{name} has shape {list(out.shape)}; expected {list(shape)}")
     return out
+
+
+def _plain(out: Any, name: str) -> Array:
+    """The memory of an instance of a subclass, described by NumPy itself."""
+    if not issubclass(type(out), np.ndarray):  # not isinstance, which believes the object's word
+        raise InvalidArgumentError(f"{name} must be a writable, contiguous NumPy array of float32; got a {type(out).__name__}")
+    masked = sys.modules.get("numpy.ma")
+    if masked is not None and issubclass(type(out), masked.MaskedArray):
+        raise DTypeError(f"{name} is a masked array, whose mask would not fit the result. Give its data: {name}.data")
+    return np.ndarray.view(out, np.ndarray)
 
 
 def described_output(shape: tuple[int, ...], out: Array | None = None, name: str = "out") -> Described:

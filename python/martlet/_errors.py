@@ -90,7 +90,11 @@ def raise_for_status(status: int, function: Any, arguments: Any) -> int:
         finally:
             del cause  # or this frame and the exception's traceback would hold one another
     from ._library import library
+    from ._words import in_python
 
     message = library().martlet_last_error_message().decode("utf-8", "replace")
     error = ERRORS.get(status, InternalError)
-    raise error(message or f"{function.__name__} failed with status {status} and gave no message")
+    raise error(
+        in_python(message, function.__name__, arguments)
+        or f"{function.__name__} failed with status {status} and gave no message"
+    )

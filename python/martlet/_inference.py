@@ -53,7 +53,7 @@ class Inference:
             rows = len(x)
             shape = (rows, *self._one_output)
             result = _empty(shape, _FLOAT32) if out is None else as_output(shape, out)
-            if out is None or out.flags.carray:
+            if out is None or result.flags.carray:
                 status = self._predict_rows(owner, _float_of(x), rows, _float_of(result))
                 if status:
                     raise_for_status(status, self._predict_rows, None)

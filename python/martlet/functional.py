@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import _abi, _arguments
-from ._array import Array, Described, as_array, as_optional_array, as_output, describe, described_output, reference
+from ._array import (
+    Array,
+    Described,
+    as_array,
+    as_optional_array,
+    as_output,
+    describe,
+    describe_targets,
+    described_output,
+    reference,
+)
 from ._errors import InvalidArgumentError, ShapeError
 from ._handle import Owner
 from ._library import library
@@ -49,10 +59,10 @@ class PopulationStatistics(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A loss: the mean over the rows, the rows predicted right, and ``dL/d(output)``."""
+    """A loss: the mean over the rows (NaN of none), the rows predicted right (None for ``"mse"``), and ``dL/d(output)``."""
 
     loss: float
-    correct: int
+    correct: int | None
     gradient: Array
 
 
@@ -311,29 +321,44 @@ def loss(kind: str, output: ArrayLike, target: ArrayLike) -> Loss:
     Parameters
     ----------
     kind : {"cross_entropy", "mse", "bce"}
-        Softmax cross-entropy of logits ``[rows, classes]`` against integer labels ``[rows]`` or probabilities
-        ``[rows, classes]``; mean squared error; binary cross-entropy of logits against targets in 0 … 1 of the same shape.
-    output, target : array
+        Softmax cross-entropy of logits; mean squared error; binary cross-entropy of logits.
+    output : array
+        Logits for ``"cross_entropy"`` (``[rows, classes]``, two classes or more) and ``"bce"``: what a network gives before its
+        ``Softmax`` or ``Sigmoid``.
+    target : array
+        ============= ==========================================================================================
+        cross_entropy integer labels ``[rows]`` or ``[rows, 1]`` in 0 … classes − 1; or probabilities
+                      ``[rows, classes]``, 0 or more, each row's sum 1 (within 0.001)
+        mse           finite, of the output's shape; or ``[rows]`` for an output ``[rows, 1]``
+        bce           in 0 … 1, of the output's shape; or ``[rows]`` for an output ``[rows, 1]``
+        ============= ==========================================================================================
 
     Returns
     -------
     Loss
-        ``loss``, ``correct`` (0 for ``"mse"``), ``gradient`` (the shape of ``output``).
+        ``loss``, ``correct`` (None for ``"mse"``), ``gradient`` (the shape of ``output``).
+
+    Raises
+    ------
+    ShapeError
+        The target does not fit the output, or cross-entropy has one class.
+    InvalidArgumentError
+        The target has values that the loss does not take; the message says in which row.
 
     Examples
     --------
     >>> import martlet
     >>> martlet.loss("mse", [[1.0, 2.0]], [[1.0, 0.0]])
-    Loss(loss=2.0, correct=0, gradient=array([[0., 2.]], dtype=float32))
+    Loss(loss=2.0, correct=None, gradient=array([[0., 2.]], dtype=float32))
     """
     code = _arguments.one_of(kind, "kind", LOSSES)
     array = as_array(output, "output")
     gradient = described_output(array.shape)
     value, correct = ctypes.c_double(), ctypes.c_int64()
     library().martlet_loss(
-        code, Described([array]), describe(target, "target"), ctypes.byref(value), ctypes.byref(correct), gradient
+        code, Described([array]), describe_targets(target, 1, "target"), ctypes.byref(value), ctypes.byref(correct), gradient
     )
-    return Loss(value.value, correct.value, gradient.arrays[0])
+    return Loss(value.value, None if correct.value < 0 else correct.value, gradient.arrays[0])
 
 
 def matmul(a: ArrayLike, b: ArrayLike, *, out: Array | None = None) -> Array:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _abi, _arguments, _restore
 from ._all_reduce import AllReduce, KeptCallback
-from ._array import Array, Arrays, describe_all, view
+from ._array import Array, Arrays, describe_all, describe_targets, view
 from ._errors import InvalidArgumentError
 from ._handle import Owner, Self
 from ._inference import Inference
@@ -452,7 +452,7 @@ class Model(ModelStatistics):
         Put the dropout behind the last batch norm, or update the population statistics after training (Li et al. 2018).
         """
         inputs = None if x is None else describe_all(x, self._input_count, "x")
-        targets = None if y is None else describe_all(y, self._output_count, "y")
+        targets = None if y is None else describe_targets(y, self._output_count, "y")
         from .checking import check
 
         return check(self._open(), inputs, targets, loss, batch_size, optimizer)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _abi, _arguments
-from ._array import describe_all
+from ._array import describe_all, describe_targets
 from ._errors import InvalidArgumentError, InvalidStateError
 from ._handle import Handle, Owner
 from ._library import library
@@ -146,7 +146,7 @@ class ShiftRecorder(Handle):
         if self.steps % self.every:
             return
         self._batch = None
-        inputs, targets = self._inputs(x, "x"), describe_all(y, self.net._output_count, "y")
+        inputs, targets = self._inputs(x, "x"), describe_targets(y, self.net._output_count, "y")
         probe = None if self.probe is None else self._inputs(self.probe, "probe")
         count = 0 if probe is None else len(probe)
         library().martlet_shift_recorder_before_update(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _abi, _arguments
-from ._array import Arrays, Described, describe_all
+from ._array import Arrays, Described, describe_all, describe_targets
 from ._errors import CancelledError, InvalidArgumentError
 from ._handle import Handle, Owner
 from ._interrupts import Interrupts
@@ -26,16 +26,16 @@ _STATISTICS = {"own": _abi.MICRO_BATCH_OWN, "whole": _abi.MICRO_BATCH_WHOLE}
 
 
 class Result(NamedTuple):
-    """Figures over some rows: the mean loss, the rows predicted right, the rows."""
+    """Figures over some rows: the mean loss (NaN of no rows), the rows predicted right (None for ``"mse"``), the rows."""
 
     loss: float
-    correct: int
+    correct: int | None
     rows: int
 
     @property
     def accuracy(self) -> float:
-        """Share of the rows predicted right; NaN where there were none. Means nothing for ``"mse"``."""
-        return self.correct / self.rows if self.rows else float("nan")
+        """Share of the rows predicted right; NaN where there were none, and for ``"mse"``, which does not say what is right."""
+        return float("nan") if self.correct is None or not self.rows else self.correct / self.rows
 
 
 class Event(NamedTuple):
@@ -76,7 +76,7 @@ class History:
 
     @property
     def accuracy(self) -> list[float]:
-        """Training accuracy of each epoch."""
+        """Training accuracy of each epoch; NaN for ``"mse"``."""
         return [result.accuracy for result in self.training]
 
     @property
@@ -86,7 +86,7 @@ class History:
 
     @property
     def validation_accuracy(self) -> list[float]:
-        """Validation accuracy after each epoch."""
+        """Validation accuracy after each epoch; NaN for ``"mse"``."""
         return [result.accuracy for result in self.validation]
 
     def __repr__(self) -> str:
@@ -105,7 +105,8 @@ class Trainer(Handle):
     ----------
     model : Model
     loss : {"cross_entropy", "mse", "bce"}, optional
-        See :func:`martlet.loss`.
+        See :func:`martlet.loss` for the targets that each takes. A last ``Softmax`` is taken together with
+        ``"cross_entropy"``, a last ``Sigmoid`` with ``"bce"``: the loss reads that layer's input.
     optimizer : SGD, Adam, AdamW or str, optional
         ``SGD()`` if left out.
     seed : int, optional
@@ -180,9 +181,9 @@ class Trainer(Handle):
     def learning_rate(self, value: float) -> None:
         library().martlet_trainer_set_learning_rate(self._open(), _arguments.real(value, "learning_rate"))
 
-    def _data(self, x: Arrays, y: Arrays, name: str = "") -> tuple[Described, Described]:
-        inputs = describe_all(x, self.model._input_count, f"{name}x")
-        return inputs, describe_all(y, self.model._output_count, f"{name}y")
+    def _data(self, x: Arrays, y: Arrays, names: tuple[str, str] = ("x", "y")) -> tuple[Described, Described]:
+        inputs = describe_all(x, self.model._input_count, names[0])
+        return inputs, describe_targets(y, self.model._output_count, names[1])
 
     def step(self, x: Arrays, y: Arrays) -> Result:
         """One step on one batch: forward, loss, backward, update. The result is from before the update."""
@@ -212,7 +213,7 @@ class Trainer(Handle):
         6
         """
         code = _arguments.one_of(statistics, "statistics", _STATISTICS)
-        parts = [self._data(*_pair(batch, "a micro-batch"), name=f"micro-batch {i} ") for i, batch in enumerate(batches)]
+        parts = [self._data(*_pair(batch, name), names=_halves(name)) for name, batch in _numbered("batches", batches)]
         inputs = Described([array for given, _ in parts for array in given.arrays])
         targets = Described([array for _, given in parts for array in given.arrays])
         out = _abi.martlet_result()
@@ -227,7 +228,7 @@ class Trainer(Handle):
         batch_size: int | None = None,
         normalize: tuple[PerChannel, PerChannel] | None = None,
     ) -> Result:
-        """Loss and hits at inference; changes nothing.
+        """Loss and hits at inference; changes nothing. The loss of no rows is NaN.
 
         Parameters
         ----------
@@ -273,7 +274,7 @@ class Trainer(Handle):
             All rows, and their targets.
         epochs, batch_size : int, optional
         validation_data : (x, y), optional
-            Evaluated after each epoch.
+            Evaluated after each epoch; one row or more.
         shuffle : bool, optional
             Whether each epoch has a new order of the rows, drawn from ``seed``.
         seed : int, optional
@@ -287,7 +288,9 @@ class Trainer(Handle):
             pixel divided by 255, or a float32 value as it is. Holds for the validation data, too.
         callbacks : callable or list of callables, optional
             Each is told every :class:`Event`; a true result ends the fit after this step. May evaluate, predict, and set the
-            learning rate. An exception ends the fit and rises from here.
+            learning rate. An exception ends the fit and rises from here. ``x`` and ``y`` are read again at each step: a
+            callback that writes to them changes what later steps see; targets that the loss does not take end the fit with an
+            error.
         progress : bool or Progress, optional
             Whether to show a progress bar.
 
@@ -310,7 +313,7 @@ class Trainer(Handle):
             seed=_arguments.integer(seed, "seed", 0, _arguments.UINT64_MAX),
         )
         if validation_data is not None:
-            validation = self._data(*_pair(validation_data), name="validation ")
+            validation = self._data(*_pair(validation_data, "validation_data"), names=_halves("validation_data"))
             options.validation_inputs, options.validation_targets = (given.pointer() for given in validation)
         if augment is not None:
             options.augmentation = augmentation_pointer(augment)
@@ -377,7 +380,8 @@ class _Watch:
 
             self._bar = Progress(event.steps)
         result = _result(event.training)
-        self._bar.update(event.step, loss=result.loss, accuracy=result.accuracy)
+        figures = {} if result.correct is None else {"accuracy": result.accuracy}
+        self._bar.update(event.step, loss=result.loss, **figures)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -385,7 +389,7 @@ class _Watch:
 
 
 def _result(out: Any) -> Result:
-    return Result(out.loss, out.correct, out.rows)
+    return Result(out.loss, None if out.correct < 0 else out.correct, out.rows)
 
 
 def _event(event: Any) -> Event:
@@ -400,7 +404,16 @@ def _event(event: Any) -> Event:
     )
 
 
-def _pair(value: Any, name: str = "validation_data") -> tuple[Any, Any]:
+def _numbered(name: str, items: Iterable[Any]) -> Iterable[tuple[str, Any]]:
+    return ((f"{name}[{index}]", item) for index, item in enumerate(items))
+
+
+def _halves(name: str) -> tuple[str, str]:
+    """The names of the parts of a pair (x, y)."""
+    return f"{name}[0]", f"{name}[1]"
+
+
+def _pair(value: Any, name: str) -> tuple[Any, Any]:
     try:
         x, y = value
     except (TypeError, ValueError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,50 @@ def test_an_output_must_be_writable_contiguous_float32(out):
         described_output((2, 3), out)
     with pytest.raises(ShapeError, match=r"out has shape \[3, 2\]; expected \[2, 3\]"):
         described_output((2, 3), np.zeros((3, 2), np.float32))
+
+
+class Lying(np.ndarray):
+    """Says of itself whatever it is told to."""
+
+    lie: ClassVar[dict] = {}
+
+    def __getattribute__(self, name):
+        lie = type(self).lie
+        return lie[name] if name in lie else super().__getattribute__(name)
+
+
+@pytest.mark.parametrize(
+    "lie", [{"shape": (1000, 3)}, {"dtype": np.dtype(np.float32)}, {"flags": np.zeros(3).flags}, {"strides": (12, 4)}]
+)
+def test_a_subclass_is_not_believed(monkeypatch, lie):
+    """Its memory is described by NumPy, not by its own properties."""
+    net = martlet.Sequential([martlet.Dense(3)], input_shape=(2,))
+    x = np.ones((1000, 2), np.float32)
+    small = np.zeros((1, 3), np.float32).view(Lying)
+    monkeypatch.setattr(Lying, "lie", {"shape": (1000, 3), "dtype": np.dtype(np.float32), "flags": np.zeros(3).flags, **lie})
+    assert small.shape == (1000, 3)
+    for call in (
+        lambda: net.predict(x, out=small),
+        lambda: martlet.batch_norm(np.ones((1000, 3)), out=small),
+        lambda: martlet.matmul(np.ones((1000, 3)), np.eye(3), out=small),
+    ):
+        with pytest.raises((InvalidArgumentError, ShapeError)):
+            call()
+    # As an input it is what NumPy says it is, too.
+    with pytest.raises(ShapeError):
+        martlet.Trainer(net, "mse").step(x, small)
+
+
+def test_an_output_of_a_subclass_is_written(tmp_path):
+    net = martlet.Sequential([martlet.Dense(3)], input_shape=(2,))
+    x = np.ones((4, 2), np.float32)
+    file = np.memmap(tmp_path / "out", np.float32, "w+", shape=(4, 3))
+    result = net.predict(x, out=file)
+    assert type(result) is np.ndarray
+    assert np.shares_memory(result, file)
+    assert np.array_equal(file, net.predict(x))
+
+
+def test_an_output_is_no_masked_array():
+    with pytest.raises(DTypeError, match="out is a masked array"):
+        described_output((2, 3), np.ma.zeros((2, 3), np.float32))

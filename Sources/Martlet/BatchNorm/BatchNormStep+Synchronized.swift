@@ -36,7 +36,7 @@ extension BatchNormStep {
       return run.fail(
         MartletError.invalidArgument(
           "Layer \"\(site.layer.name)\": BatchNorm needs 2 or more values per channel while training; all shards together have "
-            + "\(batch.count), whose variance is undefined. Use a larger batch, or training=False."))
+            + "\(batch.count), whose variance is undefined. Use a larger batch, or turn training off."))
     }
     if course(of: batch) == .own {
       load(sums, into: context)

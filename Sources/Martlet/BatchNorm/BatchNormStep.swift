@@ -98,7 +98,8 @@ final class BatchNormStep: PlanStep {
     else { return }
     try BatchNorm.check(
       valuesPerChannel: rows * inner, shape: [rows] + site.inputShapes[0], what: "Layer \"\(site.layer.name)\": BatchNorm",
-      remedy: "Use a larger batch, or training=False. With single_value \"moving\" or \"skip\" the layer takes such a batch.")
+      remedy: "Use a larger batch, or turn training off. With single_value \"moving\" or \"skip\" the layer takes such a batch."
+    )
   }
 
   /// One virtual batch of a run, which mostly is all of it.

@@ -77,6 +77,6 @@ extension Model {
     let lacks = missing.isEmpty ? nil : "lacks \(some(missing))"
     let holds = unexpected.isEmpty ? nil : "holds \(some(unexpected)), which the model does not have"
     return "\(path): the file \([lacks, holds].compactMap { $0 }.joined(separator: " and ")). "
-      + "Build the model that was saved, or pass strict=False to take what fits."
+      + "Build the model that was saved, or turn strict off to take what fits."
   }
 }

@@ -158,13 +158,14 @@ private final class LossSum {
   private var sum = 0.0
 
   init(_ model: Model, _ arrays: [ArrayView], _ loss: Loss, rows: Int) throws {
+    try Trainer.checkOutputs(model, loss)
     let shapes = Trainer.lossModel(model, loss).outputShapes
     guard arrays.count == shapes.count else {
       throw MartletError.shapeMismatch(
         "targets: one for each of the model's \(shapes.count) outputs is needed; \(arrays.count) came.")
     }
     targets = try zip(arrays, shapes).enumerated().map { place, pair in
-      try Targets(pair.0, loss, rows: rows, outputShape: pair.1, argument: "targets[\(place)]")
+      try Targets(pair.0, loss, rows: rows, outputShape: pair.1, argument: "targets", place: place)
     }
   }
 
@@ -176,7 +177,7 @@ private final class LossSum {
     }
     guard let memory else { return }
     for (place, target) in targets.enumerated() {
-      target.load(from: first, count: count, into: memory.targets[place].base)
+      try target.load(from: first, count: count, into: memory.targets[place].base)
       let result = target.evaluate(
         executor.outputFloats(output + place), memory.targets[place].base, rows: count, gradient: nil, gradientScale: 0,
         workspace: memory.workspace.base, compute)
@@ -195,7 +196,7 @@ private final class LossSum {
     for target in targets {
       let row = try Storage(byteCount: max(target.byteCount(rows: 1), 4), isZeroed: false)
       for r in 0..<rows {
-        target.load(from: r, count: 1, into: row.base)
+        try target.load(from: r, count: 1, into: row.base)
         for column in 0..<target.columns {
           let value = Double(row.floats[column])
           count += 1

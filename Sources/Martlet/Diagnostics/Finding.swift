@@ -26,6 +26,10 @@ public struct Finding: Sendable, Equatable, CustomStringConvertible {
     case channelsAlwaysOff = "channels_always_off"
     /// Means of the data far from the moving means.
     case dataDrifted = "data_drifted"
+    /// An output ends in an activation that does not belong to the loss.
+    case lastActivation = "last_activation"
+    /// A softmax that another layer reads.
+    case softmaxInside = "softmax_inside"
   }
 
   /// The numbers are the C API's.

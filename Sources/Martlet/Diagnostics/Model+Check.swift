@@ -19,9 +19,9 @@ public struct CheckOptions: Sendable {
 extension Model {
   /// Findings about the model: errors first, then warnings, then notes; each kind in the order the layers run.
   ///
-  /// Without data: the order of the layers, bias, decay, statistics never updated, batches of one row, frozen layers, scales.
-  /// With data the batch's variance against the moving one, drift, and ReLUs that never open; with targets the loss in
-  /// training against that at inference. ``Finding/Code`` lists all; docs/checking.md has each one's definition and limit.
+  /// Without data: the order of the layers, bias, decay, statistics never updated, batches of one row, frozen layers, scales, softmaxes.
+  /// With data the batch's variance against the moving one, drift, and ReLUs that never open; with targets the last
+  /// activation against the loss, and the loss in training against that at inference. ``Finding/Code`` lists all; docs/checking.md has each one's definition and limit.
   ///
   /// Changes nothing: training is tried on a copy, without dropout, with the batches' own statistics. May run while other
   /// threads predict.
@@ -48,6 +48,7 @@ extension Model {
     }
     let structure = StructureCheck(self)
     var findings = structure.findings(options, rows: rows)
+    findings += OutputCheck(self, loss: targets == nil ? nil : options.loss).findings()
     if let data, let rows {
       let measures = try DataMeasures(self, data, targets, rows: rows, options)
       findings += DataCheck(structure, measures).findings()
@@ -57,24 +58,30 @@ extension Model {
 
   /// A check on the data of one input, without targets.
   public func check(on data: Tensor, _ options: CheckOptions = CheckOptions()) throws -> [Finding] {
-    try withExtendedLifetime(data) { try check(on: [data.view("data")], options) }
+    try MartletError.naming(["data[0]": "data"]) {
+      try withExtendedLifetime(data) { try check(on: [data.view("data")], options) }
+    }
   }
 
   /// A check on the data of one input, with one class a row.
   public func check(on data: Tensor, labels: [Int32], _ options: CheckOptions = CheckOptions()) throws -> [Finding] {
-    try withExtendedLifetime(data) {
-      try labels.withUnsafeBufferPointer { buffer in
-        let memory = UnsafeMutableRawPointer(mutating: buffer.baseAddress)
-        let view = try ArrayView(memory, .int32, shape: [buffer.count], argument: "labels")
-        return try check(on: [data.view("data")], targets: [view], options)
+    try MartletError.naming(["data[0]": "data", "targets[0]": "labels"]) {
+      try withExtendedLifetime(data) {
+        try labels.withUnsafeBufferPointer { buffer in
+          let memory = UnsafeMutableRawPointer(mutating: buffer.baseAddress)
+          let view = try ArrayView(memory, .int32, shape: [buffer.count], argument: "labels")
+          return try check(on: [data.view("data")], targets: [view], options)
+        }
       }
     }
   }
 
   /// A check on the data of one input, with targets of the output's shape.
   public func check(on data: Tensor, targets: Tensor, _ options: CheckOptions = CheckOptions()) throws -> [Finding] {
-    try withExtendedLifetime((data, targets)) {
-      try check(on: [data.view("data")], targets: [targets.view("targets")], options)
+    try MartletError.naming(["data[0]": "data", "targets[0]": "targets"]) {
+      try withExtendedLifetime((data, targets)) {
+        try check(on: [data.view("data")], targets: [targets.view("targets")], options)
+      }
     }
   }
 }

@@ -172,11 +172,13 @@ public final class ShiftRecorder {
   /// One step on the data of one input, one class a row, recorded.
   @discardableResult
   public func step(_ trainer: Trainer, step: Int, _ x: Tensor, labels: [Int32]) throws -> TrainingResult {
-    try withExtendedLifetime(x) {
-      try labels.withUnsafeBufferPointer { buffer in
-        let memory = UnsafeMutableRawPointer(mutating: buffer.baseAddress)
-        let view = try ArrayView(memory, .int32, shape: [buffer.count], argument: "labels")
-        return try self.step(trainer, step: step, [x.view("x")], [view])
+    try MartletError.naming(["inputs[0]": "x", "targets[0]": "labels"]) {
+      try withExtendedLifetime(x) {
+        try labels.withUnsafeBufferPointer { buffer in
+          let memory = UnsafeMutableRawPointer(mutating: buffer.baseAddress)
+          let view = try ArrayView(memory, .int32, shape: [buffer.count], argument: "labels")
+          return try self.step(trainer, step: step, [x.view("x")], [view])
+        }
       }
     }
   }
@@ -243,6 +245,7 @@ extension ShiftRecorder {
   private func gradients(
     _ copy: Model, _ inputs: [ArrayView], _ targets: [ArrayView], of places: [Place]
   ) throws -> [String: [Double]] {
+    try Trainer.checkOutputs(copy, options.loss)
     let run = Trainer.lossModel(copy, options.loss)
     guard targets.count == run.outputCount else {
       throw MartletError.shapeMismatch(
@@ -252,7 +255,10 @@ extension ShiftRecorder {
     let gradients = try targets.enumerated().map { place, target in
       let output = try run.output(place)
       let gradient = try Tensor(shape: output.shape)
-      try withExtendedLifetime(gradient) { _ = try options.loss(output, target, gradient: gradient.view("gradient")) }
+      try withExtendedLifetime(gradient) {
+        _ = try options.loss.evaluate(
+          output, target, gradient: gradient.view("gradient"), argument: "targets", place: place)
+      }
       return gradient
     }
     try withExtendedLifetime(gradients) { try run.backward(gradients.map { try $0.view("gradient") }) }

@@ -131,7 +131,7 @@ struct StructureCheck {
         "\(which) gives \"\(norm.layer.name)\" (batch_norm) one value per channel, which has no variance: training refuses it.",
         advice: isSingle
           ? "Train on batches of 2 rows or more; one row alone is for inference."
-          : "Leave out the last batch (drop_last), or choose another batch size.",
+          : "Leave out the last batch (drop_last; dropsLast in Swift), or choose another batch size.",
         value: 1)
     }
   }

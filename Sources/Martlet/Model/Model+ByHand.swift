@@ -120,17 +120,21 @@ extension Executor {
 extension Model {
   /// One batch of one input, one output.
   public func forward(_ x: Tensor, training: Bool) throws -> Tensor {
-    try withExtendedLifetime(x) {
-      try forward([x.view("x")], training: training)
-      return try Tensor(copying: output(0))
+    try MartletError.naming(["inputs[0]": "x"]) {
+      try withExtendedLifetime(x) {
+        try forward([x.view("x")], training: training)
+        return try Tensor(copying: output(0))
+      }
     }
   }
 
   /// The gradient by the only input.
   public func backward(_ gradOutput: Tensor, accumulate: Bool = false) throws -> Tensor {
-    try withExtendedLifetime(gradOutput) {
-      try backward([gradOutput.view("grad_output")], accumulate: accumulate)
-      return try Tensor(copying: inputGradient(0))
+    try MartletError.naming(["grad_outputs[0]": "gradOutput"]) {
+      try withExtendedLifetime(gradOutput) {
+        try backward([gradOutput.view("gradOutput")], accumulate: accumulate)
+        return try Tensor(copying: inputGradient(0))
+      }
     }
   }
 }

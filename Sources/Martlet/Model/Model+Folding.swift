@@ -36,7 +36,9 @@ extension Model {
 
   /// Folds, and compares on one input's data.
   public func folded(checkedOn data: Tensor) throws -> (model: Model, certificate: FoldingCertificate) {
-    try withExtendedLifetime(data) { try folded(checkedOn: [data.view("data")]) }
+    try MartletError.naming(["data[0]": "data"]) {
+      try withExtendedLifetime(data) { try folded(checkedOn: [data.view("data")]) }
+    }
   }
 
   /// The model that is left, and where each node that is left stands in it.

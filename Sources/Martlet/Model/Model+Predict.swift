@@ -52,11 +52,13 @@ extension Model {
     guard outputNodes.count == 1 else {
       throw MartletError.invalidArgument("The model has \(outputNodes.count) outputs; use predict(_:batchSize:into:).")
     }
-    let view = try x.view("x")
-    let rows = try checkInputs([view])
-    let result = try Tensor(uninitialized: [rows] + outputShapes[0])
-    try predict([view], batchSize: batchSize, into: [result.view("result")])
-    return withExtendedLifetime(x) { result }
+    return try MartletError.naming(["inputs[0]": "x"]) {
+      let view = try x.view("x")
+      let rows = try checkInputs([view])
+      let result = try Tensor(uninitialized: [rows] + outputShapes[0])
+      try predict([view], batchSize: batchSize, into: [result.view("result")])
+      return withExtendedLifetime(x) { result }
+    }
   }
 
   /// Runs inference batch by batch; `body` sees each batch's outputs in the executor.

@@ -33,7 +33,7 @@ extension Model {
       guard needed.isEmpty else {
         throw MartletError.invalidArgument(
           "The model's tensors \(needed.map { "\"\($0.name)\"" }.joined(separator: ", ")) are missing. "
-            + "Give them all, or pass strict=False.")
+            + "Give them all, or turn strict off.")
       }
       for variable in missing { variable.storage.integers.pointee = 0 }
       for variable in missing { variable.didWrite() }

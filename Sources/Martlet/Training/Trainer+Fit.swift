@@ -13,7 +13,7 @@ public struct FitOptions {
   public var dropsLast = false
   /// Of the order and the augmentation; the same seed gives the same ones.
   public var seed: UInt64 = 0
-  /// Evaluated after each epoch; nil: nothing.
+  /// Evaluated after each epoch, 1 row or more; nil: nothing.
   public var validation: (inputs: [ArrayView], targets: [ArrayView])?
   /// Random changes of the training images; nil: none. For models with one input of images `[H, W, C]`.
   public var augmentation: Augmentation?
@@ -77,20 +77,27 @@ extension Trainer {
     try model.network.refuseDuringExchange("A trainer's fit")
     let rows = try model.checkInputs(inputs)
     let checked = try checkTargets(targets, rows: rows)
+    for target in checked { try target.checkValues(rows: rows) }
     guard options.epochs >= 0 else { throw MartletError.invalidArgument("epochs must be 0 or more; \(options.epochs) came.") }
     guard options.batchSize >= 1 else {
       throw MartletError.invalidArgument("batch_size must be 1 or more; \(options.batchSize) came.")
     }
     if let validation = options.validation {
       let validationRows = try model.checkInputs(validation.inputs, what: "validation_inputs")
-      _ = try checkTargets(validation.targets, rows: validationRows, what: "validation_targets")
+      guard validationRows > 0 else {
+        throw MartletError.invalidArgument(
+          "validation_inputs: expected 1 row or more; got 0, whose loss is not a number. Leave the validation data out.")
+      }
+      for target in try checkTargets(validation.targets, rows: validationRows, what: "validation_targets") {
+        try target.checkValues(rows: validationRows)
+      }
       _ = try imageReader(validation.inputs, nil, options.normalization, what: "validation_inputs")
     }
     let reader = try imageReader(inputs, options.augmentation, options.normalization)
     let batchSize = min(options.batchSize, max(rows, 1))
     let lastRows = rows % batchSize
     let stepsPerEpoch = rows / batchSize + (lastRows > 0 && !options.dropsLast ? 1 : 0)
-    guard rows > 0, options.epochs > 0 else { return TrainingResult() }
+    guard rows > 0, options.epochs > 0 else { return loss.result(sum: 0, correct: 0, rows: 0) }
     let (steps, overflows) = stepsPerEpoch.multipliedReportingOverflow(by: options.epochs)
     guard !overflows else {
       throw MartletError.invalidArgument("epochs: \(options.epochs) times \(stepsPerEpoch) steps is too many.")
@@ -102,7 +109,7 @@ extension Trainer {
         throw MartletError(
           error.kind,
           "The last batch of each epoch has \(lastRows) of \(rows) rows at batch_size \(batchSize). \(error.message) "
-            + "Or leave it out with drop_last, or choose another batch_size.")
+            + "Or leave it out (drop_last; dropsLast in Swift), or choose another batch size.")
       }
     }
 
@@ -115,7 +122,7 @@ extension Trainer {
     let indices = UnsafeMutableBufferPointer(
       start: order.base.assumingMemoryBound(to: Int.self), count: loader == nil ? rows : 0)
     var done = 0
-    var epochResult = TrainingResult()
+    var epochResult = loss.result(sum: 0, correct: 0, rows: 0)
     for epoch in 0..<options.epochs {
       schedule.fill(indices, epoch: epoch)
       var total = (loss: 0.0, correct: 0, rows: 0)
@@ -136,20 +143,25 @@ extension Trainer {
           result = try run(memory, rows: count, pieces: pieces) { piece in
             let range = cut.range(piece, rows: count)
             let rows = UnsafeBufferPointer(rebasing: batch[range])
+            // A callback may have written to them.
+            for (place, target) in checked.enumerated() {
+              try target.load(rows, into: memory.targets[place].base, executor.compute)
+            }
             if let next {
               executor.readInput(0, from: next.pixels, first: range.lowerBound, count: range.count, isWhole: pieces == 1)
             } else {
               executor.load(inputs, rows: rows)
-            }
-            for (place, target) in checked.enumerated() {
-              target.load(rows, into: memory.targets[place].base, executor.compute)
             }
             return (range.count, checked)
           }
         }
         loader?.release()
         // The rows of all shards, where there are some.
-        total = (total.loss + result.loss * Double(result.rows), total.correct + result.correct, total.rows + result.rows)
+        if result.rows > 0 {
+          total.loss += result.loss * Double(result.rows)
+          total.correct += result.correct ?? 0
+          total.rows += result.rows
+        }
         done += 1
         if let onEvent,
           !onEvent(
@@ -159,9 +171,9 @@ extension Trainer {
           throw MartletError(.cancelled, "The callback stopped the fit after step \(done) of \(steps).")
         }
       }
-      epochResult = TrainingResult(loss: total.loss / Double(max(total.rows, 1)), correct: total.correct, rows: total.rows)
+      epochResult = loss.result(sum: total.loss, correct: total.correct, rows: total.rows)
       let validation = try options.validation.map {
-        try evaluate($0.inputs, $0.targets, normalization: options.normalization)
+        try evaluate($0.inputs, $0.targets, batchSize: 0, normalization: options.normalization, what: "validation_")
       }
       if let onEvent,
         !onEvent(

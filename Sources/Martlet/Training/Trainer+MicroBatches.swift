@@ -43,15 +43,17 @@ extension Trainer {
       let rows = try model.checkInputs(batch.inputs, what: "micro_batches[\(number)].inputs")
       let targets = try checkTargets(batch.targets, rows: rows, what: "micro_batches[\(number)].targets")
       if rows == 0 { continue }
+      // The first part moves statistics: the last is checked before.
+      for target in targets { try target.checkValues(rows: rows) }
       parts.append(Part(inputs: batch.inputs, targets: targets, first: total, rows: rows))
       total += rows
     }
-    guard let first = parts.first else { return TrainingResult() }
+    guard let first = parts.first else { return loss.result(sum: 0, correct: 0, rows: 0) }
     if statistics == .own {
       let memory = try stepMemory(capacity: parts.map(\.rows).max() ?? 1)
       for part in parts { try memory.executor.prepare(rows: part.rows) }
       return try run(memory, rows: total, pieces: parts.count) { piece in
-        parts[piece].load(memory, at: 0)
+        try parts[piece].load(memory, at: 0)
         return (parts[piece].rows, parts[piece].targets)
       }
     }
@@ -62,7 +64,7 @@ extension Trainer {
     let memory = try stepMemory(capacity: total)
     try memory.executor.prepare(rows: total)
     return try run(memory, rows: total, pieces: 1) { _ in
-      for part in parts { part.load(memory, at: part.first) }
+      for part in parts { try part.load(memory, at: part.first) }
       return (total, first.targets)
     }
   }
@@ -74,11 +76,11 @@ extension Trainer {
     let first: Int
     let rows: Int
 
-    func load(_ memory: StepMemory, at row: Int) {
-      memory.executor.load(inputs, from: 0, count: rows, at: row)
+    func load(_ memory: StepMemory, at row: Int) throws {
       for (place, target) in targets.enumerated() {
-        target.load(from: 0, count: rows, into: memory.targets[place].base + row * target.bytesPerRow)
+        try target.load(from: 0, count: rows, into: memory.targets[place].base + row * target.bytesPerRow)
       }
+      memory.executor.load(inputs, from: 0, count: rows, at: row)
     }
   }
 

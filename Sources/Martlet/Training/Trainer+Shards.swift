@@ -7,12 +7,12 @@ extension Trainer {
   /// Exchanges the number of rows, what batch norms need, then loss, hits and the gradients of the parameters. After a throw, parameters,
   /// gradients and statistics are as before.
   func runShard(
-    _ allReduce: AllReduce, _ memory: StepMemory, rows: Int, _ load: () -> (rows: Int, targets: [Targets])
+    _ allReduce: AllReduce, _ memory: StepMemory, rows: Int, _ load: () throws -> (rows: Int, targets: [Targets])
   ) throws -> TrainingResult {
     let executor = memory.executor
     var all = Double(rows)
     try withUnsafeMutablePointer(to: &all) { try allReduce(UnsafeMutableBufferPointer(start: $0, count: 1)) }
-    guard all > 0 else { return TrainingResult() }
+    guard all > 0 else { return loss.result(sum: 0, correct: 0, rows: 0) }
     var seen: Set<ObjectIdentifier> = []
     let variables = executor.plan.backwardSteps.flatMap(\.site.layer.variables).filter {
       $0.isTrainable && seen.insert(ObjectIdentifier($0)).inserted
@@ -20,7 +20,7 @@ extension Trainer {
     let statistics = try StateSnapshot(of: executor.plan.movedVariables)
     let gradients = try GradientSnapshot(of: variables)
     do {
-      let (count, targets) = load()
+      let (count, targets) = try load()
       try executor.prepare(rows: count)
       executor.randomKey = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
       try executor.forwardExchanging()
@@ -39,7 +39,7 @@ extension Trainer {
       let totals = try sumOverShards(allReduce, variables, loss: sum, correct: correct)
       stepCount &+= 1
       optimizer.step(executor.compute)
-      return TrainingResult(loss: totals.loss / all, correct: totals.correct, rows: Int(all))
+      return loss.result(sum: totals.loss, correct: totals.correct, rows: Int(all))
     } catch {
       statistics.restore()
       gradients.restore()

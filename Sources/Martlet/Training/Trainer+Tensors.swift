@@ -9,7 +9,9 @@ extension Trainer {
 
   @discardableResult
   public func step(_ x: Tensor, targets: Tensor) throws -> TrainingResult {
-    try withExtendedLifetime((x, targets)) { try step([x.view("x")], [targets.view("targets")]) }
+    try MartletError.naming(["inputs[0]": "x", "targets[0]": "targets"]) {
+      try withExtendedLifetime((x, targets)) { try step([x.view("x")], [targets.view("targets")]) }
+    }
   }
 
   @discardableResult
@@ -26,10 +28,12 @@ extension Trainer {
   }
 
   private func withLabels<Result>(_ labels: [Int32], _ body: (ArrayView) throws -> Result) throws -> Result {
-    try labels.withUnsafeBufferPointer { buffer in
-      try body(
-        ArrayView(
-          UnsafeMutableRawPointer(mutating: buffer.baseAddress), .int32, shape: [buffer.count], argument: "labels"))
+    try MartletError.naming(["inputs[0]": "x", "targets[0]": "labels"]) {
+      try labels.withUnsafeBufferPointer { buffer in
+        try body(
+          ArrayView(
+            UnsafeMutableRawPointer(mutating: buffer.baseAddress), .int32, shape: [buffer.count], argument: "labels"))
+      }
     }
   }
 }

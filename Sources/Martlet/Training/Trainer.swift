@@ -6,9 +6,8 @@ import MartletRuntime
 ///     let trainer = try Trainer(net, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1))
 ///     let result = try trainer.step(x, labels)
 ///
-/// If an output's last layer is a ``Softmax`` and the loss cross-entropy, the two are taken together: the loss reads the
-/// softmax's input, which
-/// keeps the gradient exact where a probability rounds to 0 or 1.
+/// If an output ends in a ``Softmax`` and the loss is cross-entropy, or in a ``Sigmoid`` and the loss is binary cross-entropy, the two are
+/// taken together: the loss reads that layer's input, which keeps the gradient exact where a probability rounds to 0 or 1.
 public final class Trainer {
   public let model: Model
   public let loss: Loss
@@ -30,19 +29,26 @@ public final class Trainer {
     self.seed = seed
     self.optimizer = try Optimizer(model, optimizer)
     lossModel = Trainer.lossModel(model, loss)
-    for (place, shape) in lossModel.outputShapes.enumerated() where loss == .crossEntropy && shape.count != 1 {
-      throw MartletError.shapeMismatch(
-        "loss: cross_entropy takes outputs [rows, classes]; a row of output \(place) has the shape \(Shape.text(shape)).")
-    }
+    try Trainer.checkOutputs(model, loss)
   }
 
+  /// The model up to what the loss reads: without a last activation that the loss takes together with itself.
   static func lossModel(_ model: Model, _ loss: Loss) -> Model {
-    guard loss == .crossEntropy else { return model }
+    guard let activation = loss.activation else { return model }
     let nodes = model.outputNodes.map { output -> Int in
       let node = model.network.nodes[output]
-      return node.layer?.layer is Softmax ? node.inputs[0] : output
+      guard let layer = node.layer, type(of: layer.layer) == activation else { return output }
+      return node.inputs[0]
     }
     return Model(model.network, inputs: model.inputNodes, outputs: nodes, seed: 0)
+  }
+
+  /// Refuses a loss that is not defined for every output, or learns nothing from one.
+  static func checkOutputs(_ model: Model, _ loss: Loss) throws {
+    for (place, node) in model.outputNodes.enumerated() {
+      let name = model.network.nodes[node].layer.map { " (\"\($0.name)\")" } ?? ""
+      try loss.checkOutput(model.network.nodes[node].shape, argument: "loss", output: "output \(place)\(name)")
+    }
   }
 
   public var learningRate: Double { optimizer.learningRate }
@@ -64,29 +70,39 @@ public final class Trainer {
     defer { stepTargets.removeAll(keepingCapacity: true) }
     try checkTargets(targets, rows: rows, into: &stepTargets)
     let memory = try stepMemory(rows: rows)
-    guard rows > 0 || model.network.allReduce != nil else { return TrainingResult() }
+    guard rows > 0 || model.network.allReduce != nil else { return loss.result(sum: 0, correct: 0, rows: 0) }
     defer { memory.executor.releaseInputs() }
     let cut = microBatches
-    return try run(memory, rows: rows, pieces: cut.count(rows: rows)) { piece in
+    let pieces = cut.count(rows: rows)
+    // The first micro-batch moves statistics: the last is checked before.
+    if pieces > 1 { for target in stepTargets { try target.checkValues(rows: rows) } }
+    return try run(memory, rows: rows, pieces: pieces) { piece in
       let range = cut.range(piece, rows: rows)
-      memory.executor.load(inputs, from: range.lowerBound, count: range.count)
       for (place, target) in stepTargets.enumerated() {
-        target.load(from: range.lowerBound, count: range.count, into: memory.targets[place].base)
+        try target.load(from: range.lowerBound, count: range.count, into: memory.targets[place].base)
       }
+      memory.executor.load(inputs, from: range.lowerBound, count: range.count)
       return (range.count, stepTargets)
     }
   }
 
-  /// Loss and hits of a whole data set at inference; changes nothing.
+  /// Loss and hits of a whole data set at inference; changes nothing. The loss of no rows is NaN.
   ///
   /// - Parameter normalization: of the images, as in the fit; read batch by batch where they lie. Predictions take none: hand
   ///   in normalised values there.
   public func evaluate(
     _ inputs: [ArrayView], _ targets: [ArrayView], batchSize: Int = 0, normalization: ImageNormalization? = nil
   ) throws -> TrainingResult {
-    let rows = try model.checkInputs(inputs)
-    let reader = try imageReader(inputs, nil, normalization)
-    let checked = try checkTargets(targets, rows: rows)
+    try evaluate(inputs, targets, batchSize: batchSize, normalization: normalization, what: "")
+  }
+
+  /// - Parameter what: stands before the names of the arguments in messages.
+  func evaluate(
+    _ inputs: [ArrayView], _ targets: [ArrayView], batchSize: Int, normalization: ImageNormalization?, what: String
+  ) throws -> TrainingResult {
+    let rows = try model.checkInputs(inputs, what: what + "inputs")
+    let reader = try imageReader(inputs, nil, normalization, what: what + "inputs")
+    let checked = try checkTargets(targets, rows: rows, what: what + "targets")
     let compute = try Compute.shared
     var (sum, correct) = (0.0, 0)
     var scratch: LossMemory?
@@ -103,7 +119,7 @@ public final class Trainer {
       let memory = try scratch ?? LossMemory(checked, rows: count, compute)
       scratch = memory
       for (place, target) in checked.enumerated() {
-        target.load(from: first, count: count, into: memory.targets[place].base)
+        try target.load(from: first, count: count, into: memory.targets[place].base)
         let result = target.evaluate(
           executor.outputFloats(place), memory.targets[place].base, rows: count, gradient: nil, gradientScale: 0,
           workspace: memory.workspace.base, compute)
@@ -111,7 +127,7 @@ public final class Trainer {
         correct += result.correct
       }
     }
-    return TrainingResult(loss: rows == 0 ? 0 : sum / Double(rows), correct: correct, rows: rows)
+    return loss.result(sum: sum, correct: correct, rows: rows)
   }
 
   func checkTargets(_ targets: [ArrayView], rows: Int, what: String = "targets") throws -> [Targets] {
@@ -129,7 +145,7 @@ public final class Trainer {
     }
     for (place, array) in targets.enumerated() {
       checked.append(
-        try Targets(array, loss, rows: rows, outputShape: lossModel.outputShapes[place], argument: "\(what)[\(place)]"))
+        try Targets(array, loss, rows: rows, outputShape: lossModel.outputShapes[place], argument: what, place: place))
     }
   }
 
@@ -147,18 +163,18 @@ public final class Trainer {
   ///
   /// - Parameters:
   ///   - rows: of all pieces; 1 or more.
-  ///   - load: puts a piece into memory, whose size has been checked.
+  ///   - load: puts a piece into memory, whose size has been checked. It throws for targets that the loss does not take; where that is
+  ///     the first piece, nothing has changed.
   func run(
-    _ memory: StepMemory, rows: Int, pieces: Int, _ load: (_ piece: Int) -> (rows: Int, targets: [Targets])
+    _ memory: StepMemory, rows: Int, pieces: Int, _ load: (_ piece: Int) throws -> (rows: Int, targets: [Targets])
   ) throws -> TrainingResult {
-    if let allReduce = model.network.exchange { return try runShard(allReduce, memory, rows: rows) { load(0) } }
+    if let allReduce = model.network.exchange { return try runShard(allReduce, memory, rows: rows) { try load(0) } }
     let executor = memory.executor
     let key = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
-    stepCount &+= 1
     defer { executor.accumulatesGradients = false }
     var (sum, correct) = (0.0, 0)
     for piece in 0..<pieces {
-      let (count, targets) = load(piece)
+      let (count, targets) = try load(piece)
       try executor.prepare(rows: count)
       // Dropout drops other elements in each piece; the first is as in a step of one.
       executor.randomKey = piece == 0 ? key : StableHash.mixed(key ^ UInt64(piece))
@@ -174,7 +190,8 @@ public final class Trainer {
       }
       executor.backward()
     }
+    stepCount &+= 1
     optimizer.step(executor.compute)
-    return TrainingResult(loss: sum / Double(rows), correct: correct, rows: rows)
+    return loss.result(sum: sum, correct: correct, rows: rows)
   }
 }

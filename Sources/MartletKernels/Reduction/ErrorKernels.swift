@@ -29,7 +29,8 @@ func squaredErrorKernel<I: InstructionSet>(
 /// (x > 0) == (t > ½); gradient = gradientScale·(sigmoid(x) − t)/columns. `gradient` may be the logits or the targets.
 ///
 /// The first two terms are taken as |x|·(x > 0 ? 1 − t : t), which does not cancel. Terms in Float32, sums in Float64.
-/// Edge cases: an infinite logit is NaN.
+/// Edge cases: an infinite logit costs nothing where the target is 1 on its side and 0 on the other, and is infinitely wrong elsewhere; NaN
+/// stays NaN.
 @inlinable
 func binaryCrossEntropyKernel<I: InstructionSet>(
   _ set: I.Type, _ x: UnsafePointer<Float>, _ targets: UnsafePointer<Float>, rows: Int, columns: Int,
@@ -54,7 +55,9 @@ func binaryCrossEntropyKernel<I: InstructionSet>(
       let magnitude = ActivationMath.magnitude(set, v)
       let distance = I.whereLess(zero, v, 1 - target, target)
       let tail = ActivationMath.logarithmOfOnePlus(set, ActivationMath.exponential(set, zero - magnitude))
-      losses += I.widened(I.multiplyAdd(magnitude, distance, tail))
+      // Without distance there is no cost, however far out the logit is.
+      let counted = I.whereEqual(distance, zero, zero, magnitude)
+      losses += I.widened(I.multiplyAdd(counted, distance, tail))
       let difference = I.whereLess(zero, v, one, zero) - I.whereLess(half, target, one, zero)
       wrong += difference * difference
       if let gradient {

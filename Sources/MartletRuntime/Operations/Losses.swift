@@ -53,7 +53,8 @@ extension Compute {
   /// Mean over the columns of max(x, 0) − x·t + log(1 + e^−|x|) a row; gradient = gradientScale·(sigmoid(x) − t)/columns.
   /// Correct: every column has (x > 0) == (t > 0.5).
   ///
-  /// `gradient` may be nil, the logits or the targets. Edge cases: an infinite or NaN logit makes the loss NaN.
+  /// `gradient` may be nil, the logits or the targets. Edge cases: +∞ costs nothing where the target is 1, −∞ where it is 0, and either is an
+  /// infinite loss elsewhere; a NaN makes the loss NaN.
   public func binaryCrossEntropy(
     _ logits: UnsafePointer<Float>, targets: UnsafePointer<Float>, rows: Int, columns: Int,
     gradient: UnsafeMutablePointer<Float>?, gradientScale: Float, workspace: UnsafeMutableRawPointer

@@ -162,7 +162,7 @@ import Testing
     expectError(
       .invalidArgument, "BatchNorm needs 2 or more values per channel while training",
       "x has shape [1, 64] (1 value per channel)",
-      "variance is undefined", "Use a larger batch, or training=False.", "\"1\""
+      "variance is undefined", "Use a larger batch, or turn training off.", "\"1\""
     ) { _ = try model.forward(one, training: true) }
     #expect(model.allBytes == before)
     #expect(model.handBatches == 0)

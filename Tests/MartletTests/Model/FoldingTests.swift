@@ -228,7 +228,7 @@ import Testing
 
   @Test func errors() throws {
     let model = try Model.sequential([Dense(2), BatchNorm()], inputShape: [3])
-    expectError(.shapeMismatch, "data[0]", "[rows, 3]", "[4, 5] came") {
+    expectError(.shapeMismatch, "data: the shape", "[rows, 3]", "[4, 5] came") {
       _ = try model.folded(checkedOn: Tensor(shape: [4, 5]))
     }
     expectError(.shapeMismatch, "data", "the model has 1; 0 came") { _ = try model.folded(checkedOn: []) }

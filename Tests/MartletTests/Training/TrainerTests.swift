@@ -19,7 +19,12 @@ import Testing
     )
     let trainer = try Trainer(a, loss: loss, optimizer: .adam(learningRate: 0.1))
     let optimizer = try Optimizer(b, .adam(learningRate: 0.1))
-    let target = try randomTensor([6, 3], seed: 5, 0...1)
+    var target = try randomTensor([6, 3], seed: 5, 0...1)
+    if loss == .crossEntropy {
+      let values = target.values
+      target = try Tensor(
+        values.indices.map { place in values[place] / values[place / 3 * 3..<place / 3 * 3 + 3].reduce(0, +) }, shape: [6, 3])
+    }
     for step in 0..<4 {
       let x = try randomTensor([6, 4], seed: UInt64(10 + step))
       let result = try trainer.step(x, targets: target)
@@ -140,9 +145,9 @@ import Testing
       expectError(kind, word) { _ = try trainer.step(x, labels: labels) }
       expectError(kind, word) { _ = try trainer.fit(x, labels: labels) }
     }
-    expect(.shapeMismatch, "targets[0]", x, [0, 1])
-    expect(.invalidArgument, "row 5 has 3", x, [0, 1, 2, 0, 1, 3])
-    expect(.shapeMismatch, "inputs[0]", try Tensor(shape: [6, 5]), labels)
+    expect(.shapeMismatch, "labels: ", x, [0, 1])
+    expect(.invalidArgument, "got 3 in row 5", x, [0, 1, 2, 0, 1, 3])
+    expect(.shapeMismatch, "x: ", try Tensor(shape: [6, 5]), labels)
     expectError(.shapeMismatch, "targets", "1 outputs", "0 came") { _ = try trainer.step([x.view()], []) }
     expectError(.invalidArgument, "2 or more values per channel") {
       _ = try trainer.step(x.rows(0..<1), labels: [0])
@@ -173,7 +178,7 @@ import Testing
 
   @Test func creationErrors() throws {
     let wide = try Model.sequential([BatchNorm()], inputShape: [2, 3])
-    expectError(.shapeMismatch, "cross_entropy takes outputs [rows, classes]", "[2, 3]") {
+    expectError(.shapeMismatch, "loss: expected an output [rows, classes]", "got [rows, 2, 3] from output 0") {
       _ = try Trainer(wide, loss: .crossEntropy)
     }
     expectError(.invalidArgument, "learning_rate") {
@@ -182,5 +187,28 @@ import Testing
     let trainer = try Trainer(wide, loss: .meanSquaredError)
     try trainer.setLearningRate(0.125)
     #expect(trainer.learningRate == 0.125)
+  }
+
+  /// Errors name arguments as the function that was called does, and options in no other language's words.
+  @Test func errorsHaveTheArgumentsNames() throws {
+    let model = try network()
+    let trainer = try Trainer(model, loss: .crossEntropy)
+    let (x, wide) = (try randomTensor([6, 4], seed: 1), try randomTensor([6, 5], seed: 1))
+    for call in [
+      { _ = try trainer.step(wide, labels: labels) }, { _ = try trainer.fit(wide, labels: labels) },
+      { _ = try trainer.evaluate(wide, labels: labels) }, { _ = try trainer.step(wide, targets: x) },
+      { _ = try model.predict(wide) }, { _ = try model.forward(wide, training: true) },
+    ] as [() throws -> Void] {
+      #expect(martletError(call)?.message.hasPrefix("x: ") == true)
+    }
+    for call in [
+      { _ = try trainer.step(x, labels: [0]) }, { _ = try trainer.fit(x, labels: [0, 1, 2, 3, 0, 0]) },
+      { _ = try trainer.evaluate(x, labels: [0, 1, 2, 3, 0, 0]) },
+    ] as [() throws -> Void] {
+      #expect(martletError(call)?.message.hasPrefix("labels: ") == true)
+    }
+    #expect(martletError { _ = try trainer.step(x, targets: x) }?.message.hasPrefix("targets: ") == true)
+    let one = martletError { _ = try trainer.fit(x, labels: labels, FitOptions(batchSize: 5)) }
+    #expect(one?.message.contains("dropsLast") == true && one?.message.contains("=False") == false)
   }
 }

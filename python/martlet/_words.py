@@ -14,6 +14,15 @@ _OTHER_NAMES = {
     "martlet_shift_recorder_record": {"inputs": "probe"},
 }
 
+#: What Python has a word of its own for.
+_REMEDIES = {
+    "turn training off": "pass training=False",
+    "turn strict off": "pass strict=False",
+    "leave it out (drop_last; dropsLast in Swift)": "leave it out with drop_last=True",
+    "Leave out the last batch (drop_last; dropsLast in Swift)": "Leave out the last batch (drop_last=True)",
+    "Convert class numbers to an integer type": "Convert class numbers with .astype(int)",
+}
+
 #: ``inputs[0]``, also as a part of a struct or of a list of batches, and ``inputs`` alone in front of a message.
 _ARRAYS = re.compile(
     r"(?<![\w.])(?:micro_batches\[(?P<part>\d+)\]\.)?(?:options\.)?(?P<validation>validation_)?"
@@ -37,4 +46,11 @@ def in_python(message: str, function: str, arguments: Any) -> str:
         is_single = place is None or (place == "0" and counts.get(name, 1) == 1)
         return name if is_single else f"{name}[{place}]"
 
-    return _ARRAYS.sub(renamed, message)
+    return in_python_text(_ARRAYS.sub(renamed, message))
+
+
+def in_python_text(text: str) -> str:
+    """Text without names of arguments, such as advice."""
+    for neutral, python in _REMEDIES.items():
+        text = text.replace(neutral, python)
+    return text

@@ -9,6 +9,7 @@ from . import _abi, _arguments
 from ._handle import Owner
 from ._library import library
 from ._tensors import text_of
+from ._words import in_python_text
 from .functional import LOSSES
 from .optimizers import Optimizer, as_rule
 from .training import Trainer
@@ -89,9 +90,9 @@ def check(
                 _SEVERITIES[info.severity],
                 info.layer.decode() or None,
                 info.message.decode(),
-                info.advice.decode(),
+                in_python_text(info.advice.decode()),
                 info.value,
                 info.channels[: info.channel_count] if info.channel_count else [],
             )
         )
-    return Findings(found, text_of(loaded.martlet_findings_text, owner))
+    return Findings(found, in_python_text(text_of(loaded.martlet_findings_text, owner)))

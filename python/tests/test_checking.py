@@ -101,7 +101,7 @@ def test_models_of_several_inputs():
 
 def test_refused(x):
     net = network()
-    with pytest.raises(martlet.ShapeError, match="^x: "):
+    with pytest.raises(martlet.ShapeError, match=r"^x: "):
         net.check(x[:, :3])
     with pytest.raises(martlet.InvalidArgumentError, match="finite"):
         net.check(np.full((2, 4), np.nan))

@@ -14,7 +14,7 @@ from martlet.shift import ShiftRecorder
 
 X = np.ones((4, 3), np.float32)
 WIDE = np.ones((4, 5), np.float32)
-C_NAMES = re.compile(r"inputs\[|targets\[|outputs\[|grad_outputs|data\[0\]: |options\.")
+C_NAMES = re.compile(r"inputs\[|targets\[|outputs\[|grad_outputs|(?<!_)data\[0\]|options\.")
 
 
 @pytest.fixture
@@ -74,6 +74,21 @@ def test_several_arrays_have_their_number():
         trainer.fit(good[0], [good[1][0], [0, 1, 2, 3]])
     with pytest.raises(InvalidArgumentError, match=r"^y\[0\]: "):
         trainer.fit(good[0], [[0, 1, 2, 3], good[1][1]])
+
+
+def test_remedies_are_pythons(net):
+    norm = Sequential([martlet.BatchNorm(), Dense(2)], input_shape=(3,))
+    for call, words in (
+        (lambda: Trainer(net).fit(X, np.zeros(4)), ".astype(int)"),
+        (lambda: Trainer(norm).step(X[:1], [0]), "training=False"),
+        (lambda: Trainer(norm).fit(X, [0, 1, 0, 1], batch_size=3), "drop_last=True"),
+        (lambda: net.load_state_dict({}), "strict=False"),
+    ):
+        with pytest.raises((ShapeError, InvalidArgumentError)) as caught:
+            call()
+        assert words in str(caught.value)
+        assert "Swift" not in str(caught.value)
+    assert "drop_last=True" in str(norm.check(X, batch_size=3))
 
 
 def test_only_names_of_arguments_change():

@@ -209,18 +209,18 @@ import Testing
       for place in Set([0, count / 2, count - 1]) {
         var labels = [Int32](repeating: 2, count: count)
         #expect(TargetScan.areLabels(labels, count: count, classes: 3))
-        for wrong in [3, -1, Int32.max, .min] {
+        for wrong in [Int32(3), -1, Int32.max, Int32.min] {
           labels[place] = wrong
           #expect(!TargetScan.areLabels(labels, count: count, classes: 3))
         }
         var values = [Float](repeating: 1, count: count)
         #expect(TargetScan.areFinite(values, count: count) && TargetScan.areWithin(values, count: count, largest: 1))
         #expect(TargetScan.sum(values, count: count) == Double(count))
-        for wrong in [Float.nan, -.nan, .infinity, -.infinity] {
+        for wrong in [Float.nan, -Float.nan, Float.infinity, -Float.infinity] {
           values[place] = wrong
           #expect(!TargetScan.areFinite(values, count: count) && !TargetScan.areWithin(values, count: count, largest: 1))
         }
-        for wrong in [-Float.leastNonzeroMagnitude, 1 + Float.ulpOfOne, -.greatestFiniteMagnitude, 2] {
+        for wrong in [-Float.leastNonzeroMagnitude, 1 + Float.ulpOfOne, -Float.greatestFiniteMagnitude, 2] {
           values[place] = wrong
           #expect(TargetScan.areFinite(values, count: count) && !TargetScan.areWithin(values, count: count, largest: 1))
         }

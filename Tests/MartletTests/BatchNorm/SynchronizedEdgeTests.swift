@@ -138,7 +138,7 @@ import Testing
     #expect(found[0] == found[1] && each[0] == each[1])
     #expect(found[0].rows == 20 && each[0].map(\.rows) == [10, 10])
     #expect(found[0].loss == (each[0][0].loss * 10 + each[0][1].loss * 10) / 20)
-    #expect(found[0].correct == each[0][0].correct + each[0][1].correct)
+    #expect(found[0].correct == (each[0][0].correct ?? 0) + (each[0][1].correct ?? 0))
     #expect(models[0].allBytes == models[1].allBytes)
   }
 

@@ -31,7 +31,7 @@ import Testing
     #expect(a.allBytes == b.allBytes)
     let epoch = steps.suffix(3)
     #expect(result.loss == epoch.reduce(0) { $0 + $1.loss * Double($1.rows) } / 22)
-    #expect(result.correct == epoch.reduce(0) { $0 + $1.correct } && result.rows == 22)
+    #expect(result.correct == epoch.reduce(0) { $0 + ($1.correct ?? 0) } && result.rows == 22)
   }
 
   /// Each epoch goes through every row once, in an order of its own that the seed decides.

@@ -47,7 +47,7 @@ import Testing
       let scaled = try Tensor(gradient.values.map { $0 * share }, shape: gradient.shape)
       _ = try byHand.backward(scaled, accumulate: first > 0)
       loss += found.loss * Double(end - first)
-      correct += found.correct
+      correct += found.correct ?? 0
       first = end
     }
     #expect(abs(result.loss - loss / 23) <= Tolerance.loss(magnitude: 3) && result.correct == correct && result.rows == 23)

@@ -141,18 +141,19 @@ extension Trainer {
           // Also where an exchange fails: the loader's memory ends with the fit, the executor does not.
           defer { if loader != nil { executor.readInput(0, at: nil) } }
           result = try run(memory, rows: count, pieces: pieces) { piece in
-            let range = cut.range(piece, rows: count)
-            let rows = UnsafeBufferPointer(rebasing: batch[range])
+            let rows = UnsafeBufferPointer(rebasing: batch[cut.range(piece, rows: count)])
             // A callback may have written to them.
             for (place, target) in checked.enumerated() {
               try target.load(rows, into: memory.targets[place].base, executor.compute)
             }
+            return (rows.count, checked)
+          } inputs: { piece in
+            let range = cut.range(piece, rows: count)
             if let next {
               executor.readInput(0, from: next.pixels, first: range.lowerBound, count: range.count, isWhole: pieces == 1)
             } else {
-              executor.load(inputs, rows: rows)
+              executor.load(inputs, rows: UnsafeBufferPointer(rebasing: batch[range]))
             }
-            return (range.count, checked)
           }
         }
         loader?.release()

@@ -43,8 +43,6 @@ extension Trainer {
       let rows = try model.checkInputs(batch.inputs, what: "micro_batches[\(number)].inputs")
       let targets = try checkTargets(batch.targets, rows: rows, what: "micro_batches[\(number)].targets")
       if rows == 0 { continue }
-      // The first part moves statistics: the last is checked before.
-      for target in targets { try target.checkValues(rows: rows) }
       parts.append(Part(inputs: batch.inputs, targets: targets, first: total, rows: rows))
       total += rows
     }
@@ -53,8 +51,10 @@ extension Trainer {
       let memory = try stepMemory(capacity: parts.map(\.rows).max() ?? 1)
       for part in parts { try memory.executor.prepare(rows: part.rows) }
       return try run(memory, rows: total, pieces: parts.count) { piece in
-        try parts[piece].load(memory, at: 0)
+        try parts[piece].loadTargets(memory, at: 0)
         return (parts[piece].rows, parts[piece].targets)
+      } inputs: {
+        parts[$0].loadInputs(memory, at: 0)
       }
     }
     for part in parts where zip(part.targets, first.targets).contains(where: { $0.areLabels != $1.areLabels }) {
@@ -64,8 +64,10 @@ extension Trainer {
     let memory = try stepMemory(capacity: total)
     try memory.executor.prepare(rows: total)
     return try run(memory, rows: total, pieces: 1) { _ in
-      for part in parts { try part.load(memory, at: part.first) }
+      for part in parts { try part.loadTargets(memory, at: part.first) }
       return (total, first.targets)
+    } inputs: { _ in
+      for part in parts { part.loadInputs(memory, at: part.first) }
     }
   }
 
@@ -76,12 +78,13 @@ extension Trainer {
     let first: Int
     let rows: Int
 
-    func load(_ memory: StepMemory, at row: Int) throws {
+    func loadTargets(_ memory: StepMemory, at row: Int) throws {
       for (place, target) in targets.enumerated() {
         try target.load(from: 0, count: rows, into: memory.targets[place].base + row * target.bytesPerRow)
       }
-      memory.executor.load(inputs, from: 0, count: rows, at: row)
     }
+
+    func loadInputs(_ memory: StepMemory, at row: Int) { memory.executor.load(inputs, from: 0, count: rows, at: row) }
   }
 
   /// How a batch is cut.

@@ -73,16 +73,15 @@ public final class Trainer {
     guard rows > 0 || model.network.allReduce != nil else { return loss.result(sum: 0, correct: 0, rows: 0) }
     defer { memory.executor.releaseInputs() }
     let cut = microBatches
-    let pieces = cut.count(rows: rows)
-    // The first micro-batch moves statistics: the last is checked before.
-    if pieces > 1 { for target in stepTargets { try target.checkValues(rows: rows) } }
-    return try run(memory, rows: rows, pieces: pieces) { piece in
+    return try run(memory, rows: rows, pieces: cut.count(rows: rows)) { piece in
       let range = cut.range(piece, rows: rows)
       for (place, target) in stepTargets.enumerated() {
         try target.load(from: range.lowerBound, count: range.count, into: memory.targets[place].base)
       }
-      memory.executor.load(inputs, from: range.lowerBound, count: range.count)
       return (range.count, stepTargets)
+    } inputs: { piece in
+      let range = cut.range(piece, rows: rows)
+      memory.executor.load(inputs, from: range.lowerBound, count: range.count)
     }
   }
 
@@ -163,18 +162,29 @@ public final class Trainer {
   ///
   /// - Parameters:
   ///   - rows: of all pieces; 1 or more.
-  ///   - load: puts a piece into memory, whose size has been checked. It throws for targets that the loss does not take; where that is
-  ///     the first piece, nothing has changed.
+  ///   - loadTargets: puts a piece's targets into memory, whose size has been checked. It throws for targets that the loss does not take;
+  ///     nothing has changed then: where there are several pieces, each is loaded once before the first is run.
+  ///   - loadInputs: the same for its inputs.
   func run(
-    _ memory: StepMemory, rows: Int, pieces: Int, _ load: (_ piece: Int) throws -> (rows: Int, targets: [Targets])
+    _ memory: StepMemory, rows: Int, pieces: Int, _ loadTargets: (_ piece: Int) throws -> (rows: Int, targets: [Targets]),
+    inputs loadInputs: (_ piece: Int) -> Void
   ) throws -> TrainingResult {
-    if let allReduce = model.network.exchange { return try runShard(allReduce, memory, rows: rows) { try load(0) } }
+    if let allReduce = model.network.exchange {
+      return try runShard(allReduce, memory, rows: rows) {
+        let loaded = try loadTargets(0)
+        loadInputs(0)
+        return loaded
+      }
+    }
+    // The first piece moves statistics: what the last would refuse is refused before.
+    if pieces > 1 { for piece in 0..<pieces { _ = try loadTargets(piece) } }
     let executor = memory.executor
     let key = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
     defer { executor.accumulatesGradients = false }
     var (sum, correct) = (0.0, 0)
     for piece in 0..<pieces {
-      let (count, targets) = try load(piece)
+      let (count, targets) = try loadTargets(piece)
+      loadInputs(piece)
       try executor.prepare(rows: count)
       // Dropout drops other elements in each piece; the first is as in a step of one.
       executor.randomKey = piece == 0 ? key : StableHash.mixed(key ^ UInt64(piece))

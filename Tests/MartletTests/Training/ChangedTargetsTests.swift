@@ -91,6 +91,28 @@ import Testing
     #expect(model.allBytes == before)
   }
 
+  /// A fit in micro-batches, too: the labels that are wrong may be those of a later one.
+  @Test func microBatchesOfAFitAreCheckedFirst() throws {
+    let x = try randomTensor([12, 3], seed: 1)
+    let model = try network()
+    let trainer = try Trainer(model, loss: .crossEntropy)
+    try trainer.setMicroBatchSize(2)
+    var labels = (0..<12).map { Int32($0) % classes }
+    try labels.withUnsafeMutableBufferPointer { buffer in
+      let (target, base) = (try ArrayView(buffer.baseAddress, .int32, shape: [12]), buffer)
+      var after: [[UInt8]] = []
+      expectError(.invalidArgument, "got 9 in row 11") {
+        try trainer.fit([x.view()], [target], FitOptions(batchSize: 6, shuffles: false)) { _ in
+          after = model.allBytes
+          base[11] = 9
+          return true
+        }
+      }
+      #expect(model.allBytes == after)
+    }
+    withExtendedLifetime(x) {}
+  }
+
   @Test func validationNeedsRows() throws {
     let x = try randomTensor([8, 3], seed: 1)
     let labels = [Int32](repeating: 1, count: 8)

@@ -30,8 +30,14 @@ extern "C" {
 #define MARTLET_VERSION "0.1.0"
 /* Changes whenever a program compiled against the older header could misbehave. */
 #define MARTLET_ABI_VERSION 2
-/* Axes of an array at this boundary. */
-#define MARTLET_MAX_RANK 16
+/* Limits of calls and files alike, which no real network comes near. Beyond them: MARTLET_SHAPE_MISMATCH for a rank,
+ * MARTLET_INVALID_ARGUMENT for a count or a name, MARTLET_CORRUPT_FILE for a file. */
+#define MARTLET_MAX_RANK        16    /* axes of an array; a row of a network has one less, for the batch is one */
+#define MARTLET_MAX_NODES       16384 /* of a graph or model: its inputs and every place of every layer */
+#define MARTLET_MAX_PLACES      4096  /* of one layer */
+#define MARTLET_MAX_INPUTS      4096  /* of a model, and of one place of a layer that joins */
+#define MARTLET_MAX_OUTPUTS     4096  /* of a model */
+#define MARTLET_MAX_NAME_LENGTH 1024  /* of a layer or input, in bytes of UTF-8 */
 
 typedef int32_t martlet_status;
 enum {
@@ -261,8 +267,9 @@ martlet_status martlet_normalize_gradients(const martlet_normalization_options *
 
 /* ---- Graphs: what a network is ------------------------------------------------------------------------------------------
  * A graph is built node by node; a node is one layer applied to earlier nodes. A model is made of it and stays independent of
- * it. Layer names must be unique, not empty, without '/'; NULL: the layer's kind and a number ("dense_1"). The tensors of a
- * layer are named as in PyTorch's state dictionaries: "<layer>.weight", "<layer>.running_mean". */
+ * it. Names of layers and inputs are unique UTF-8 texts of 1 to MARTLET_MAX_NAME_LENGTH bytes without '/' and control
+ * characters; NULL: the layer's kind and a number ("dense_1"). The tensors of a layer are named as in PyTorch's state
+ * dictionaries: "<layer>.weight", "<layer>.running_mean". */
 
 typedef struct martlet_graph martlet_graph;
 /* A node's number in its graph. */
@@ -392,10 +399,10 @@ martlet_status martlet_graph_reshape(martlet_graph *graph, const char *name, mar
 martlet_status martlet_graph_channels_last(martlet_graph *graph, const char *name, martlet_node input, martlet_node *out);
 /* [rows, ..., C] to [rows, C, ...]: before a flatten whose order must be that of a channels-first model. */
 martlet_status martlet_graph_channels_first(martlet_graph *graph, const char *name, martlet_node input, martlet_node *out);
-/* The sum of 2..4096 inputs of one shape, element by element. inputs is *caller's memory*; a node may come twice. */
+/* The sum of 2..MARTLET_MAX_INPUTS inputs of one shape, element by element. inputs is *caller's memory*; a node may come twice. */
 martlet_status martlet_graph_add(martlet_graph *graph, const char *name, const martlet_node *inputs, int32_t count,
                                  martlet_node *out);
-/* The channels (last axis) of 2..4096 inputs side by side; the other axes are equal. */
+/* The channels (last axis) of 2..MARTLET_MAX_INPUTS inputs side by side; the other axes are equal. */
 martlet_status martlet_graph_concatenate(martlet_graph *graph, const char *name, const martlet_node *inputs, int32_t count,
                                          martlet_node *out);
 /* The layer that made the node `layer`, applied once more, to other inputs: one set of parameters and state in two places. The

@@ -1,4 +1,4 @@
-// martlet_array and martlet_view against the library's own arrays.
+// Arrays and shapes that C hands in, as the library's own.
 import CMartlet
 import Martlet
 
@@ -10,8 +10,8 @@ extension ArrayView {
 
   init(_ array: martlet_array, _ argument: String) throws {
     let rank = Int(array.rank)
-    guard (0...Int(MARTLET_MAX_RANK)).contains(rank) else {
-      throw MartletError(.shapeMismatch, "\(argument): the rank must be in 0...\(MARTLET_MAX_RANK); \(rank) came.")
+    guard (0...Limits.rank).contains(rank) else {
+      throw MartletError(.shapeMismatch, "\(argument): expected a rank in 0...\(Limits.rank); got \(rank).")
     }
     guard let type = DataType(rawValue: array.dtype) else {
       let known = DataType.allCases.map { "\($0.rawValue) (\($0.name))" }.joined(separator: ", ")
@@ -44,37 +44,18 @@ extension ArrayView {
 }
 
 /// A shape that C hands in: rank numbers, each 0 or more is checked further in.
-func shape(_ rank: Int32, _ pointer: UnsafePointer<Int64>?, _ argument: String) throws -> [Int] {
-  guard rank >= 0, rank <= MARTLET_MAX_RANK else {
-    throw MartletError(.shapeMismatch, "rank must be in 0...\(MARTLET_MAX_RANK); \(rank) came.")
+///
+/// - Parameter limit: of the rank, which is checked before a number is read.
+func shape(
+  _ rank: Int32, _ pointer: UnsafePointer<Int64>?, _ argument: String, limit: Int = Limits.rank
+) throws -> [Int] {
+  guard rank >= 0, rank <= limit else {
+    let note = limit == Limits.rowRank ? " (the batch is one more axis)" : ""
+    throw MartletError(.shapeMismatch, "rank: expected 0...\(limit)\(note); got \(rank).")
   }
   guard rank > 0 else { return [] }
   let dimensions = try require(pointer, argument)
   return (0..<Int(rank)).map { Int(dimensions[$0]) }
-}
-
-extension martlet_view {
-  init(_ array: ArrayView) throws {
-    self.init(data: array.data, shape: array.shape, strides: array.strides, dataType: array.dataType)
-  }
-
-  /// What a tensor is like, without its memory.
-  init(of variable: Variable) {
-    self.init(data: nil, shape: variable.shape, strides: variable.strides, dataType: variable.dataType)
-  }
-
-  init(data: UnsafeMutableRawPointer?, shape dimensions: [Int], strides steps: [Int], dataType: DataType) {
-    self.init()
-    self.data = data
-    rank = Int32(dimensions.count)
-    dtype = dataType.rawValue
-    withUnsafeMutableBytes(of: &shape) { memory in
-      for (i, value) in dimensions.enumerated() { memory.storeBytes(of: Int64(value), toByteOffset: 8 * i, as: Int64.self) }
-    }
-    withUnsafeMutableBytes(of: &strides) { memory in
-      for (i, value) in steps.enumerated() { memory.storeBytes(of: Int64(value), toByteOffset: 8 * i, as: Int64.self) }
-    }
-  }
 }
 
 extension martlet_array {

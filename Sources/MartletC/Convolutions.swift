@@ -24,7 +24,7 @@ public func martlet_convolution_shape(
     let out = try require(out_shape, "out_shape")
     let found = try ConvolutionFunction(options).outputShape(
       x: shape(4, x_shape, "x_shape"), weight: shape(4, weight_shape, "weight_shape"))
-    for (axis, dimension) in found.enumerated() { out[axis] = Int64(dimension) }
+    try store(found, in: out, capacity: 4)
   }
 }
 

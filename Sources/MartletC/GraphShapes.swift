@@ -23,7 +23,7 @@ public func martlet_graph_reshape(
   _ graph: OpaquePointer!, _ name: UnsafePointer<CChar>!, _ input: martlet_node, _ rank: Int32,
   _ dimensions: UnsafePointer<Int64>!, _ out: UnsafeMutablePointer<martlet_node>!
 ) -> martlet_status {
-  add(graph, name, input, out) { Reshape(try shape(rank, dimensions, "shape")) }
+  add(graph, name, input, out) { Reshape(try shape(rank, dimensions, "shape", limit: Limits.rowRank)) }
 }
 
 @_cdecl("martlet_graph_channels_last") @implementation

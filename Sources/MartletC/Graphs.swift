@@ -18,10 +18,8 @@ public func martlet_graph_input(
   boundary {
     let holder = try object(graph, "graph", as: GraphHandle.self)
     let out = try require(out, "out")
-    guard rank < MARTLET_MAX_RANK else {
-      throw MartletError(.shapeMismatch, "rank must leave room for the batch axis: 0...\(MARTLET_MAX_RANK - 1); \(rank) came.")
-    }
-    let node = try holder.graph.input(shape(rank, dimensions, "shape"), name: name.map { try text($0, "name") })
+    let row = try shape(rank, dimensions, "shape", limit: Limits.rowRank)
+    let node = try holder.graph.input(row, name: name.map { try text($0, "name") })
     out.pointee = Int32(node.index)
   }
 }
@@ -48,9 +46,13 @@ func add(
 }
 
 /// A list of nodes in the caller's memory.
-func nodes(_ pointer: UnsafePointer<martlet_node>?, _ count: Int32, _ argument: String) throws -> [Graph.Node] {
-  guard count >= 0, count <= 4096 else {
-    throw MartletError(.invalidArgument, "\(argument): the count must be in 0...4096; \(count) came.")
+///
+/// - Parameter limit: of the count, which is checked before a node is read.
+func nodes(
+  _ pointer: UnsafePointer<martlet_node>?, _ count: Int32, _ argument: String, limit: Int = Limits.layerInputCount
+) throws -> [Graph.Node] {
+  guard count >= 0, count <= limit else {
+    throw MartletError(.invalidArgument, "\(argument): expected a count in 0...\(limit); got \(count).")
   }
   guard count > 0 else { return [] }
   let pointer = try require(pointer, argument)

@@ -15,15 +15,12 @@ extension Augmentation {
 }
 
 extension ImageNormalization {
-  /// More channels than any image has: a count that is really something else is noticed before it is read.
-  private static var maximumCount: Int64 { 1 << 20 }
-
   /// nil for NULL.
   static func optional(
     _ pointer: UnsafePointer<martlet_image_normalization>?, _ argument: String
   ) throws -> ImageNormalization? {
     guard let given = try options(pointer, argument) else { return nil }
-    guard (1...maximumCount).contains(given.count) else {
+    guard (1...Int64(Limits.imageChannelCount)).contains(given.count) else {
       throw MartletError(
         .invalidArgument, "\(argument).count must be the number of channels, or 1 for all of them; \(given.count) came.")
     }

@@ -21,12 +21,8 @@ public func martlet_model_build(
       let known = KnownNetwork.allCases.map(\.rawValue).joined(separator: ", ")
       throw MartletError(.invalidArgument, "name must be one of \(known); \"\(name)\" came.")
     }
-    guard rank < MARTLET_MAX_RANK else {
-      throw MartletError(.shapeMismatch, "rank must leave room for the batch axis: 0...\(MARTLET_MAX_RANK - 1); \(rank) came.")
-    }
-    return try Model.build(
-      network, inputShape: shape(rank, input_shape, "input_shape"), classes: Int(classes), options: NetworkOptions(options),
-      seed: seed)
+    let row = try shape(rank, input_shape, "input_shape", limit: Limits.rowRank)
+    return try Model.build(network, inputShape: row, classes: Int(classes), options: NetworkOptions(options), seed: seed)
   }
 }
 
@@ -55,8 +51,9 @@ extension NetworkOptions {
 
   private static func hidden(_ given: martlet_known_model_options) throws -> [Int]? {
     let count = given.hidden_count
-    guard count >= 0, count <= 4096 else {
-      throw MartletError(.invalidArgument, "options.hidden_count must be in 0...4096; \(count) came.")
+    guard count >= 0, count <= Limits.hiddenLayerCount else {
+      throw MartletError(
+        .invalidArgument, "options.hidden_count: expected 0...\(Limits.hiddenLayerCount); got \(count).")
     }
     guard let units = given.hidden else {
       guard count == 0 else {

@@ -19,7 +19,7 @@ private func fill(
   filled.name = holder.tensorNames[index]
   filled.kind = variable.kind.rawValue
   filled.trainable = variable.isTrainable ? 1 : 0
-  filled.value = exposes ? try martlet_view(variable.value) : martlet_view(of: variable)
+  filled.value = try exposes ? martlet_view(variable.value) : martlet_view(of: variable)
   filled.gradient = variable.gradientValue?.data
   info.pointee = filled
 }

@@ -7,9 +7,14 @@ func makeModel(_ out: Out?, _ body: () throws -> Model) -> martlet_status {
   boundary { try create(out) { ModelHandle(try body()) } }
 }
 
-func names(_ pointer: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int32, _ argument: String) throws -> [String] {
-  guard count >= 0, count <= 1_000_000 else {
-    throw MartletError(.invalidArgument, "\(argument): the count must be in 0...1000000; \(count) came.")
+/// A list of names in the caller's memory.
+///
+/// - Parameter limit: of the count, which is checked before a name is read.
+func names(
+  _ pointer: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int32, _ argument: String, limit: Int
+) throws -> [String] {
+  guard count >= 0, count <= limit else {
+    throw MartletError(.invalidArgument, "\(argument): expected a count in 0...\(limit); got \(count).")
   }
   guard count > 0 else { return [] }
   let pointer = try require(pointer, argument)
@@ -23,8 +28,9 @@ public func martlet_model_create(
 ) -> martlet_status {
   makeModel(out) {
     try Model(
-      object(graph, "graph", as: GraphHandle.self).graph, inputs: nodes(inputs, input_count, "inputs"),
-      outputs: nodes(outputs, output_count, "outputs"), seed: seed)
+      object(graph, "graph", as: GraphHandle.self).graph,
+      inputs: nodes(inputs, input_count, "inputs", limit: Limits.inputCount),
+      outputs: nodes(outputs, output_count, "outputs", limit: Limits.outputCount), seed: seed)
   }
 }
 
@@ -33,7 +39,7 @@ public func martlet_model_create_submodel(
   _ out: UnsafeMutablePointer<OpaquePointer?>!, _ handle: OpaquePointer!,
   _ layer_names: UnsafePointer<UnsafePointer<CChar>?>!, _ count: Int32
 ) -> martlet_status {
-  makeModel(out) { try model(handle).submodel(outputs: names(layer_names, count, "layer_names")) }
+  makeModel(out) { try model(handle).submodel(outputs: names(layer_names, count, "layer_names", limit: Limits.outputCount)) }
 }
 
 @_cdecl("martlet_model_clone") @implementation
@@ -59,10 +65,7 @@ private func rowShape(_ shapes: [[Int]], _ index: Int32, _ out: UnsafeMutablePoi
   guard shapes.indices.contains(Int(index)) else {
     throw MartletError(.invalidArgument, "index must be in 0..<\(shapes.count); \(index) came.")
   }
-  let row = shapes[Int(index)]
-  var view = martlet_view(data: nil, shape: row, strides: row.map { _ in 0 }, dataType: .float32)
-  view.data = nil
-  out.pointee = view
+  out.pointee = try martlet_view(row: shapes[Int(index)])
 }
 
 @_cdecl("martlet_model_input_shape") @implementation
@@ -111,12 +114,7 @@ public func martlet_model_layer_at(
         filled.state_count += Int64(variable.count)
       }
     }
-    filled.output_rank = Int32(layer.outputShape.count)
-    withUnsafeMutableBytes(of: &filled.output_shape) { memory in
-      for (axis, dimension) in layer.outputShape.enumerated().prefix(Int(MARTLET_MAX_RANK)) {
-        memory.storeBytes(of: Int64(dimension), toByteOffset: 8 * axis, as: Int64.self)
-      }
-    }
+    try filled.setOutputShape(layer.outputShape)
     info.pointee = filled
   }
 }
@@ -163,7 +161,7 @@ public func martlet_model_set_tensors(
 ) -> martlet_status {
   boundary {
     let model = try model(handle)
-    let list = try names(tensor_names, count, "names")
+    let list = try names(tensor_names, count, "names", limit: Limits.tensorCount)
     let arrays = try list.isEmpty ? nil : require(values, "values")
     let pairs = try list.enumerated().map { place, name in
       (name: name, value: try ArrayView(arrays.map { $0 + place }, name))

@@ -42,8 +42,10 @@ extension ShiftRecorder.Options {
   fileprivate init(_ pointer: UnsafePointer<martlet_shift_options>?) throws {
     self.init()
     guard let given = try options(pointer, "options") else { return }
-    guard given.percentile_count >= 0, given.percentile_count <= 1000 else {
-      throw MartletError(.invalidArgument, "options.percentile_count must be in 0...1000; \(given.percentile_count) came.")
+    guard given.percentile_count >= 0, given.percentile_count <= Limits.percentileCount else {
+      throw MartletError(
+        .invalidArgument,
+        "options.percentile_count: expected 0...\(Limits.percentileCount); got \(given.percentile_count).")
     }
     if given.percentiles != nil || given.percentile_count > 0 {
       let numbers = try require(given.percentiles, "options.percentiles")
@@ -64,7 +66,7 @@ public func martlet_shift_recorder_create(
 ) -> martlet_status {
   boundary {
     try create(out) {
-      let layers = try names(layer_names, layer_count, "layer_names")
+      let layers = try names(layer_names, layer_count, "layer_names", limit: Limits.nodeCount)
       return ShiftRecorderHandle(
         try ShiftRecorder(model(handle), layers: layers, ShiftRecorder.Options(options)), layers: layers)
     }

@@ -17,15 +17,6 @@
 ///
 /// Source: the format's description in the README of github.com/huggingface/safetensors.
 enum Safetensors {
-  /// The header's greatest length in bytes; the reference implementation has the same bound.
-  static let maximumHeaderLength = 100_000_000
-  /// The greatest number of tensors in a file.
-  static let maximumTensorCount = 100_000
-  /// The greatest length of a tensor's name in bytes of UTF-8.
-  static let maximumNameLength = 4_096
-  /// The greatest number of dimensions.
-  static let maximumRank = 64
-
   /// The name in the header that is not a tensor's.
   static let metadataKey = "__metadata__"
   /// The bytes before the header.
@@ -63,13 +54,13 @@ enum Safetensors {
   }
 
   /// Bytes of a tensor, or nil if the shape is not one that any code can count in: a negative dimension, a rank over
-  /// ``maximumRank``, or a product past Int.
+  /// ``Limits/rank``, or a product past Int.
   ///
   /// The product leaves zeros out when it looks for overflow: `[0, 2⁶², 2⁶²]` holds no value, and its strides overflow all
   /// the
   /// same in whoever computes them.
   static func byteCount(shape: [Int], dtype: Dtype) -> Int? {
-    guard shape.count <= maximumRank else { return nil }
+    guard shape.count <= Limits.rank else { return nil }
     var bytes = dtype.size
     var isEmpty = false
     for dimension in shape {

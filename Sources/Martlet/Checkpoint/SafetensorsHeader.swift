@@ -25,9 +25,9 @@ struct SafetensorsHeader {
         source, "the file has \(fileLength) bytes; the length of the header alone takes \(Safetensors.prefixLength)")
     }
     let claim = UInt64(littleEndian: prefix.loadUnaligned(as: UInt64.self))
-    guard claim <= UInt64(Safetensors.maximumHeaderLength) else {
+    guard claim <= UInt64(Limits.headerByteCount) else {
       throw failure(
-        source, "bytes 0 to 7 announce a header of \(claim) bytes; at most \(Safetensors.maximumHeaderLength) are read")
+        source, "bytes 0 to 7 announce a header of \(claim) bytes; at most \(Limits.headerByteCount) are read")
     }
     let length = Int(claim)
     guard length <= fileLength - Safetensors.prefixLength else {
@@ -49,9 +49,9 @@ struct SafetensorsHeader {
     let document = try JSON.parse(bytes, source: source + ", header", baseOffset: Safetensors.prefixLength)
     guard case .object(let members) = document else { throw Self.failure(source, "the header is not a JSON object") }
     // One more than the tensors for the metadata.
-    guard members.count <= Safetensors.maximumTensorCount + 1 else {
+    guard members.count <= Limits.tensorCount + 1 else {
       throw Self.failure(
-        source, "the header names \(members.count) tensors; at most \(Safetensors.maximumTensorCount) are read")
+        source, "the header names \(members.count) tensors; at most \(Limits.tensorCount) are read")
     }
     var entries: [Entry] = []
     var metadata: [(key: String, value: String)] = []
@@ -93,9 +93,9 @@ struct SafetensorsHeader {
   }
 
   private static func entry(name: String, _ value: JSON, source: String) throws(MartletError) -> Entry {
-    guard name.utf8.count <= Safetensors.maximumNameLength else {
+    guard name.utf8.count <= Limits.tensorNameByteCount else {
       throw failure(
-        source, "a tensor's name has \(name.utf8.count) bytes; at most \(Safetensors.maximumNameLength) are read")
+        source, "a tensor's name has \(name.utf8.count) bytes; at most \(Limits.tensorNameByteCount) are read")
     }
     let label = "tensor \(excerpt(name))"
     guard case .object(let members) = value else {
@@ -119,7 +119,7 @@ struct SafetensorsHeader {
     guard let byteCount = Safetensors.byteCount(shape: shape, dtype: dtype) else {
       throw failure(
         source,
-        "\(label) has a shape of \(shape.count) dimensions, \(excerpt("\(shape)")); at most \(Safetensors.maximumRank) "
+        "\(label) has a shape of \(shape.count) dimensions, \(excerpt("\(shape)")); at most \(Limits.rank) "
           + "dimensions and 2^63 - 1 bytes are read")
     }
     guard let offsets = naturals(value["data_offsets"]), offsets.count == 2 else {

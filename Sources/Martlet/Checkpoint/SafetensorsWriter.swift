@@ -35,8 +35,8 @@ extension Safetensors {
   private static func layout(
     _ tensors: [SafetensorsTensor], metadata: [(String, String)]
   ) throws(MartletError) -> (tensors: [SafetensorsTensor], header: [UInt8]) {
-    guard tensors.count <= maximumTensorCount else {
-      throw .invalidArgument("A model file holds at most \(maximumTensorCount) tensors; these are \(tensors.count).")
+    guard tensors.count <= Limits.tensorCount else {
+      throw .invalidArgument("A model file holds at most \(Limits.tensorCount) tensors; these are \(tensors.count).")
     }
     // Swift's sort is stable, so equal sizes keep the given order.
     let sorted = tensors.sorted { $0.dtype.size > $1.dtype.size }
@@ -61,9 +61,9 @@ extension Safetensors {
     let unpadded = prefixLength + text.count
     let padding = (dataAlignment - unpadded % dataAlignment) % dataAlignment
     let length = text.count + padding
-    guard length <= maximumHeaderLength else {
+    guard length <= Limits.headerByteCount else {
       throw .invalidArgument(
-        "Names and metadata take \(length) bytes in a model file; at most \(maximumHeaderLength) fit. Shorten the metadata.")
+        "Names and metadata take \(length) bytes in a model file; at most \(Limits.headerByteCount) fit. Shorten the metadata.")
     }
     var header: [UInt8] = []
     header.reserveCapacity(prefixLength + length)
@@ -79,8 +79,8 @@ extension Safetensors {
     guard tensor.name != metadataKey else {
       throw .invalidArgument("\(label) cannot be stored: the format keeps this name for metadata. Choose another name.")
     }
-    guard tensor.name.utf8.count <= maximumNameLength else {
-      throw .invalidArgument("\(label) has a name of \(tensor.name.utf8.count) bytes; at most \(maximumNameLength) are stored.")
+    guard tensor.name.utf8.count <= Limits.tensorNameByteCount else {
+      throw .invalidArgument("\(label) has a name of \(tensor.name.utf8.count) bytes; at most \(Limits.tensorNameByteCount) are stored.")
     }
     guard let byteCount = byteCount(shape: tensor.shape, dtype: tensor.dtype) else {
       throw .invalidArgument("\(label) has a shape that cannot be stored: \(excerpt("\(tensor.shape)")).")

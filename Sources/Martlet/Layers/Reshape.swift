@@ -5,15 +5,13 @@
 /// One dimension may be −1: what is left for it.
 public struct Reshape: Layer, BuildableLayer, Equatable {
   public static let kind = "reshape"
-  /// Of one row, without the batch axis; at most 15 axes.
+  /// Of one row, without the batch axis; at most ``Limits/rowRank`` axes.
   public var shape: [Int]
   public init(_ shape: [Int]) { self.shape = shape }
 
   func outputShape(_ inputs: [[Int]]) throws -> [Int] {
     let input = try Self.single(inputs)
-    guard shape.count <= 15 else {
-      throw MartletError.shapeMismatch("reshape: a row has at most 15 axes; \(shape.count) came.")
-    }
+    guard shape.count <= Limits.rowRank else { throw Shape.tooManyRowAxes(shape, "reshape") }
     guard shape.allSatisfy({ $0 >= -1 }), shape.count(where: { $0 == -1 }) <= 1 else {
       throw MartletError.shapeMismatch(
         "reshape: every dimension must be 0 or more, and at most one -1 (what is left); the shape is \(Shape.text(shape)).")

@@ -45,11 +45,11 @@ public struct Graph: Sendable {
 
   /// A place where data comes in; `shape` is that of one row, without the batch axis.
   ///
-  /// - Throws: ``MartletError/Kind/shapeMismatch`` for a negative dimension or too many elements;
-  ///   ``MartletError/Kind/invalidArgument``
-  ///   for a name that is taken or holds '/'.
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` for a negative dimension, too many elements or more than ``Limits/rowRank`` axes;
+  ///   ``MartletError/Kind/invalidArgument`` for a name that is taken or not one of a layer, or beyond ``Limits/nodeCount`` nodes.
   public mutating func input(_ shape: [Int], name: String? = nil) throws -> Node {
-    _ = try Shape.elementCount(shape, argument: "input shape")
+    _ = try Shape.rowElementCount(shape, argument: "input shape")
+    try checkRoom(inputs: 0)
     let name = try unique(name, kind: "input")
     names.insert(name)
     nodes.append(NodeEntry(layer: nil, inputs: [], shape: shape, name: name))
@@ -58,7 +58,8 @@ public struct Graph: Sendable {
 
   /// A layer applied to one node.
   ///
-  /// - Parameter name: unique, without '/'; nil: the kind and a number ("dense_1").
+  /// - Parameter name: unique, of at most ``Limits/nameByteCount`` bytes, without '/' and control characters; nil: the kind and a number
+  ///     ("dense_1").
   /// - Throws: ``MartletError`` naming the layer if the input does not fit it or its options are out of range.
   public mutating func add(_ layer: any Layer, to input: Node, name: String? = nil) throws -> Node {
     try add(layer, to: [input], name: name)
@@ -69,12 +70,13 @@ public struct Graph: Sendable {
     guard let layer = layer as? any BuildableLayer else {
       throw MartletError(.unsupported, "\(type(of: layer)) is not one of this library's layers, which alone can be built.")
     }
+    try checkRoom(inputs: inputs.count)
     let shapes = try inputs.map { try entry($0, "input of \(type(of: layer).kind)").shape }
     let name = try unique(name, kind: type(of: layer).kind)
     let shape: [Int]
     do {
       shape = try layer.outputShape(shapes)
-      _ = try Shape.elementCount(shape, argument: "a row of its output")
+      _ = try Shape.rowElementCount(shape, argument: "a row of its output")
       _ = try layer.variables(shapes)
     } catch let error as MartletError {
       throw MartletError(error.kind, "Layer \"\(name)\": \(error.message)")
@@ -98,11 +100,16 @@ public struct Graph: Sendable {
         "layer: node \(node.index) (\"\(nodes[node.index].name)\") is an input, not a layer's.")
     }
     let first = layers[number]
+    try checkRoom(inputs: inputs.count)
+    guard first.placeCount < Limits.placeCount else {
+      throw MartletError.invalidArgument(
+        "layer: expected at most \(Limits.placeCount) places of one layer; \(excerpt(first.name)) has as many.")
+    }
     let shapes = try inputs.map { try entry($0, "input of \(type(of: first.layer).kind)").shape }
     let shape: [Int]
     do {
       shape = try first.layer.outputShape(shapes)
-      _ = try Shape.elementCount(shape, argument: "a row of its output")
+      _ = try Shape.rowElementCount(shape, argument: "a row of its output")
       for (wanted, has) in try zip(first.layer.variables(shapes), first.layer.variables(first.inputShapes))
       where wanted.shape != has.shape {
         throw MartletError.shapeMismatch(
@@ -140,11 +147,19 @@ public struct Graph: Sendable {
     return nodes[node.index]
   }
 
+  /// Refuses one node more, with so many inputs, beyond the limits.
+  private func checkRoom(inputs: Int) throws {
+    guard nodes.count < Limits.nodeCount else {
+      throw MartletError.invalidArgument("graph: expected at most \(Limits.nodeCount) nodes; this one would be one more.")
+    }
+    guard inputs <= Limits.layerInputCount else {
+      throw MartletError.invalidArgument("inputs: expected at most \(Limits.layerInputCount) of one layer; got \(inputs).")
+    }
+  }
+
   private mutating func unique(_ name: String?, kind: String) throws -> String {
     if let name {
-      guard !name.isEmpty, !name.contains("/") else {
-        throw MartletError.invalidArgument("name: a layer's name is not empty and has no '/'; \"\(name)\" came.")
-      }
+      try LayerName.check(name)
       guard !names.contains(name) else {
         throw MartletError.invalidArgument("name: \"\(name)\" is taken by an earlier layer of this graph.")
       }

@@ -37,6 +37,8 @@ public final class Model: @unchecked Sendable {
   public convenience init(_ graph: Graph, inputs: [Graph.Node], outputs: [Graph.Node], seed: UInt64 = 0) throws {
     guard !outputs.isEmpty else { throw MartletError.invalidArgument("outputs: a model needs at least one output.") }
     guard !inputs.isEmpty else { throw MartletError.invalidArgument("inputs: a model needs at least one input.") }
+    try Model.check(count: outputs.count, Limits.outputCount, "outputs")
+    try Model.check(count: inputs.count, Limits.inputCount, "inputs")
     for node in inputs where try graph.entry(node, "inputs").layer != nil {
       throw MartletError.invalidArgument(
         "inputs: node \(node.index) (\"\(try graph.entry(node, "inputs").name)\") is a layer, not an input.")
@@ -103,10 +105,17 @@ public final class Model: @unchecked Sendable {
     handSeed = seed
   }
 
+  private static func check(count: Int, _ limit: Int, _ argument: String) throws {
+    guard count <= limit else {
+      throw MartletError.invalidArgument("\(argument): expected at most \(limit) of a model; got \(count).")
+    }
+  }
+
   /// Another model of the same layers, whose outputs are those of the named layers ("dense_1/2": its second place). Parameters and
   /// state are shared, both ways.
   public func submodel(outputs names: [String]) throws -> Model {
     guard !names.isEmpty else { throw MartletError.invalidArgument("layer_names: a model needs at least one output.") }
+    try Model.check(count: names.count, Limits.outputCount, "layer_names")
     let nodes = try names.map { name in
       guard let node = network.nodes.firstIndex(where: { $0.name == name }) else {
         _ = try network.layer(named: name)

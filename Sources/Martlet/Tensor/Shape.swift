@@ -3,8 +3,10 @@
 enum Shape {
   /// The product of the dimensions, none negative.
   ///
-  /// - Throws: ``MartletError/Kind/shapeMismatch`` if a dimension is negative or the array would not fit in memory.
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` for more than ``Limits/rank`` dimensions, if one is negative, or if the array would
+  ///   not fit in memory.
   static func elementCount(_ shape: [Int], argument: String) throws -> Int {
+    guard shape.count <= Limits.rank else { throw tooManyAxes(shape, Limits.rank, argument) }
     var count = 1
     var isEmpty = false
     for dimension in shape {
@@ -13,7 +15,7 @@ enum Shape {
       }
       if dimension == 0 { isEmpty = true }
       let (product, overflows) = count.multipliedReportingOverflow(by: max(dimension, 1))
-      guard !overflows, product <= maximumElementCount else {
+      guard !overflows, product <= Limits.elementCount else {
         throw MartletError.shapeMismatch("\(argument): the shape \(text(shape)) has more elements than memory can hold.")
       }
       count = product
@@ -21,8 +23,21 @@ enum Shape {
     return isEmpty ? 0 : count
   }
 
-  /// Every element at 8 bytes stays addressable, with room for sums of a few sizes.
-  static let maximumElementCount = Int.max >> 8
+  /// ``elementCount(_:argument:)`` of one row of a network, which leaves an axis for the batch.
+  static func rowElementCount(_ shape: [Int], argument: String) throws -> Int {
+    guard shape.count <= Limits.rowRank else { throw tooManyRowAxes(shape, argument) }
+    return try elementCount(shape, argument: argument)
+  }
+
+  static func tooManyRowAxes(_ shape: [Int], _ argument: String) -> MartletError {
+    tooManyAxes(shape, Limits.rowRank, argument, " (the batch is one more)")
+  }
+
+  private static func tooManyAxes(_ shape: [Int], _ limit: Int, _ argument: String, _ note: String = "") -> MartletError {
+    MartletError.shapeMismatch("\(argument): expected at most \(limit) axes\(note); got \(shape.count).")
+  }
+
+  static var maximumElementCount: Int { Limits.elementCount }
 
   /// "[60, 784]"
   static func text(_ shape: [Int]) -> String {

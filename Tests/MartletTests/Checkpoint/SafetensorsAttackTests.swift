@@ -102,7 +102,7 @@ private func two(_ a: (Int, Int), _ b: (Int, Int)) -> String {
 
   @Test func aMillionTensorsAreRefused() {
     var header = "{"
-    for index in 0..<Safetensors.maximumTensorCount + 2 {
+    for index in 0..<Limits.tensorCount + 2 {
       header += (index > 0 ? "," : "") + "\"\(index)\":1"
     }
     let error = martletError { _ = try parse(rawFile(header + "}", dataLength: 0)) }

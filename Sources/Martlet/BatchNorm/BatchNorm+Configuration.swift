@@ -17,28 +17,19 @@ extension BatchNorm {
     return list
   }
 
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
-    let normalizerName = try reader.string("normalize_with")
-    guard let normalizer: Normalizer = ["batch": .batch, "moving": .moving][normalizerName] else {
-      throw MartletError.corruptFile("batch_norm: normalize_with is \"batch\" or \"moving\"; \"\(normalizerName)\" came")
-    }
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(
       epsilon: reader.double("epsilon"), momentum: reader.optionalDouble("momentum"), scale: reader.bool("scale"),
       shift: reader.bool("shift"), biasedMovingVariance: reader.bool("biased_moving_variance"),
-      countsNonfiniteBatches: reader.bool("count_nonfinite_batches"), normalizer: normalizer,
+      countsNonfiniteBatches: reader.bool("count_nonfinite_batches"),
+      normalizer: reader.choice("normalize_with", [("batch", .batch), ("moving", .moving)]),
       updatesMoving: reader.bool("updates_moving"), trainsScaleShift: reader.bool("trains_scale_shift"))
-    if json["debiased"] != nil { debiased = try reader.bool("debiased") }
-    if json["single_value"] != nil { singleValue = try Self.singleValue(named: reader.string("single_value")) }
-    if json["virtual_batch_size"] != nil { virtualBatchSize = try reader.int("virtual_batch_size") }
-    renormalization = try json["renormalization"].map(BatchRenormalization.init(configuration:))
-  }
-
-  private static func singleValue(named name: String) throws -> SingleValue {
-    guard let found = SingleValue.allCases.first(where: { $0.name == name }) else {
-      throw MartletError.corruptFile("batch_norm: single_value is \"error\", \"moving\" or \"skip\"; \"\(name)\" came")
+    if reader.optional("debiased") != nil { debiased = try reader.bool("debiased") }
+    if reader.optional("single_value") != nil {
+      singleValue = try reader.choice("single_value", SingleValue.allCases.map { ($0.name, $0) })
     }
-    return found
+    if reader.optional("virtual_batch_size") != nil { virtualBatchSize = try reader.int("virtual_batch_size") }
+    renormalization = try reader.optional("renormalization").map(BatchRenormalization.init(configuration:))
   }
 }
 

@@ -173,10 +173,15 @@ extension BatchNorm: BuildableLayer {
     if shift {
       list.append(VariableSpecification(name: "bias", shape: [channels], kind: .parameter, isTrainable: trainsScaleShift))
     }
-    list.append(VariableSpecification(name: "running_mean", shape: [channels], kind: .state))
-    list.append(VariableSpecification(name: "running_var", shape: [channels], kind: .state, initializer: .constant(1)))
-    list.append(VariableSpecification(name: "num_batches_tracked", shape: [], kind: .state, dataType: .int64))
-    list.append(VariableSpecification(name: "num_batches_skipped", shape: [], kind: .state, dataType: .int64))
+    list.append(
+      VariableSpecification(
+        name: "running_mean", shape: [channels], kind: .state, rule: countsNonfiniteBatches ? .any : .finite))
+    list.append(
+      VariableSpecification(
+        name: "running_var", shape: [channels], kind: .state, initializer: .constant(1),
+        rule: countsNonfiniteBatches ? .varianceOrNaN : .variance))
+    list.append(VariableSpecification(name: "num_batches_tracked", shape: [], kind: .state, dataType: .int64, rule: .counter))
+    list.append(VariableSpecification(name: "num_batches_skipped", shape: [], kind: .state, dataType: .int64, rule: .counter))
     return list
   }
 

@@ -77,14 +77,17 @@ extension BatchRenormalization {
   }
 
   init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: "batch_norm: renormalization")
+    let reader = try ConfigurationReader(json, "batch_norm: renormalization")
     func ramp(_ key: String) throws -> Ramp {
       let ends = try reader.ints(key)
-      guard ends.count == 2 else { throw MartletError.corruptFile("batch_norm: \(key) has \(ends.count) numbers, not 2") }
+      guard ends.count == 2 else {
+        throw MartletError.corruptFile("batch_norm: renormalization: \(key): expected two integers; got \(ends.count).")
+      }
       return Ramp(ends[0], ends[1])
     }
     try self.init(
       maximumRatio: reader.double("r_max"), maximumDistance: reader.double("d_max"), ratioRamp: ramp("r_ramp"),
       distanceRamp: ramp("d_ramp"))
+    try reader.refuseUnknown()
   }
 }

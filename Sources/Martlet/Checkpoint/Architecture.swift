@@ -18,43 +18,7 @@ public enum LayerKinds {
     LayerNorm.self, RMSNorm.self, GroupNorm.self, InstanceNorm.self, FilterResponseNorm.self,
   ]
 
-  static func named(_ kind: String) -> (any BuildableLayer.Type)? { all.first { $0.kind == kind } }
-}
-
-/// Typed reading of a layer's options; what is missing or of another type is a corrupt file.
-struct ConfigurationReader {
-  private let json: JSON
-  private let kind: String
-
-  init(_ json: JSON, kind: String) {
-    self.json = json
-    self.kind = kind
-  }
-
-  func value(_ key: String) throws -> JSON {
-    guard let value = json[key] else { throw MartletError.corruptFile("\(kind): the option \"\(key)\" is missing") }
-    return value
-  }
-
-  private func read<Value>(_ key: String, _ what: String, _ get: (JSON) -> Value?) throws -> Value {
-    let found = try value(key)
-    guard let result = get(found) else {
-      throw MartletError.corruptFile("\(kind): the option \"\(key)\" should be \(what), it is \(found.kindName)")
-    }
-    return result
-  }
-
-  func bool(_ key: String) throws -> Bool { try read(key, "a boolean", \.bool) }
-  func int(_ key: String) throws -> Int { try read(key, "an integer", \.int) }
-  func double(_ key: String) throws -> Double { try read(key, "a number", \.double) }
-  func string(_ key: String) throws -> String { try read(key, "a string", \.string) }
-  func ints(_ key: String) throws -> [Int] {
-    try read(key, "a list of integers") { list in
-      let values = list.array?.compactMap(\.int)
-      return values?.count == list.array?.count ? values : nil
-    }
-  }
-  func optionalDouble(_ key: String) throws -> Double? { try value(key).isNull ? nil : double(key) }
+  static func named(_ kind: String) -> (any BuildableLayer.Type)? { all.first { $0.kind.utf8.elementsEqual(kind.utf8) } }
 }
 
 extension Model {
@@ -98,61 +62,104 @@ struct ArchitectureDescription {
   var frozen: [String] = []
 
   init(_ json: JSON) throws {
-    guard json["format"]?.string == Model.formatName else {
-      throw MartletError.corruptFile("the architecture's \"format\" should be \"\(Model.formatName)\"")
+    let reader = try ConfigurationReader(json, "the architecture", noun: "member")
+    guard try reader.value("format").isText(Model.formatName) else {
+      throw MartletError.corruptFile("the architecture: member \"format\": expected \"\(Model.formatName)\".")
     }
-    let version = json["version"]?.int ?? 0
+    let version = try reader.int("version")
     guard version == Model.formatVersion else {
-      throw MartletError(
-        .corruptFile, "the architecture has version \(version); this library reads version \(Model.formatVersion)")
+      throw MartletError.corruptFile(
+        "the architecture: member \"version\": expected \(Model.formatVersion), which this library reads; got \(version).")
     }
-    guard let layerList = json["layers"]?.array, let nodeList = json["nodes"]?.array else {
-      throw MartletError.corruptFile("the architecture has no \"layers\" or no \"nodes\"")
+    let layerList = try reader.array("layers")
+    let nodeList = try reader.array("nodes")
+    inputs = try reader.ints("inputs").map(Graph.Node.init)
+    outputs = try reader.ints("outputs").map(Graph.Node.init)
+    frozen = try reader.strings("frozen")
+    try reader.refuseUnknown()
+
+    guard layerList.count <= Limits.nodeCount else {
+      throw MartletError.corruptFile(
+        "the architecture: expected at most \(Limits.nodeCount) layers; got \(layerList.count).")
     }
-    let layers = try layerList.map { entry -> (name: String, layer: any BuildableLayer) in
-      guard let name = entry["name"]?.string, let kind = entry["kind"]?.string, let options = entry["options"] else {
-        throw MartletError.corruptFile("a layer lacks \"name\", \"kind\" or \"options\"")
-      }
-      guard let type = LayerKinds.named(kind) else {
-        throw MartletError.corruptFile(
-          "layer \"\(name)\" is of the unknown kind \"\(kind)\"; was it written by a newer version?")
-      }
-      return (name, try type.init(configuration: options))
-    }
+    let layers = try layerList.enumerated().map { try Self.layer($1, at: $0) }
     /// The first node of each layer.
-    var used: [Int: Graph.Node] = [:]
-    for (place, node) in nodeList.enumerated() {
-      if let shape = node["input"]?.array {
-        _ = try graph.input(Self.integers(shape), name: node["name"]?.string)
-        continue
-      }
-      guard let number = node["layer"]?.int, layers.indices.contains(number), let from = node["from"]?.array else {
-        throw MartletError.corruptFile("node \(place) is neither an input nor a layer of the list")
-      }
-      let sources = try Self.integers(from)
-      guard sources.allSatisfy({ (0..<place).contains($0) }) else {
-        throw MartletError.corruptFile("node \(place) reads a node that is not before it")
-      }
-      let inputs = sources.map(Graph.Node.init)
-      if let first = used[number] {
-        _ = try graph.apply(layerOf: first, to: inputs)
-      } else {
-        used[number] = try graph.add(layers[number].layer, to: inputs, name: layers[number].name)
-      }
+    var firstNodes = [Graph.Node?](repeating: nil, count: layers.count)
+    for (place, node) in nodeList.enumerated() { try add(node, at: place, layers, &firstNodes) }
+    if let unused = firstNodes.firstIndex(where: { $0 == nil }) {
+      throw MartletError.corruptFile(
+        "the architecture: expected each layer at a node; layer \(excerpt(layers[unused].name)) stands at none.")
     }
-    func nodes(_ key: String) throws -> [Graph.Node] {
-      guard let list = json[key]?.array else { throw MartletError.corruptFile("the architecture has no \"\(key)\"") }
-      return try Self.integers(list).map(Graph.Node.init)
-    }
-    inputs = try nodes("inputs")
-    outputs = try nodes("outputs")
-    frozen = (json["frozen"]?.array ?? []).compactMap(\.string)
+    try refuseUnneeded()
   }
 
-  private static func integers(_ list: [JSON]) throws -> [Int] {
-    try list.map {
-      guard let value = $0.int else { throw MartletError.corruptFile("an integer is needed where \($0.kindName) stands") }
-      return value
+  private static func layer(_ json: JSON, at place: Int) throws -> (name: String, layer: any BuildableLayer) {
+    let reader = try ConfigurationReader(json, "layer \(place)", noun: "member")
+    let name = try reader.string("name")
+    let kind = try reader.string("kind")
+    let options = try reader.value("options")
+    try reader.refuseUnknown()
+    guard let type = LayerKinds.named(kind) else {
+      throw MartletError.corruptFile(
+        "layer \(excerpt(name)) is of the unknown kind \(excerpt(kind)); was it written by a newer version?")
+    }
+    do {
+      let optionReader = try ConfigurationReader(options, type.kind)
+      let layer = try type.init(configuration: optionReader)
+      try optionReader.refuseUnknown()
+      return (name, layer)
+    } catch let error as MartletError {
+      throw MartletError(error.kind, "layer \(excerpt(name)): \(error.message)")
+    }
+  }
+
+  /// One node: an input, or a layer of the list applied to earlier nodes.
+  private mutating func add(
+    _ json: JSON, at place: Int, _ layers: [(name: String, layer: any BuildableLayer)], _ firstNodes: inout [Graph.Node?]
+  ) throws {
+    let reader = try ConfigurationReader(json, "node \(place)", noun: "member")
+    if reader.optional("input") != nil {
+      let shape = try reader.ints("input")
+      let name = try reader.string("name")
+      try reader.refuseUnknown()
+      _ = try graph.input(shape, name: name)
+      return
+    }
+    let number = try reader.int("layer")
+    let sources = try reader.ints("from")
+    try reader.refuseUnknown()
+    guard layers.indices.contains(number) else {
+      throw MartletError.corruptFile(
+        "node \(place): member \"layer\": expected the number of one of \(layers.count) layers; got \(number).")
+    }
+    guard sources.allSatisfy({ (0..<place).contains($0) }) else {
+      throw MartletError.corruptFile("node \(place) reads a node that is not before it")
+    }
+    let inputs = sources.map(Graph.Node.init)
+    if let first = firstNodes[number] {
+      _ = try graph.apply(layerOf: first, to: inputs)
+    } else {
+      firstNodes[number] = try graph.add(layers[number].layer, to: inputs, name: layers[number].name)
+    }
+  }
+
+  /// Refuses nodes that no output needs and that are no inputs of the model: their layers would be lost.
+  private func refuseUnneeded() throws {
+    var isNeeded = [Bool](repeating: false, count: graph.nodes.count)
+    for (nodes, name) in [(inputs, "inputs"), (outputs, "outputs")] {
+      for node in nodes {
+        _ = try graph.entry(node, name)
+        isNeeded[node.index] = true
+      }
+    }
+    // Every node reads earlier ones alone, so one pass from the last to the first finds all that are read.
+    for (place, node) in graph.nodes.enumerated().reversed() where isNeeded[place] {
+      for source in node.inputs { isNeeded[source] = true }
+    }
+    if let unneeded = isNeeded.firstIndex(of: false) {
+      throw MartletError.corruptFile(
+        "the architecture: expected nodes that the outputs need; node \(unneeded) (\(excerpt(graph.nodes[unneeded].name))) is read by none."
+      )
     }
   }
 

@@ -47,6 +47,7 @@ extension Model {
           withExtendedLifetime(file) { variable.storage.base.copyMemory(from: source, byteCount: tensor.bytes.count) }
           variable.didWrite()
         }
+        try variable.checkOwnValues()
       }
       return model
     } catch let error as MartletError where error.kind != .outOfMemory {

@@ -60,12 +60,26 @@ extension Model {
     }
     switch variable.dataType {
     case .int64:
-      guard let value = try tensor.int64Values().first, value >= 0 else {
-        throw MartletError.invalidArgument("\(path): \"\(variable.name)\" needs a whole number of 0 or more.")
-      }
+      let value = try tensor.int64Values().first ?? 0
+      try check(variable, path, count: 1) { _ in Double(value) }
       return .counter(value)
-    case .float64: return .doubles(try tensor.float64Values())
-    default: return .floats(try tensor.float32Values())
+    case .float64:
+      let values = try tensor.float64Values()
+      try check(variable, path, count: values.count) { values[$0] }
+      return .doubles(values)
+    default:
+      let values = try tensor.float32Values()
+      try check(variable, path, count: values.count) { Double(values[$0]) }
+      return .floats(values)
+    }
+  }
+
+  /// Refuses values that the variable cannot have, with the file's name.
+  private static func check(_ variable: Variable, _ path: String, count: Int, _ value: (Int) -> Double) throws {
+    do {
+      try variable.check(count: count, value)
+    } catch let error as MartletError {
+      throw MartletError(error.kind, "\(path): \(error.message)")
     }
   }
 

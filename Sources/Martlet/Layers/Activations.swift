@@ -11,7 +11,7 @@ extension ActivationLayer {
   func outputShape(_ inputs: [[Int]]) throws -> [Int] { try Self.single(inputs) }
   func makeStep(_ site: StepSite) -> PlanStep? { ActivationStep(site, activation) }
   var configuration: [(key: String, value: JSON)] { [] }
-  init(configuration: JSON) throws { self.init() }
+  init(configuration: ConfigurationReader) throws { self.init() }
 }
 
 /// 1 / (1 + e⁻ˣ). Shapes: any, the result's is the input's.

@@ -19,7 +19,7 @@ public struct Add: Layer, BuildableLayer {
   }
   func makeStep(_ site: StepSite) -> PlanStep? { AddStep(site) }
   var configuration: [(key: String, value: JSON)] { [] }
-  init(configuration: JSON) throws { self.init() }
+  init(configuration: ConfigurationReader) throws { self.init() }
 }
 
 /// With the activation behind it: the sum itself is not kept.

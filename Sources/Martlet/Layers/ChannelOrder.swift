@@ -15,7 +15,7 @@ public struct ChannelsLast: Layer, BuildableLayer {
     return TransposeStep.make(site, height: channels, width: site.inputLength / max(channels, 1))
   }
   var configuration: [(key: String, value: JSON)] { [] }
-  init(configuration: JSON) throws { self.init() }
+  init(configuration: ConfigurationReader) throws { self.init() }
 }
 
 /// `[rows, …, C]` becomes `[rows, C, …]`: before a ``Flatten`` whose order must be that of a channels-first model.
@@ -32,7 +32,7 @@ public struct ChannelsFirst: Layer, BuildableLayer {
     return TransposeStep.make(site, height: site.inputLength / max(channels, 1), width: channels)
   }
   var configuration: [(key: String, value: JSON)] { [] }
-  init(configuration: JSON) throws { self.init() }
+  init(configuration: ConfigurationReader) throws { self.init() }
 }
 
 /// Each row seen as a matrix `[height, width]`, transposed.

@@ -30,7 +30,7 @@ public struct Concatenate: Layer, BuildableLayer {
   }
   func makeStep(_ site: StepSite) -> PlanStep? { ConcatenateStep(site) }
   var configuration: [(key: String, value: JSON)] { [] }
-  init(configuration: JSON) throws { self.init() }
+  init(configuration: ConfigurationReader) throws { self.init() }
 }
 
 final class ConcatenateStep: PlanStep {

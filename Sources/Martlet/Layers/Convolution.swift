@@ -128,21 +128,13 @@ extension Conv2D: TailedLayer {
     ] + (algorithm == .automatic ? [] : [("algorithm", .string(algorithm.name))])
   }
 
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(
       reader.int("filters"), kernelSize: reader.extent("kernel_size"), strides: reader.extent("strides"),
       padding: reader.padding("padding"), dilation: reader.extent("dilation"), groups: reader.int("groups"),
       bias: reader.bool("bias"), weightInitializer: Initializer(configuration: reader.value("weight_initializer")),
       biasInitializer: Initializer(configuration: reader.value("bias_initializer")),
-      algorithm: json["algorithm"] == nil ? .automatic : Self.algorithm(reader.string("algorithm")))
-  }
-
-  private static func algorithm(_ name: String) throws -> ConvolutionAlgorithm {
-    guard let algorithm = ConvolutionAlgorithm.allCases.first(where: { $0.name == name }) else {
-      throw MartletError.corruptFile(
-        "\(kind): the option \"algorithm\" should be automatic, direct or winograd, it is \"\(name)\"")
-    }
-    return algorithm
+      algorithm: reader.optional("algorithm") == nil
+        ? .automatic : reader.choice("algorithm", ConvolutionAlgorithm.allCases.map { ($0.name, $0) }))
   }
 }

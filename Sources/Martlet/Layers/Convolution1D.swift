@@ -57,8 +57,7 @@ extension Conv1D: SequenceLayer, TailedLayer {
     ]
   }
 
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(
       reader.int("filters"), kernelSize: reader.int("kernel_size"), strides: reader.int("strides"),
       padding: reader.sequencePadding("padding"), dilation: reader.int("dilation"), groups: reader.int("groups"),

@@ -68,8 +68,7 @@ extension Dense: TailedLayer {
     ]
   }
 
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(
       reader.int("units"), bias: reader.bool("bias"),
       weightInitializer: Initializer(configuration: reader.value("weight_initializer")),

@@ -19,7 +19,7 @@ public struct Dropout: Layer, BuildableLayer, Equatable {
   }
   func makeStep(_ site: StepSite) -> PlanStep? { site.isTraining && rate > 0 ? DropoutStep(site, rate: Float(rate)) : nil }
   var configuration: [(key: String, value: JSON)] { [("rate", .number(rate))] }
-  init(configuration json: JSON) throws { self.init(try ConfigurationReader(json, kind: Self.kind).double("rate")) }
+  init(configuration reader: ConfigurationReader) throws { self.init(try reader.double("rate")) }
 }
 
 final class DropoutStep: PlanStep {

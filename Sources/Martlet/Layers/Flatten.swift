@@ -7,5 +7,5 @@ public struct Flatten: Layer, BuildableLayer {
   func outputShape(_ inputs: [[Int]]) throws -> [Int] { [try Self.single(inputs).reduce(1, *)] }
   func makeStep(_ site: StepSite) -> PlanStep? { nil }
   var configuration: [(key: String, value: JSON)] { [] }
-  init(configuration: JSON) throws { self.init() }
+  init(configuration: ConfigurationReader) throws { self.init() }
 }

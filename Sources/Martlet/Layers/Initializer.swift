@@ -40,10 +40,11 @@ public enum Initializer: Equatable, Sendable {
 
   func check(_ argument: String) throws {
     switch self {
-    case .normal(let deviation) where !(deviation >= 0 && deviation.isFinite):
-      throw MartletError.invalidArgument("\(argument): the deviation must be a finite number of 0 or more; \(deviation) came.")
-    case .constant(let value) where !value.isFinite:
-      throw MartletError.invalidArgument("\(argument): the constant must be finite; \(value) came.")
+    case .normal(let deviation) where !(deviation >= 0 && Float(deviation).isFinite):
+      throw MartletError.invalidArgument(
+        "\(argument): expected a deviation of 0 or more that float32 holds; got \(deviation).")
+    case .constant(let value) where !Float(value).isFinite:
+      throw MartletError.invalidArgument("\(argument): expected a constant that float32 holds; got \(value).")
     default: break
     }
   }
@@ -63,20 +64,23 @@ extension Initializer {
   }
 
   init(configuration: JSON) throws {
-    let named: [String: Initializer] = [
-      "glorot_uniform": .glorotUniform, "glorot_normal": .glorotNormal, "he_uniform": .heUniform, "he_normal": .heNormal,
-      "zeros": .zeros,
-    ]
-    if let name = configuration.string, let known = named[name] {
+    let named: [Initializer] = [.glorotNormal, .glorotUniform, .heNormal, .heUniform, .zeros]
+    if let known = named.first(where: { configuration.isText($0.configuration.string ?? "") }) {
       self = known
-    } else if let deviation = configuration["normal"]?.double {
+    } else if configuration.object?.count == 1, let deviation = configuration["normal"]?.double {
       self = .normal(deviation: deviation)
-    } else if let value = configuration["constant"]?.double {
+    } else if configuration.object?.count == 1, let value = configuration["constant"]?.double {
       self = .constant(value)
     } else {
+      let names = named.compactMap(\.configuration.string).map { "\"\($0)\"" }.joined(separator: ", ")
       throw MartletError.corruptFile(
-        "an initializer is none of \(named.keys.sorted().joined(separator: ", ")), normal, constant")
+        "an initializer: expected \(names), {\"normal\": deviation} or {\"constant\": value}; got \(configuration.summary).")
     }
     do { try check("initializer") } catch let error as MartletError { throw MartletError.corruptFile(error.message) }
   }
+}
+
+extension JSON {
+  /// A text itself, of other values the kind alone: for messages.
+  fileprivate var summary: String { string.map { excerpt($0) } ?? kindName }
 }

@@ -24,16 +24,17 @@ public struct InputNormalization: Layer, BuildableLayer, Equatable {
   func variables(_ inputs: [[Int]]) throws -> [VariableSpecification] {
     let channels = try Self.channels(inputs)
     return [
-      VariableSpecification(name: "mean", shape: [channels], kind: .state, dataType: .float64),
-      VariableSpecification(name: "variance", shape: [channels], kind: .state, dataType: .float64, initializer: .constant(1)),
-      VariableSpecification(name: "count", shape: [], kind: .state, dataType: .int64),
+      VariableSpecification(name: "mean", shape: [channels], kind: .state, dataType: .float64, rule: .finite),
+      VariableSpecification(
+        name: "variance", shape: [channels], kind: .state, dataType: .float64, initializer: .constant(1), rule: .variance),
+      VariableSpecification(name: "count", shape: [], kind: .state, dataType: .int64, rule: .counter),
     ]
   }
 
   func makeStep(_ site: StepSite) -> PlanStep? { InputNormalizationStep(site, epsilon: epsilon) }
   var configuration: [(key: String, value: JSON)] { [("epsilon", .number(epsilon))] }
-  init(configuration json: JSON) throws {
-    self.init(epsilon: try ConfigurationReader(json, kind: Self.kind).double("epsilon"))
+  init(configuration reader: ConfigurationReader) throws {
+    self.init(epsilon: try reader.double("epsilon"))
   }
 }
 

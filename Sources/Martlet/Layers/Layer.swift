@@ -25,7 +25,7 @@ protocol BuildableLayer: Layer {
   /// Its options, for files; the kind is stored beside them.
   var configuration: [(key: String, value: JSON)] { get }
 
-  init(configuration: JSON) throws
+  init(configuration: ConfigurationReader) throws
 }
 
 /// A layer whose step can apply a batch norm (at inference) and an activation to each value as it is stored.

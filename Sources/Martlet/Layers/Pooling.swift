@@ -34,8 +34,7 @@ extension MaxPool2D: BuildableLayer {
   var configuration: [(key: String, value: JSON)] {
     [("size", size.configuration), ("strides", (strides ?? size).configuration), ("padding", padding.configuration)]
   }
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(reader.extent("size"), strides: reader.extent("strides"), padding: reader.padding("padding"))
   }
 }
@@ -78,8 +77,7 @@ extension AvgPool2D: BuildableLayer {
       ("count_includes_pad", .bool(countIncludesPad)),
     ]
   }
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(
       reader.extent("size"), strides: reader.extent("strides"), padding: reader.padding("padding"),
       countIncludesPad: reader.bool("count_includes_pad"))
@@ -102,7 +100,7 @@ public struct GlobalAvgPool2D: Layer, BuildableLayer {
   }
   func makeStep(_ site: StepSite) -> PlanStep? { GlobalAveragePoolStep(site) }
   var configuration: [(key: String, value: JSON)] { [] }
-  init(configuration: JSON) throws { self.init() }
+  init(configuration: ConfigurationReader) throws { self.init() }
 }
 
 extension Window2D {

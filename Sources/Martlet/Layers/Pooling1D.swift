@@ -34,8 +34,7 @@ extension MaxPool1D: SequenceLayer {
       ("padding", padding.sequenceConfiguration),
     ]
   }
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(reader.int("size"), strides: reader.int("strides"), padding: reader.sequencePadding("padding"))
   }
 }
@@ -77,8 +76,7 @@ extension AvgPool1D: SequenceLayer {
       ("padding", padding.sequenceConfiguration), ("count_includes_pad", .bool(countIncludesPad)),
     ]
   }
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(
       reader.int("size"), strides: reader.int("strides"), padding: reader.sequencePadding("padding"),
       countIncludesPad: reader.bool("count_includes_pad"))
@@ -101,5 +99,5 @@ public struct GlobalAvgPool1D: Layer, BuildableLayer {
   }
   func makeStep(_ site: StepSite) -> PlanStep? { GlobalAveragePoolStep(site) }
   var configuration: [(key: String, value: JSON)] { [] }
-  init(configuration: JSON) throws { self.init() }
+  init(configuration: ConfigurationReader) throws { self.init() }
 }

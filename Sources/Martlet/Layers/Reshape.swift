@@ -36,5 +36,5 @@ public struct Reshape: Layer, BuildableLayer, Equatable {
 
   func makeStep(_ site: StepSite) -> PlanStep? { nil }
   var configuration: [(key: String, value: JSON)] { [("shape", .array(shape.map { .integer(Int64($0)) }))] }
-  init(configuration json: JSON) throws { self.init(try ConfigurationReader(json, kind: Self.kind).ints("shape")) }
+  init(configuration reader: ConfigurationReader) throws { self.init(try reader.ints("shape")) }
 }

@@ -38,8 +38,8 @@ extension ZeroPad2D: BuildableLayer {
   var configuration: [(key: String, value: JSON)] {
     [("padding", Padding.explicit(top: top, bottom: bottom, left: left, right: right).configuration)]
   }
-  init(configuration json: JSON) throws {
-    let padding = try ConfigurationReader(json, kind: Self.kind).padding("padding")
+  init(configuration reader: ConfigurationReader) throws {
+    let padding = try reader.padding("padding")
     guard case .explicit(let top, let bottom, let left, let right) = padding else {
       throw MartletError.corruptFile("\(Self.kind): the padding should be [[top, bottom], [left, right]]")
     }
@@ -73,8 +73,8 @@ extension Upsample2D: BuildableLayer {
   }
   func makeStep(_ site: StepSite) -> PlanStep? { factor == 1 ? nil : UpsampleStep(site, factor) }
   var configuration: [(key: String, value: JSON)] { [("factor", factor.configuration)] }
-  init(configuration json: JSON) throws {
-    try self.init(ConfigurationReader(json, kind: Self.kind).extent("factor"))
+  init(configuration reader: ConfigurationReader) throws {
+    try self.init(reader.extent("factor"))
   }
 }
 

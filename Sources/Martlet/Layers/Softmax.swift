@@ -15,7 +15,7 @@ public struct Softmax: Layer, BuildableLayer {
   }
   func makeStep(_ site: StepSite) -> PlanStep? { SoftmaxStep(site) }
   var configuration: [(key: String, value: JSON)] { [] }
-  init(configuration: JSON) throws { self.init() }
+  init(configuration: ConfigurationReader) throws { self.init() }
 }
 
 final class SoftmaxStep: PlanStep {

@@ -169,23 +169,23 @@ extension Padding {
 extension ConfigurationReader {
   func extent(_ key: String) throws -> Extent2D {
     let list = try ints(key)
-    guard list.count == 2 else { throw MartletError.corruptFile("the option \"\(key)\" should be a height and a width") }
+    guard list.count == 2 else {
+      throw MartletError.corruptFile("the option \"\(key)\": expected a height and a width; got \(list.count) integers.")
+    }
     return Extent2D(list[0], list[1])
   }
 
   func padding(_ key: String) throws -> Padding {
     let json = try value(key)
-    switch json.string {
-    case "valid": return .valid
-    case "same": return .same
-    default:
-      let sides = (json.array ?? []).flatMap { ($0.array ?? []).map(\.int) }
-      guard json.array?.count == 2, sides.count == 4, let top = sides[0], let bottom = sides[1], let left = sides[2],
-        let right = sides[3]
-      else {
-        throw MartletError.corruptFile("the option \"\(key)\" should be \"valid\", \"same\" or [[top, bottom], [left, right]]")
-      }
-      return .explicit(top: top, bottom: bottom, left: left, right: right)
+    if json.isText("valid") { return .valid }
+    if json.isText("same") { return .same }
+    let pairs = (json.array ?? []).map { ($0.array ?? []).map(\.int) }
+    guard pairs.count == 2, pairs[0].count == 2, pairs[1].count == 2, let top = pairs[0][0], let bottom = pairs[0][1],
+      let left = pairs[1][0], let right = pairs[1][1]
+    else {
+      throw MartletError.corruptFile(
+        "the option \"\(key)\": expected \"valid\", \"same\" or [[top, bottom], [left, right]]; got \(json.kindName).")
     }
+    return .explicit(top: top, bottom: bottom, left: left, right: right)
   }
 }

@@ -7,7 +7,8 @@ extension Model {
   /// Writes several tensors at once; all are checked before the first is written.
   ///
   /// - Parameter strict: every tensor of the model must be named; batch norm's counters may be missing and then become 0.
-  /// - Throws: ``MartletError/Kind/invalidArgument`` for a name that is not there, comes twice or is missing;
+  /// - Throws: ``MartletError/Kind/invalidArgument`` for a name that is not there, comes twice or is missing, and for values that a
+  ///   tensor cannot have: statistics that are not finite, negative variances and counters;
   ///   ``MartletError/Kind/shapeMismatch`` for another shape.
   public func setVariables(_ values: [(name: String, value: ArrayView)], strict: Bool) throws {
     var seen: Set<String> = []
@@ -20,11 +21,10 @@ extension Model {
         throw MartletError.shapeMismatch(
           "\(name): the shape \(Shape.text(variable.shape)) is needed; \(Shape.text(value.shape)) came.")
       }
-      if holdsCounter {
-        guard let number = value.firstInteger, number >= 0 else {
-          throw MartletError.invalidArgument("\(name): a whole number of 0 or more is needed.")
-        }
+      if holdsCounter, value.firstInteger == nil {
+        throw MartletError.invalidArgument("\(name): expected a whole number of 0 or more.")
       }
+      try variable.check(value)
       writes.append((variable, value))
     }
     if strict {

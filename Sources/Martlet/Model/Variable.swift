@@ -13,6 +13,8 @@ struct VariableSpecification {
   /// A matrix of weights, which weight decay shrinks by default; not a scale, shift or bias.
   var isWeight = false
   var isTrainable = true
+  /// What a file or a caller may give it.
+  var rule = ValueRule.any
 }
 
 /// One tensor of a model, with its gradient where it has one. Named as in PyTorch's state dictionaries: "0.weight".
@@ -42,6 +44,7 @@ public final class Variable: @unchecked Sendable {
   /// Whether optimizers change it, and backward computes its gradient.
   public internal(set) var isTrainable: Bool
   let isWeight: Bool
+  let rule: ValueRule
   let initializer: Initializer
   let fanIn: Int
   let fanOut: Int
@@ -58,6 +61,7 @@ public final class Variable: @unchecked Sendable {
     dataType = specification.dataType
     isTrainable = specification.kind == .parameter && specification.isTrainable
     isWeight = specification.isWeight
+    rule = specification.rule
     initializer = specification.initializer
     fanIn = specification.fanIn
     fanOut = specification.fanOut

@@ -61,8 +61,7 @@ extension FilterResponseNorm: BuildableNormalization {
     ]
   }
 
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(
       epsilon: reader.double("epsilon"), scale: reader.bool("scale"), shift: reader.bool("shift"),
       threshold: reader.bool("threshold"), learnsEpsilon: reader.bool("learns_epsilon"))

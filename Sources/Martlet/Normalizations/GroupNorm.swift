@@ -62,8 +62,7 @@ extension GroupNorm: BuildableNormalization {
     ]
   }
 
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(
       reader.int("groups"), epsilon: reader.double("epsilon"), scale: reader.bool("scale"), shift: reader.bool("shift"))
   }

@@ -47,8 +47,7 @@ extension InstanceNorm: BuildableNormalization {
     [("epsilon", .number(epsilon)), ("scale", .bool(scale)), ("shift", .bool(shift))]
   }
 
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(epsilon: reader.double("epsilon"), scale: reader.bool("scale"), shift: reader.bool("shift"))
   }
 }

@@ -64,13 +64,9 @@ extension LayerNorm: BuildableNormalization {
     ]
   }
 
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
-    let name = try reader.string("over")
-    guard let over: Axes = ["last": .last, "all": .all][name] else {
-      throw MartletError.corruptFile("layer_norm: over is \"last\" or \"all\"; \"\(name)\" came")
-    }
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(
-      epsilon: reader.double("epsilon"), over: over, scale: reader.bool("scale"), shift: reader.bool("shift"))
+      epsilon: reader.double("epsilon"), over: reader.choice("over", [("last", .last), ("all", .all)]),
+      scale: reader.bool("scale"), shift: reader.bool("shift"))
   }
 }

@@ -39,8 +39,7 @@ extension RMSNorm: BuildableNormalization {
 
   var configuration: [(key: String, value: JSON)] { [("epsilon", .number(epsilon)), ("scale", .bool(scale))] }
 
-  init(configuration json: JSON) throws {
-    let reader = ConfigurationReader(json, kind: Self.kind)
+  init(configuration reader: ConfigurationReader) throws {
     try self.init(epsilon: reader.double("epsilon"), scale: reader.bool("scale"))
   }
 }

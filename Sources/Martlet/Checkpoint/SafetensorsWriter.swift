@@ -80,7 +80,8 @@ extension Safetensors {
       throw .invalidArgument("\(label) cannot be stored: the format keeps this name for metadata. Choose another name.")
     }
     guard tensor.name.utf8.count <= Limits.tensorNameByteCount else {
-      throw .invalidArgument("\(label) has a name of \(tensor.name.utf8.count) bytes; at most \(Limits.tensorNameByteCount) are stored.")
+      throw .invalidArgument(
+        "\(label) has a name of \(tensor.name.utf8.count) bytes; at most \(Limits.tensorNameByteCount) are stored.")
     }
     guard let byteCount = byteCount(shape: tensor.shape, dtype: tensor.dtype) else {
       throw .invalidArgument("\(label) has a shape that cannot be stored: \(excerpt("\(tensor.shape)")).")

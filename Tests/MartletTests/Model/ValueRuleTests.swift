@@ -20,8 +20,10 @@ import Testing
     ("2.running_mean", 3, .nan, "2.running_mean: expected finite numbers; got nan in channel 3"),
     ("2.running_mean", 3, -.infinity, "got -inf in channel 3"), ("2.num_batches_tracked", 0, -1, "got -1.0"),
     ("2.num_batches_skipped", 0, -3, "got -3.0"), ("2.num_batches_tracked", 0, 0x1p60, "2.num_batches_tracked"),
-    ("0.mean", 1, .nan, "0.mean: expected finite numbers; got nan in channel 1"), ("0.variance", 3, -1, "got -1.0 in channel 3"),
-    ("0.variance", 3, .infinity, "got inf in channel 3"), ("0.count", 0, -1, "0.count: expected a whole number of 0 or more; got -1.0"),
+    ("0.mean", 1, .nan, "0.mean: expected finite numbers; got nan in channel 1"),
+    ("0.variance", 3, -1, "got -1.0 in channel 3"),
+    ("0.variance", 3, .infinity, "got inf in channel 3"),
+    ("0.count", 0, -1, "0.count: expected a whole number of 0 or more; got -1.0"),
   ]
 
   /// The variable's values as 64-bit numbers, one of them replaced.
@@ -44,7 +46,9 @@ import Testing
       var values = try values(variable, place, value)
       try values.withUnsafeMutableBytes {
         let array = try ArrayView($0.baseAddress, .float64, shape: variable.shape, strides: strides)
-        expectError(.invalidArgument, words) { try model.setVariables([("3.bias", bias.view()), (name, array)], strict: false) }
+        expectError(.invalidArgument, words) {
+          try model.setVariables([("3.bias", bias.view()), (name, array)], strict: false)
+        }
       }
     }
     #expect(model.allBytes == before)
@@ -66,7 +70,9 @@ import Testing
     }
     let before = sound.allBytes
     for strict in [true, false] {
-      expectError(.invalidArgument, directory("broken"), name) { try sound.loadWeights(from: directory("broken"), strict: strict) }
+      expectError(.invalidArgument, directory("broken"), name) {
+        try sound.loadWeights(from: directory("broken"), strict: strict)
+      }
     }
     #expect(sound.allBytes == before)
   }
@@ -76,7 +82,9 @@ import Testing
     var large = [Double](repeating: 1e39, count: 5)
     try large.withUnsafeMutableBytes {
       let array = try ArrayView($0.baseAddress, .float64, shape: [5])
-      expectError(.invalidArgument, "got 1e+39 in channel 0") { try model.setVariables([("2.running_var", array)], strict: false) }
+      expectError(.invalidArgument, "got 1e+39 in channel 0") {
+        try model.setVariables([("2.running_var", array)], strict: false)
+      }
     }
   }
 

@@ -221,7 +221,7 @@ static void test_residual_recipe(void) {
 }
 
 static const check_test tests[] = {TEST(test_joins_refuse), TEST(test_apply_refuses), TEST(test_shared_layer),
-                                   TEST(test_reshape), TEST(test_channels), TEST(test_residual_recipe)};
+                                   TEST(test_reshape),      TEST(test_channels),      TEST(test_residual_recipe)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

@@ -19,6 +19,7 @@ bench:
 
 # The shared library, in .build/release.
 library:
+	@command -v swift >/dev/null || { echo "make: expected Swift to build the library; got no swift on the PATH. Install Swift 6.3 or newer from swift.org." >&2; exit 1; }
 	swift build -c release --product martlet
 
 # Header, library and pkg-config file under PREFIX.

@@ -115,3 +115,12 @@ def test_refused(x):
         net.check(optimizer=3)  # type: ignore[arg-type]
     with pytest.raises(martlet.InvalidArgumentError, match="learning_rate"):
         net.check(optimizer=SGD(-1.0))
+
+
+def test_many_findings_of_one_kind_are_shown_as_one():
+    net = martlet.models.resnet56((32, 32, 3), classes=10)
+    findings = net.check()
+    assert findings.codes.count("statistics_never_updated") > 50
+    assert len(str(findings)) < 1000
+    assert "and 5" in str(findings)
+    assert "more layers" in str(findings)

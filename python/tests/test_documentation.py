@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 
 import pytest
 from conftest import REPOSITORY
@@ -53,3 +54,47 @@ def test_enough_of_it_runs():
     finder = doctest.DocTestFinder()
     examples = sum(len(test.examples) for name in MODULES for test in finder.find(importlib.import_module(name)))
     assert examples > 40
+
+
+#: Options of other libraries that the pages compare with, and placeholders.
+_OF_OTHERS = {
+    "affine",
+    "ceil_mode",
+    "center",
+    "eps",
+    "option",
+    "padding_mode",
+    "requires_grad",
+    "return_inverse",
+    "track_running_stats",
+    "trainable",
+}
+
+
+def option_names():
+    """The parameters of everything in the package."""
+    found = set()
+    for name in MODULES:
+        module = importlib.import_module(name)
+        things = [value for value in vars(module).values() if callable(value)]
+        for thing in things:
+            members = [member for member in vars(thing).values() if callable(member)] if inspect.isclass(thing) else []
+            for function in (thing, *members):
+                try:
+                    found |= set(inspect.signature(function).parameters)
+                except (TypeError, ValueError):
+                    continue
+    return found
+
+
+def test_every_option_that_the_documentation_names_exists():
+    known = option_names() | _OF_OTHERS
+    pages = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+    unknown = {
+        (page.name, option)
+        for page in pages
+        for code in re.findall(r"`([^`\n]+)`", page.read_text())
+        for option in re.findall(r"(?<![\w.\"'/-])([a-z_]\w*)=(?!=)", code)
+        if option not in known
+    }
+    assert unknown == set()

@@ -71,9 +71,29 @@ public struct Finding: Sendable, Equatable, CustomStringConvertible {
   /// A line for people, and the advice under it.
   public var description: String { "\(severity) \(code.rawValue): \(message)\n  \(advice)" }
 
-  /// All of them for people.
+  /// All of them for people. Of several of one code and advice the first is shown, and the layers of the others.
   public static func text(_ findings: [Finding]) -> String {
-    findings.isEmpty ? "nothing found" : findings.map(\.description).joined(separator: "\n")
+    guard !findings.isEmpty else { return "nothing found" }
+    var groups: [[Finding]] = []
+    var places: [[String]: Int] = [:]
+    for finding in findings {
+      let key = [finding.code.rawValue, finding.advice, "\(finding.severity)"]
+      if let place = places[key] {
+        groups[place].append(finding)
+      } else {
+        places[key] = groups.count
+        groups.append([finding])
+      }
+    }
+    return groups.map(text(ofAlike:)).joined(separator: "\n")
+  }
+
+  /// Findings of one code and advice.
+  private static func text(ofAlike findings: [Finding]) -> String {
+    guard findings.count > 2 else { return findings.map(\.description).joined(separator: "\n") }
+    let (first, others) = (findings[0], findings.dropFirst().map(\.layer))
+    return "\(first.severity) \(first.code.rawValue): \(first.message)\n"
+      + "  The same for \(others.count) more layers: \(list(others, most: 5)).\n  \(first.advice)"
   }
 
   /// NaN equals NaN: no number is no number.

@@ -112,10 +112,14 @@ struct Window2D: Equatable {
     }
     let shape = try Window2D.image(names, image)
     channels = shape.channels
-    height = try WindowAxis(
-      names.height, length: shape.height, size: size.height, stride: strides.height, dilation: dilation.height, pads: rows)
-    width = try WindowAxis(
-      names.width, length: shape.width, size: size.width, stride: strides.width, dilation: dilation.width, pads: columns)
+    do {
+      height = try WindowAxis(
+        names.height, length: shape.height, size: size.height, stride: strides.height, dilation: dilation.height, pads: rows)
+      width = try WindowAxis(
+        names.width, length: shape.width, size: size.width, stride: strides.width, dilation: dilation.width, pads: columns)
+    } catch let error as MartletError where error.kind == .shapeMismatch {
+      throw MartletError.shapeMismatch(error.message + ChannelOrderHint.forRow(image))
+    }
     let padded = [height.paddedLength, width.paddedLength, channels]
     guard let count = try? Shape.elementCount(padded, argument: ""), count <= Window2D.mostPaddedValues else {
       throw MartletError.shapeMismatch(

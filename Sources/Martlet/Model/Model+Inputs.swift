@@ -25,7 +25,8 @@ extension Model {
       guard let found = array.shape.first, matches(array.shape, shape) else {
         let expected = "[rows" + shape.map { ", \($0)" }.joined() + "]"
         throw MartletError.shapeMismatch(
-          "\(what)[\(place)]: the shape \(expected) is needed (the first axis is the batch); \(Shape.text(array.shape)) came.")
+          "\(what)[\(place)]: the shape \(expected) is needed (the first axis is the batch); \(Shape.text(array.shape)) came."
+            + ChannelOrderHint.forBatch(array.shape, row: shape))
       }
       if let rows, rows != found {
         throw MartletError.shapeMismatch(

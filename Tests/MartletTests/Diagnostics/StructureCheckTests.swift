@@ -144,6 +144,11 @@ import Testing
     #expect(try Set(model.check().map(\.code)) == [.dropoutBeforeBatchNorm, .statisticsNeverUpdated])
     #expect(try model.submodel(outputs: ["1"]).check().isEmpty)
     #expect(Finding.text([]) == "nothing found")
+    // Many findings of one kind are one, with the first few layers.
+    let deep = try Model.sequential((0..<60).map { _ in BatchNorm() as any Layer }, inputShape: [4])
+    let text = try Finding.text(deep.check())
+    #expect(try deep.check().count >= 60 && text.count < 1000)
+    #expect(text.contains("The same for 59 more layers: \"1\", \"2\", \"3\", \"4\", \"5\", and 54 more."))
     #expect(try Finding.text(model.check()).hasPrefix("warning dropout_before_batch_norm: \"2\" (dropout, rate 0.5) comes"))
   }
 

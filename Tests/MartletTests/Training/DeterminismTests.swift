@@ -42,9 +42,14 @@ import Testing
       return try (0..<5).map { step in
         try x.setElement(at: [step, step], to: Float(step))
         try memory.executor.prepare(rows: rows)
-        try memory.executor.load([x.view()], from: 0, count: rows)
-        targets[0].load(from: 0, count: rows, into: memory.targets[0].base)
-        return try trainer.run(memory, rows: rows, pieces: 1) { _ in (rows, targets) }.loss
+        let input = try x.view()
+        let result = try trainer.run(memory, rows: rows, pieces: 1) { _ in
+          try targets[0].load(from: 0, count: rows, into: memory.targets[0].base)
+          return (rows, targets)
+        } inputs: { _ in
+          memory.executor.load([input], from: 0, count: rows)
+        }
+        return result.loss
       }
     }
     return (losses, model.allBytes)

@@ -34,6 +34,12 @@ func instructionSet(_ flags: [String]) -> [SwiftSetting] {
 /// The dynamic library shows `martlet_*` and nothing else, so that it can live beside another copy of Swift's runtime.
 let exportMap = Context.packageDirectory + "/include/martlet.map"
 
+/// Functions that the library's own code, and Swift's runtime in it, call through CMartletMemory, which has memory put aside for the time
+/// when the system has none.
+let wrappedAllocators = [
+  "malloc", "calloc", "realloc", "posix_memalign", "free", "malloc_usable_size", "_Znwm", "_ZdlPv", "_ZdlPvm",
+]
+
 let package = Package(
   name: "martlet",
   platforms: [.macOS(.v15)],
@@ -43,6 +49,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "CMartletShims", cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
+    .target(name: "CMartletMemory", dependencies: ["CMartletShims"], cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
     .target(name: "MartletKernels", swiftSettings: [kernelFlags, strippable]),
     .target(
       name: "MartletKernelsBaseline", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: instructionSet([])),
@@ -58,7 +65,7 @@ let package = Package(
     .systemLibrary(name: "CMartlet", path: "include"),
     .target(
       name: "MartletC",
-      dependencies: ["CMartlet", "CMartletShims", "Martlet"],
+      dependencies: ["CMartlet", "CMartletMemory", "CMartletShims", "Martlet"],
       swiftSettings: [strippable],
       linkerSettings: [
         .unsafeFlags(["-static-stdlib"]),
@@ -67,6 +74,7 @@ let package = Package(
         .unsafeFlags(
           ["-Xlinker", "--version-script=\(exportMap)", "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "now"],
           .when(platforms: [.linux])),
+        .unsafeFlags(wrappedAllocators.flatMap { ["-Xlinker", "--wrap=\($0)"] }, .when(platforms: [.linux])),
       ]),
     .executableTarget(name: "MartletExample", dependencies: ["Martlet"], path: "examples/swift"),
     .executableTarget(name: "MartletImagesExample", dependencies: ["Martlet"], path: "examples/swift-images"),

@@ -13,6 +13,12 @@
  * OPTIONS   A struct of options starts with struct_size. Start from its ..._INIT macro; NULL means the defaults. Fields are
  *           only ever appended.
  * DATA      A dense batch is [rows, C], an image batch [N, H, W, C]: the channel is the last axis.
+ * MEMORY    An allocation that fails makes the call return MARTLET_OUT_OF_MEMORY, with outputs and objects unchanged. What is as
+ *           large as the data, the model or the file is checked one allocation at a time. Lists, names and the like, which Swift's
+ *           runtime allocates and cannot do without, fall back to memory that the library has mapped before (4 MB of address
+ *           space, untouched until then, and more while a file is read); a call for which that cannot be had is refused at its
+ *           start. What remains: a program that runs out of memory on several threads at once, each in the middle of a call, may
+ *           use up the fallback, and one in which the kernel ends processes instead of refusing memory is not told.
  * NULL      An argument may be NULL only where its description says so; elsewhere NULL is MARTLET_INVALID_ARGUMENT.
  */
 #ifndef MARTLET_H
@@ -48,7 +54,7 @@ enum {
   MARTLET_UNSUPPORTED = 4,      /* a dtype or instruction set that this build or machine does not have */
   MARTLET_IO_ERROR = 5,         /* the file system said no */
   MARTLET_CORRUPT_FILE = 6,     /* the file is not a whole, honest model */
-  MARTLET_OUT_OF_MEMORY = 7,    /* the memory asked for is not to be had */
+  MARTLET_OUT_OF_MEMORY = 7,    /* out of memory; see MEMORY above */
   MARTLET_CANCELLED = 8,        /* a callback asked to stop */
   MARTLET_INTERNAL_ERROR = 9    /* a defect of this library; please report it */
 };

@@ -1,4 +1,4 @@
-/* The only C in the library: cpuid with xgetbv, a thread-local message buffer, and system calls that Swift cannot name. */
+/* The only C in the library: cpuid with xgetbv, and system calls that Swift cannot name. */
 #define _GNU_SOURCE
 #include "martlet_shims.h"
 
@@ -74,15 +74,6 @@ void martlet_shims_pause(void) {
 #endif
 }
 #endif
-
-static _Thread_local char message[2048];
-
-char *martlet_shims_message_buffer(void) {
-  return message;
-}
-size_t martlet_shims_message_capacity(void) {
-  return sizeof message;
-}
 
 void martlet_shims_prefer_large_pages(void *memory, size_t byte_count) {
 #if defined(__linux__)

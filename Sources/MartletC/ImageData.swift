@@ -24,6 +24,8 @@ extension ImageNormalization {
       throw MartletError(
         .invalidArgument, "\(argument).count must be the number of channels, or 1 for all of them; \(given.count) came.")
     }
+    let reserve = try MemoryReserve(entries: Int(given.count), bytesEach: 16)
+    defer { reserve.end() }
     func values(_ pointer: UnsafePointer<Double>?, _ name: String) throws -> [Double] {
       Array(UnsafeBufferPointer(start: try require(pointer, "\(argument).\(name)"), count: Int(given.count)))
     }

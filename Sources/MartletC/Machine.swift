@@ -12,7 +12,12 @@ private let versionText = CStrings([MARTLET_VERSION])
 public func martlet_version() -> UnsafePointer<CChar>! { versionText[0] }
 
 @_cdecl("martlet_last_error_message") @implementation
-public func martlet_last_error_message() -> UnsafePointer<CChar>! { UnsafePointer(martlet_shims_message_buffer()) }
+public func martlet_last_error_message() -> UnsafePointer<CChar>! {
+  martlet_shims_message_buffer().map { UnsafePointer($0) } ?? unkeptMessage[0]
+}
+
+/// The message of a thread that has no memory for its own.
+private let unkeptMessage = CStrings(["Out of memory."])
 
 private let statusNames = CStrings([
   "MARTLET_OK", "MARTLET_INVALID_ARGUMENT", "MARTLET_SHAPE_MISMATCH", "MARTLET_INVALID_STATE", "MARTLET_UNSUPPORTED",

@@ -153,5 +153,10 @@ public func martlet_shift_recorder_at(
 public func martlet_shift_recorder_csv(
   _ recorder: OpaquePointer!, _ buffer: UnsafeMutablePointer<CChar>!, _ capacity: Int, _ out_length: UnsafeMutablePointer<Int>!
 ) -> martlet_status {
-  boundary { try write(handle(recorder).recorder.csv, buffer, capacity, out_length) }
+  boundary {
+    let recorder = try handle(recorder).recorder
+    let reserve = try MemoryReserve(entries: recorder.records.count, bytesEach: 512 * (recorder.options.percentiles.count + 8))
+    defer { reserve.end() }
+    try write(recorder.csv, buffer, capacity, out_length)
+  }
 }

@@ -26,7 +26,7 @@ static inline void martlet_shims_set_asks_for_reads(int32_t asks) {
 /* Size of the third-level cache that this CPU shares with its neighbours; 0 if unknown. */
 int64_t martlet_shims_shared_cache_bytes(void);
 
-/* A buffer of the calling thread for its last error message; the size includes the closing NUL. */
+/* A buffer of the calling thread for its last error message, NULL if there is no memory for one; the size includes the closing NUL. */
 char *martlet_shims_message_buffer(void);
 size_t martlet_shims_message_capacity(void);
 

@@ -9,6 +9,8 @@ extension Model {
   ///
   /// - Throws: ``MartletError/Kind/inputOutput`` with the system's reason; the old file is as it was.
   public func save(to path: String) throws {
+    let reserve = try MemoryReserve(nodes: network.nodes.count)
+    defer { reserve.end() }
     let tensors = variables.compactMap { variable -> SafetensorsTensor? in
       // Other libraries do not know this counter; it is worth a tensor only where it says something.
       if variable.localName == "num_batches_skipped", variable.storage.integers.pointee == 0 { return nil }
@@ -32,6 +34,8 @@ extension Model {
         "\(path): a safetensors file without Martlet's architecture (metadata \"\(metadataKey)\"). "
           + "Build the model first and set its tensors from the file.")
     }
+    let reserve = try MemoryReserve(parsing: text.utf8.count)
+    defer { reserve.end() }
     do {
       let description = try ArchitectureDescription(JSON.parse(text, source: "\(path), architecture"))
       let values = try check(file, against: description.tensors())

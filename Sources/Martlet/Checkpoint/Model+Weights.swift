@@ -36,14 +36,12 @@ extension Model {
 
   /// A file tensor's values in the variable's type.
   private enum Values {
-    case floats([Float])
-    case doubles([Double])
+    case tensor(Storage)
     case counter(Int64)
 
     func write(to variable: Variable) {
       switch self {
-      case .floats(let values): variable.mutableFloats.update(from: values, count: values.count)
-      case .doubles(let values): variable.storage.doubles.update(from: values, count: values.count)
+      case .tensor(let values): variable.storage.base.copyMemory(from: values.base, byteCount: values.byteCount)
       case .counter(let value): variable.storage.integers.pointee = value
       }
     }
@@ -64,13 +62,15 @@ extension Model {
       try check(variable, path, count: 1) { _ in Double(value) }
       return .counter(value)
     case .float64:
-      let values = try tensor.float64Values()
-      try check(variable, path, count: values.count) { values[$0] }
-      return .doubles(values)
+      let values = try Storage(byteCount: tensor.count * 8, isZeroed: false)
+      try tensor.copyFloat64(into: values.doubles)
+      try check(variable, path, count: tensor.count) { values.doubles[$0] }
+      return .tensor(values)
     default:
-      let values = try tensor.float32Values()
-      try check(variable, path, count: values.count) { Double(values[$0]) }
-      return .floats(values)
+      let values = try Storage(byteCount: tensor.count * 4, isZeroed: false)
+      try tensor.copyFloat32(into: values.floats)
+      try check(variable, path, count: tensor.count) { Double(values.floats[$0]) }
+      return .tensor(values)
     }
   }
 

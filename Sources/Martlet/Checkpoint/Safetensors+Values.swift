@@ -4,12 +4,13 @@ extension SafetensorsTensor {
   /// The number of values.
   var count: Int { bytes.count / dtype.size }
 
-  /// The values as Float32: exact from F32, F16 and BF16, rounded to nearest from F64.
+  /// Writes the values as Float32: exact from F32, F16 and BF16, rounded to nearest from F64.
   ///
+  /// - Parameter values: memory for ``count`` values, written as a whole or (after a throw) not at all.
   /// - Throws: ``MartletError/Kind/unsupported`` for other types.
   ///
   /// Edge cases: an F64 beyond Float32's range becomes infinite; a NaN stays one.
-  func float32Values() throws(MartletError) -> [Float] {
+  func copyFloat32(into values: UnsafeMutablePointer<Float>) throws(MartletError) {
     let convert: (Int) -> Float
     switch dtype {
     case .f32: convert = { Float(bitPattern: bits($0)) }
@@ -21,18 +22,23 @@ extension SafetensorsTensor {
         .unsupported,
         "Tensor \(excerpt(name)) holds \(dtype.rawValue); F32, F64, F16 or BF16 is needed here. Convert it and save again.")
     }
-    return [Float](unsafeUninitializedCapacity: count) { values, initializedCount in
-      for index in 0..<count { values.initializeElement(at: index, to: convert(index)) }
-      initializedCount = count
-    }
+    for index in 0..<count { values[index] = convert(index) }
   }
 
-  /// The values as Float64, all exact.
-  ///
-  /// - Throws: ``MartletError/Kind/unsupported`` for types that are not floating-point.
-  func float64Values() throws(MartletError) -> [Double] {
-    guard dtype == .f64 else { return try float32Values().map(Double.init) }
-    return (0..<count).map { Double(bitPattern: bits($0)) }
+  /// Writes the values as Float64, all exact; otherwise as ``copyFloat32(into:)``.
+  func copyFloat64(into values: UnsafeMutablePointer<Double>) throws(MartletError) {
+    guard dtype == .f64 else {
+      // The narrower values lie in the second half of the same memory, of which each is read before it is written.
+      let memory = UnsafeMutableRawPointer(values)
+      let narrow = memory.advanced(by: 4 * count)
+      try copyFloat32(into: narrow.assumingMemoryBound(to: Float.self))
+      for index in 0..<count {
+        memory.storeBytes(
+          of: Double(narrow.load(fromByteOffset: 4 * index, as: Float.self)), toByteOffset: 8 * index, as: Double.self)
+      }
+      return
+    }
+    for index in 0..<count { values[index] = Double(bitPattern: bits(index)) }
   }
 
   /// The values as 64-bit integers, from I64, I32, I16, I8 and U8.

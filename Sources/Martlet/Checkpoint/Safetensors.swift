@@ -1,4 +1,5 @@
 // The safetensors format: what it is, its data types, and the bounds within which files are read and written.
+import CMartletShims
 
 #if canImport(Darwin)
   import Darwin
@@ -130,9 +131,7 @@ final class SafetensorsFile {
 
     /// - Throws: ``MartletError/Kind/outOfMemory``.
     init(count: Int, source: String) throws(MartletError) {
-      // posix_memalign and not `allocate`, which traps where memory is short.
-      var memory: UnsafeMutableRawPointer?
-      guard posix_memalign(&memory, Safetensors.dataAlignment, max(count, 1)) == 0, let memory else {
+      guard let memory = martlet_shims_allocate(max(count, 1), Safetensors.dataAlignment) else {
         throw MartletError(.outOfMemory, "\(source): no memory for \(count) bytes of it. Free memory, or use a smaller model.")
       }
       bytes = UnsafeMutableRawBufferPointer(start: memory, count: count)

@@ -23,6 +23,8 @@ extension Safetensors {
 
     let headerBytes = try SafetensorsFile.Data(count: headerLength, source: source)
     try file.readFully(into: headerBytes.bytes)
+    let reserve = try MemoryReserve(parsing: headerLength)
+    defer { reserve.end() }
     let header = try SafetensorsHeader(parsing: UnsafeRawBufferPointer(headerBytes.bytes), source: source)
     try header.checkDataLength(file.length - prefixLength - headerLength, source: source)
 
@@ -37,6 +39,8 @@ extension Safetensors {
   static func parse(copying bytes: UnsafeRawBufferPointer, source: String) throws(MartletError) -> SafetensorsFile {
     let headerLength = try SafetensorsHeader.length(prefix: bytes, fileLength: bytes.count, source: source)
     let dataStart = prefixLength + headerLength
+    let reserve = try MemoryReserve(parsing: headerLength)
+    defer { reserve.end() }
     let header = try SafetensorsHeader(
       parsing: UnsafeRawBufferPointer(rebasing: bytes[prefixLength..<dataStart]), source: source)
     try header.checkDataLength(bytes.count - dataStart, source: source)
@@ -56,4 +60,10 @@ extension SafetensorsFile {
     }
     self.init(tensors: tensors, metadata: header.metadata)
   }
+}
+
+extension MemoryReserve {
+  /// For the values and lists that a text of so many bytes becomes: an empty list is three bytes of it and 24 of memory, twice that while a
+  /// list grows.
+  init(parsing byteCount: Int) throws(MartletError) { try self.init(byteCount: 64 * byteCount) }
 }

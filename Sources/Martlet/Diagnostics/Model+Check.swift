@@ -37,6 +37,8 @@ extension Model {
   public func check(
     on data: [ArrayView]? = nil, targets: [ArrayView]? = nil, _ options: CheckOptions = CheckOptions()
   ) throws -> [Finding] {
+    let reserve = try MemoryReserve(channelsOf: network)
+    defer { reserve.end() }
     if let batchSize = options.batchSize, batchSize < 1 {
       throw MartletError.invalidArgument("batch_size must be 1 or more; \(batchSize) came.")
     }

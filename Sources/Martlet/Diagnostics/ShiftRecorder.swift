@@ -58,7 +58,7 @@ public final class ShiftRecorder {
   private struct Pending {
     let before: Model
     let records: [Record]
-    let gradients: [String: [Double]]
+    let gradients: [String: Storage]
   }
 
   public let model: Model
@@ -144,7 +144,8 @@ public final class ShiftRecorder {
       for index in place.preceding { mixed.variables[index].copyValues(from: model.variables[index]) }
       guard let new = try gradients(mixed, inputs, targets, of: [place])[place.name] else { continue }
       var (distance, product, oldSize, newSize) = (0.0, 0.0, 0.0, 0.0)
-      for (g, h) in zip(old, new) {
+      for i in 0..<old.byteCount / MemoryLayout<Double>.size {
+        let (g, h) = (old.doubles[i], new.doubles[i])
         distance += (g - h) * (g - h)
         product += g * h
         oldSize += g * g
@@ -212,29 +213,34 @@ extension ShiftRecorder {
     try seen.forward(inputs, training: true)
     return try places.enumerated().map { number, place in
       let view = try seen.output(number)
-      let channels = view.shape.last ?? 1
-      let values = (try Tensor(copying: view)).values
-      let chosen = options.channel.map { channel in
-        stride(from: channel, to: values.count, by: max(channels, 1)).map { values[$0] }
+      var values = try Tensor(copying: view)
+      var count = values.count
+      if let channel = options.channel {
+        let channels = max(view.shape.last ?? 1, 1)
+        count /= channels
+        try values.withMutableFloats { values in for i in 0..<count { values[i] = values[i * channels + channel] } }
       }
-      return record(of: chosen ?? values, step: step, place.name)
+      return try values.withMutableFloats { values in
+        record(of: UnsafeMutableBufferPointer(rebasing: values[..<count]), step: step, place.name)
+      }
     }
   }
 
-  private func record(of values: [Float], step: Int, _ name: String) -> Record {
+  /// - Parameter values: are sorted in place.
+  private func record(of values: UnsafeMutableBufferPointer<Float>, step: Int, _ name: String) -> Record {
     let n = Double(values.count)
     let mean = values.reduce(0.0) { $0 + Double($1) } / n
     let squares = values.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) }
     let hasOrder = !values.isEmpty && !values.contains(where: \.isNaN)
-    let sorted = hasOrder ? values.sorted() : []
+    if hasOrder { sortInPlace(values) }
     let percentiles = options.percentiles.map { number -> Double in
       guard hasOrder else { return .nan }
-      let position = number / 100 * Double(sorted.count - 1)
-      let below = min(Int(position), sorted.count - 1)
+      let position = number / 100 * Double(values.count - 1)
+      let below = min(Int(position), values.count - 1)
       let share = position - Double(below)
-      let low = Double(sorted[below])
+      let low = Double(values[below])
       // At a share of 0 the next value has no part in it, though it may be infinite.
-      return share == 0 ? low : low + (Double(sorted[min(below + 1, sorted.count - 1)]) - low) * share
+      return share == 0 ? low : low + (Double(values[min(below + 1, values.count - 1)]) - low) * share
     }
     return Record(step: step, layer: name, mean: mean, deviation: (squares / n).squareRoot(), percentiles: percentiles)
   }
@@ -244,7 +250,7 @@ extension ShiftRecorder {
   /// - Parameter copy: is run.
   private func gradients(
     _ copy: Model, _ inputs: [ArrayView], _ targets: [ArrayView], of places: [Place]
-  ) throws -> [String: [Double]] {
+  ) throws -> [String: Storage] {
     try Trainer.checkOutputs(copy, options.loss)
     let run = Trainer.lossModel(copy, options.loss)
     guard targets.count == run.outputCount else {
@@ -262,14 +268,38 @@ extension ShiftRecorder {
       return gradient
     }
     try withExtendedLifetime(gradients) { try run.backward(gradients.map { try $0.view("gradient") }) }
-    var found: [String: [Double]] = [:]
+    var found: [String: Storage] = [:]
     for place in places {
       let own = place.own.map { copy.variables[$0] }.filter(\.isTrainable)
       guard !own.isEmpty else { continue }
-      found[place.name] = own.flatMap { variable in
-        (0..<variable.count).map { Double(variable.gradient?[$0] ?? 0) }
+      let row = try Storage(byteCount: own.reduce(0) { $0 + $1.count } * MemoryLayout<Double>.size, isZeroed: false)
+      var next = row.doubles
+      for variable in own {
+        for i in 0..<variable.count { next[i] = Double(variable.gradient?[i] ?? 0) }
+        next += variable.count
       }
+      found[place.name] = row
     }
     return found
+  }
+}
+
+/// Heapsort: no memory beside the values, unlike the standard library's stable sort, which takes half as much again.
+private func sortInPlace(_ values: UnsafeMutableBufferPointer<Float>) {
+  /// Lets the value at `root` sink below larger children, among the first `count` values.
+  func sink(_ start: Int, _ count: Int) {
+    var root = start
+    while 2 * root + 1 < count {
+      var child = 2 * root + 1
+      if child + 1 < count, values[child] < values[child + 1] { child += 1 }
+      guard values[root] < values[child] else { return }
+      values.swapAt(root, child)
+      root = child
+    }
+  }
+  for root in stride(from: values.count / 2 - 1, through: 0, by: -1) { sink(root, values.count) }
+  for end in stride(from: values.count - 1, to: 0, by: -1) {
+    values.swapAt(0, end)
+    sink(0, end)
   }
 }

@@ -48,6 +48,8 @@ public struct Graph: Sendable {
   /// - Throws: ``MartletError/Kind/shapeMismatch`` for a negative dimension, too many elements or more than ``Limits/rowRank`` axes;
   ///   ``MartletError/Kind/invalidArgument`` for a name that is taken or not one of a layer, or beyond ``Limits/nodeCount`` nodes.
   public mutating func input(_ shape: [Int], name: String? = nil) throws -> Node {
+    let reserve = try MemoryReserve(nodes: nodes.count / 8)
+    defer { reserve.end() }
     _ = try Shape.rowElementCount(shape, argument: "input shape")
     try checkRoom(inputs: 0)
     let name = try unique(name, kind: "input")
@@ -70,6 +72,8 @@ public struct Graph: Sendable {
     guard let layer = layer as? any BuildableLayer else {
       throw MartletError(.unsupported, "\(type(of: layer)) is not one of this library's layers, which alone can be built.")
     }
+    let reserve = try MemoryReserve(nodes: (nodes.count + inputs.count) / 8)
+    defer { reserve.end() }
     try checkRoom(inputs: inputs.count)
     let shapes = try inputs.map { try entry($0, "input of \(type(of: layer).kind)").shape }
     let name = try unique(name, kind: type(of: layer).kind)
@@ -99,6 +103,8 @@ public struct Graph: Sendable {
       throw MartletError.invalidArgument(
         "layer: node \(node.index) (\"\(nodes[node.index].name)\") is an input, not a layer's.")
     }
+    let reserve = try MemoryReserve(nodes: (nodes.count + inputs.count) / 8)
+    defer { reserve.end() }
     let first = layers[number]
     try checkRoom(inputs: inputs.count)
     guard first.placeCount < Limits.placeCount else {

@@ -22,6 +22,8 @@ extension Model {
   /// Cost: a copy of the weights in Float64; two inference passes over the data.
   /// Source: Jacob et al. 2018, §3.2, for the norm behind.
   public func folded(checkedOn data: [ArrayView]? = nil) throws -> (model: Model, certificate: FoldingCertificate) {
+    let reserve = try MemoryReserve(channelsOf: network)
+    defer { reserve.end() }
     let rows = try data.map { try checkInputs($0, what: "data") }
     if rows == 0 { throw MartletError.invalidArgument("data: a comparison needs 1 or more rows; 0 came.") }
     let rewrite = try FoldingRewrite(network, inputs: inputNodes, outputs: outputNodes)

@@ -35,6 +35,8 @@ public final class Model: @unchecked Sendable {
   ///   - seed: of the parameters' first values; the same seed gives the same model.
   /// - Throws: ``MartletError`` if a node is not of this graph, an input is needed that is not given, or an input is not one.
   public convenience init(_ graph: Graph, inputs: [Graph.Node], outputs: [Graph.Node], seed: UInt64 = 0) throws {
+    let reserve = try MemoryReserve(nodes: graph.nodes.count)
+    defer { reserve.end() }
     guard !outputs.isEmpty else { throw MartletError.invalidArgument("outputs: a model needs at least one output.") }
     guard !inputs.isEmpty else { throw MartletError.invalidArgument("inputs: a model needs at least one input.") }
     try Model.check(count: outputs.count, Limits.outputCount, "outputs")
@@ -128,6 +130,8 @@ public final class Model: @unchecked Sendable {
 
   /// An independent copy: parameters, state and switches.
   public func clone() throws -> Model {
+    let reserve = try MemoryReserve(nodes: network.nodes.count)
+    defer { reserve.end() }
     let layers = try network.layers.map { original in
       let copy = try ModelLayer(
         name: original.name, layer: original.layer, inputShapes: original.inputShapes, outputShape: original.outputShape)

@@ -32,6 +32,8 @@ final class Plan {
     measures: Bool = false, wantsInputGradient: Bool, leastRecomputedByteCount: Int = Recomputation.leastByteCount,
     compute: Compute
   ) throws {
+    let reserve = try MemoryReserve(nodes: network.nodes.count)
+    defer { reserve.end() }
     var builder = PlanBuilder(
       network, inputs: inputNodes, outputs: outputNodes, capacity: capacity, training: training,
       measures: measures, leastRecomputedByteCount: leastRecomputedByteCount)

@@ -40,9 +40,8 @@ public final class Storage: @unchecked Sendable {
   }
 
   private static func newBlock(_ byteCount: Int) -> UnsafeMutableRawPointer? {
-    var memory: UnsafeMutableRawPointer?
     let isLarge = byteCount >= largeByteCount
-    guard posix_memalign(&memory, isLarge ? largePage : alignment, byteCount) == 0, let memory else { return nil }
+    guard let memory = martlet_shims_allocate(byteCount, isLarge ? largePage : alignment) else { return nil }
     if isLarge { martlet_shims_prefer_large_pages(memory, byteCount & ~(largePage - 1)) }
     return memory
   }

@@ -370,11 +370,11 @@ static void call_destroy(void) {
 }
 
 int main(int argc, char **argv) {
-  static void (*const groups[])(void) = {call_machine, call_tensor,    call_tensor,      call_matmul,       call_batch_norm,   call_normalize,
-                                         call_convolution, call_statistics, call_graph,     call_graph,        call_graph,
-                                         call_make_model, call_describe,  call_change,    call_population, call_transaction,
-                                         call_run,     call_run,       call_run,         call_train,        call_train,
-                                         call_train,   call_micro_batches};
+  static void (*const groups[])(void) = {call_machine,     call_tensor,      call_tensor,       call_matmul, call_batch_norm,
+                                         call_normalize,   call_convolution, call_statistics,   call_graph,  call_graph,
+                                         call_graph,       call_make_model,  call_describe,     call_change, call_population,
+                                         call_transaction, call_run,         call_run,          call_run,    call_train,
+                                         call_train,       call_train,       call_micro_batches};
   const long calls = argc > 1 ? atol(argv[1]) : 20000;
   const uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL) ^ (uint64_t)getpid() << 20;
   printf("call_sequences %ld %llu\n", calls, (unsigned long long)seed);

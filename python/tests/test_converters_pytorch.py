@@ -361,17 +361,16 @@ def test_the_norms_that_need_no_batch_and_upsampling(nn):
 
 
 def filled(nn, module, layer, shape=(8, 8, 4)):
-    """A module of one layer, "a", into a model of one layer."""
+    """A module of one layer, "0", into a model of one layer."""
 
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.a = module
+            self.add_module("0", module)
 
         def forward(self, x):
-            return self.a(x)
+            return self._modules["0"](x)
 
-    layer.name = "a"
     return from_torch(Net(), Sequential([layer], input_shape=shape))
 
 
@@ -411,7 +410,7 @@ def test_a_module_must_mean_what_the_model_does(nn):
         "factor": (nn.Upsample(scale_factor=2), martlet.Upsample2D(3)),
     }
     for text, (module, layer) in other.items():
-        with pytest.raises(martlet.InvalidArgumentError, match='"a": .*' + text):
+        with pytest.raises(martlet.InvalidArgumentError, match='"0": .*' + text):
             filled(nn, module, layer)
     without_counterpart = {
         "LeakyReLU": (nn.LeakyReLU(0.2), ReLU()),
@@ -421,7 +420,7 @@ def test_a_module_must_mean_what_the_model_does(nn):
         "Dropout2d": (nn.Dropout2d(), Dropout(0.5)),
     }
     for text, (module, layer) in without_counterpart.items():
-        with pytest.raises(martlet.UnsupportedError, match='module "a"') as caught:
+        with pytest.raises(martlet.UnsupportedError, match='module "0"') as caught:
             filled(nn, module, layer)
         assert text in str(caught.value)
         assert "module.state_dict()" in str(caught.value)
@@ -481,7 +480,7 @@ def test_subclasses_are_judged_by_what_they_compute(nn):
     for module in (Doubled(4, 2), halved, patched, parametrized):
         with pytest.raises(martlet.UnsupportedError, match=r'module "0" .*no counterpart'):
             from_torch(nn.Sequential(module), input_shape=(4,))
-        with pytest.raises(martlet.UnsupportedError, match='module "a'):
+        with pytest.raises(martlet.UnsupportedError, match='module "0'):
             filled(nn, module, Dense(2), (4,))
     with pytest.raises(martlet.UnsupportedError, match="no counterpart"):
         from_torch(nn.Sequential(Standardized(4, 2, 3)), input_shape=(5, 5, 4))
@@ -492,3 +491,21 @@ def test_tensors_without_values_are_refused(nn):
 
     with pytest.raises(martlet.InvalidArgumentError, match=r'state_dict\["0.weight"\]: expected a dense tensor'):
         from_torch({"0.weight": torch.empty(2, 2, device="meta")}, Sequential([Dense(2, bias=False)], input_shape=(2,)))
+
+
+def test_statistics_that_are_none_are_refused_by_every_converter(nn):
+    module = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    for value in (-1.0, float("nan"), float("inf")):
+        module[1].running_var[1] = value
+        with pytest.raises(martlet.MartletError, match=r"1\.running_var"):
+            from_torch(module)
+        net = Sequential([Dense(3), BatchNorm()], input_shape=(2,))
+        before = net.state_dict()
+        with pytest.raises(martlet.MartletError, match=r"1\.running_var"):
+            from_torch(module.state_dict(), net)
+        for name, own in net.state_dict().items():
+            np.testing.assert_array_equal(own, before[name])
+        tensors = [np.ones(3), np.zeros(3), np.zeros(3), module[1].running_var.numpy()]
+        layer, found = martlet.converters.batch_norm_from_onnx({}, tensors, name="n")
+        with pytest.raises(martlet.MartletError, match=r"n\.running_var"):
+            Sequential([layer], input_shape=(3,)).load_state_dict({f"n.{key}": array for key, array in found.items()})

@@ -56,7 +56,8 @@ enum {
   MARTLET_CORRUPT_FILE = 6,     /* the file is not a whole, honest model */
   MARTLET_OUT_OF_MEMORY = 7,    /* out of memory; see MEMORY above */
   MARTLET_CANCELLED = 8,        /* a callback asked to stop */
-  MARTLET_INTERNAL_ERROR = 9    /* a defect of this library; please report it */
+  MARTLET_INTERNAL_ERROR = 9,   /* a defect of this library; please report it */
+  MARTLET_NOT_FINITE = 10       /* a loss, gradient, parameter or statistic became NaN or infinite; it was not stored */
 };
 
 /* MARTLET_ABI_VERSION and MARTLET_VERSION of the loaded library. Never fail. Since ABI 1. */
@@ -417,7 +418,8 @@ martlet_status martlet_graph_concatenate(martlet_graph *graph, const char *name,
 martlet_status martlet_graph_apply(martlet_graph *graph, martlet_node layer, const martlet_node *inputs, int32_t count,
                                    martlet_node *out);
 /* Brings raw features to mean 0 and deviation 1 with statistics fitted once by martlet_model_fit_input_normalization:
- * (x - mean) / sqrt(variance + epsilon); a feature that never varies becomes 0. Before fitting, the identity. epsilon >= 0. */
+ * (x - mean) / sqrt(variance + epsilon); a feature that never varies becomes 0. Until it is fitted, training and
+ * inference return MARTLET_INVALID_STATE. epsilon >= 0. */
 martlet_status martlet_graph_input_normalization(martlet_graph *graph, const char *name, martlet_node input, double epsilon,
                                                  martlet_node *out);
 
@@ -849,7 +851,8 @@ typedef struct martlet_optimizer martlet_optimizer;
 martlet_status martlet_optimizer_create(martlet_optimizer **out, const martlet_model *model,
                                         const martlet_optimizer_options *options);
 void martlet_optimizer_destroy(martlet_optimizer *optimizer);
-/* One update of every trainable parameter from its gradient. */
+/* One update of every trainable parameter from its gradient. MARTLET_NOT_FINITE if a gradient holds a NaN or an infinity: then no
+ * parameter and nothing of the optimizer has changed. */
 martlet_status martlet_optimizer_step(martlet_optimizer *optimizer);
 double martlet_optimizer_learning_rate(const martlet_optimizer *optimizer); /* NaN for NULL */
 martlet_status martlet_optimizer_set_learning_rate(martlet_optimizer *optimizer, double learning_rate);
@@ -952,7 +955,7 @@ martlet_status martlet_shift_recorder_csv(const martlet_shift_recorder *recorder
 
 /* A model in training: loss, optimizer state, random state. It holds on to the model (which may be destroyed before it). */
 typedef struct martlet_trainer martlet_trainer;
-/* optimizer NULL: the defaults. seed: dropout and shuffling. */
+/* optimizer NULL: the defaults. seed: dropout, order of the rows and augmentation. */
 martlet_status martlet_trainer_create(martlet_trainer **out, martlet_model *model, int32_t loss,
                                       const martlet_optimizer_options *optimizer, uint64_t seed);
 void martlet_trainer_destroy(martlet_trainer *trainer);
@@ -965,8 +968,16 @@ typedef struct martlet_result {
   int64_t rows;
 } martlet_result;
 
+/* Epochs that martlet_trainer_fit has begun, in all its calls; 0 for NULL. Since ABI 2. */
+int64_t martlet_trainer_epoch(const martlet_trainer *trainer);
+/* Steps that fits left out under MARTLET_NONFINITE_SKIP; 0 for NULL. Since ABI 2. */
+int64_t martlet_trainer_skipped_steps(const martlet_trainer *trainer);
+
 /* One step on one batch: forward, loss, backward, update. out (may be NULL): before the update. Allocates nothing after the
- * first call of a batch size. targets: one for each output; what is copied of them for the step is checked, and used. */
+ * first call of a batch size. targets: one for each output; what is copied of them for the step is
+ * checked, and used. MARTLET_NOT_FINITE if the loss or a gradient is not finite: then
+ * parameters, optimizer, statistics, their counters and the random state are as before, and the message names the row and says
+ * whether its input or target is not finite. */
 martlet_status martlet_trainer_step(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
                                     const martlet_array *targets, int32_t target_count, martlet_result *out);
 /* Gradient accumulation: martlet_trainer_step and martlet_trainer_fit run size consecutive rows of a batch at a time (a single row left
@@ -1020,9 +1031,9 @@ enum { MARTLET_EVENT_STEP = 0, MARTLET_EVENT_EPOCH = 1 };
 typedef struct martlet_training_event {
   int32_t kind;            /* MARTLET_EVENT_STEP after each step, MARTLET_EVENT_EPOCH after each epoch and its validation */
   int32_t has_validation;  /* validation holds figures (epoch events only) */
-  int64_t epoch, epochs;   /* this one, from 0; how many */
+  int64_t epoch, epochs;   /* this one within the fit, from 0; how many */
   int64_t step, steps;     /* steps done in this fit; in all its epochs */
-  martlet_result training; /* of this step, or the whole epoch */
+  martlet_result training; /* of this step, or the whole epoch; of a skipped step its loss, and 0 rows */
   martlet_result validation;
 } martlet_training_event;
 /* On the calling thread. Non-zero stops after this step: the fit returns MARTLET_CANCELLED and the model stays usable. The
@@ -1031,26 +1042,38 @@ typedef struct martlet_training_event {
  * MARTLET_INVALID_ARGUMENT after the last whole step. */
 typedef int32_t (*martlet_training_callback)(const martlet_training_event *event, void *payload);
 
+/* What a fit does with a step whose loss or gradient is not finite. The step itself changes nothing in either case. */
+enum {
+  MARTLET_NONFINITE_ERROR = 0, /* the fit returns MARTLET_NOT_FINITE, with epoch, step and row in the message */
+  MARTLET_NONFINITE_SKIP = 1   /* it goes on with the next batch; martlet_trainer_skipped_steps counts the step */
+};
+
 typedef struct martlet_fit_options {
   size_t struct_size;
   int64_t epochs;                                   /* >= 0; default 1 */
   int64_t batch_size;                               /* >= 1; default 32 */
   int32_t shuffle;                                  /* a new order each epoch; default 1 */
   int32_t drop_last;                                /* leave out a last batch that is not full; default 0 */
-  uint64_t seed;                                    /* of the order and the augmentation; default 0 */
+  const uint64_t *seed;                             /* of the order and the augmentation; default NULL: the trainer's, whose
+                                                     * count of epochs goes on. Else the sequence of that seed, from its epoch 0 */
   const martlet_array *validation_inputs;           /* as many as the model's inputs, of 1 row or more, or NULL */
   const martlet_array *validation_targets;          /* as many as its outputs, or NULL */
   martlet_training_callback callback;               /* may be NULL */
   void *payload;                                    /* handed to the callback */
   const martlet_augmentation_options *augmentation; /* of the training images, or NULL */
   const martlet_image_normalization *normalization; /* of all images, those of validation included, or NULL */
+  int32_t on_nonfinite;                             /* default MARTLET_NONFINITE_ERROR */
+  int32_t reserved;                                 /* 0 */
 } martlet_fit_options;
 #define MARTLET_FIT_OPTIONS_INIT \
-  { sizeof(martlet_fit_options), 1, 32, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL }
+  { sizeof(martlet_fit_options), 1, 32, 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, MARTLET_NONFINITE_ERROR, 0 }
 /* Whole epochs: shuffling, batching and steps inside the library. out (may be NULL): the last epoch's training figures.
  * A last batch of one row under batch norm is refused before anything changes (drop_last, or another batch size, mends it).
  * With an augmentation or a normalization a thread of the fit's own prepares the next batch while a step runs: leave the
- * images alone until the fit returns. MARTLET_UNSUPPORTED for other dtypes or several inputs, MARTLET_SHAPE_MISMATCH if a row
+ * images alone until the fit returns. Order and augmentation of an epoch depend on the trainer's seed and count of epochs alone, so
+ * three fits of 3 epochs are one of 9, to the bit; an epoch counts when it begins, also if the fit is stopped in it.
+ * MARTLET_NOT_FINITE also for an epoch whose every step was skipped, and where the last update left a parameter that is not finite.
+ * MARTLET_UNSUPPORTED for other dtypes or several inputs, MARTLET_SHAPE_MISMATCH if a row
  * is no image. */
 martlet_status martlet_trainer_fit(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
                                    const martlet_array *targets, int32_t target_count, const martlet_fit_options *options,

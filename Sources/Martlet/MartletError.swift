@@ -25,6 +25,8 @@ public struct MartletError: Error, Equatable, CustomStringConvertible {
     case cancelled = 8
     /// A defect of this library.
     case internalError = 9
+    /// A loss, gradient, parameter or statistic became NaN or infinite; what would have stored it was not done.
+    case notFinite = 10
   }
 
   public let kind: Kind
@@ -40,6 +42,7 @@ public struct MartletError: Error, Equatable, CustomStringConvertible {
   static func invalidArgument(_ message: String) -> MartletError { MartletError(.invalidArgument, message) }
   static func shapeMismatch(_ message: String) -> MartletError { MartletError(.shapeMismatch, message) }
   static func invalidState(_ message: String) -> MartletError { MartletError(.invalidState, message) }
+  static func notFinite(_ message: String) -> MartletError { MartletError(.notFinite, message) }
   static func corruptFile(_ message: String) -> MartletError { MartletError(.corruptFile, message) }
   static func inputOutput(_ message: String) -> MartletError { MartletError(.inputOutput, message) }
 }

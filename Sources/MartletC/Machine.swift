@@ -22,12 +22,13 @@ private let unkeptMessage = CStrings(["Out of memory."])
 private let statusNames = CStrings([
   "MARTLET_OK", "MARTLET_INVALID_ARGUMENT", "MARTLET_SHAPE_MISMATCH", "MARTLET_INVALID_STATE", "MARTLET_UNSUPPORTED",
   "MARTLET_IO_ERROR", "MARTLET_CORRUPT_FILE", "MARTLET_OUT_OF_MEMORY", "MARTLET_CANCELLED", "MARTLET_INTERNAL_ERROR",
+  "MARTLET_NOT_FINITE",
   "MARTLET_UNKNOWN_STATUS",
 ])
 
 @_cdecl("martlet_status_name") @implementation
 public func martlet_status_name(_ status: martlet_status) -> UnsafePointer<CChar>! {
-  statusNames[(0..<10).contains(Int(status)) ? Int(status) : 10]
+  statusNames[(0..<11).contains(Int(status)) ? Int(status) : 11]
 }
 
 private let availableNames = Machine.availableInstructionSets

@@ -87,6 +87,16 @@ public func martlet_trainer_set_learning_rate(_ handle: OpaquePointer!, _ learni
   boundary { try trainer(handle).setLearningRate(learning_rate) }
 }
 
+@_cdecl("martlet_trainer_epoch") @implementation
+public func martlet_trainer_epoch(_ handle: OpaquePointer!) -> Int64 {
+  (try? trainer(handle)).map { Int64($0.epochCount) } ?? 0
+}
+
+@_cdecl("martlet_trainer_skipped_steps") @implementation
+public func martlet_trainer_skipped_steps(_ handle: OpaquePointer!) -> Int64 {
+  (try? trainer(handle)).map { Int64($0.skippedStepCount) } ?? 0
+}
+
 @_cdecl("martlet_trainer_step") @implementation
 public func martlet_trainer_step(
   _ handle: OpaquePointer!, _ inputs: UnsafePointer<martlet_array>!, _ input_count: Int32,
@@ -194,7 +204,11 @@ extension FitOptions {
     batchSize = Int(given.batch_size)
     shuffles = try flag(given.shuffle, "options.shuffle")
     dropsLast = try flag(given.drop_last, "options.drop_last")
-    seed = given.seed
+    seed = given.seed?.pointee
+    onNonfinite = try choice(given.on_nonfinite, "options.on_nonfinite")
+    guard given.reserved == 0 else {
+      throw MartletError(.invalidArgument, "options.reserved: expected 0; got \(given.reserved). Start from the INIT macro.")
+    }
     guard (given.validation_inputs == nil) == (given.validation_targets == nil) else {
       throw MartletError(
         .invalidArgument, "options.validation_inputs and options.validation_targets come together: give both, or NULL for both."

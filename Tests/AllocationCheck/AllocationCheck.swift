@@ -38,12 +38,14 @@ import Martlet
 
   /// Every layer, large enough for several pieces of work.
   static func network() throws -> Model {
-    try Model.sequential(
+    let model = try Model.sequential(
       [
         InputNormalization(), Flatten(), Dense(150), BatchNorm(), Sigmoid(), Dropout(0.2), Dense(140), BatchNorm(momentum: nil),
         Tanh(),
         Dense(130), ReLU(), BatchNorm(normalizer: .moving), LayerNorm(), RMSNorm(), GroupNorm(13), Dense(10), Softmax(),
       ], inputShape: [10, 20], seed: 1)
+    try model.fitInputNormalization([array(.float32, [30, 10, 20])])
+    return model
   }
 
   /// Layers on images, branches that join, one layer in two places.

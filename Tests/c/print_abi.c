@@ -98,6 +98,8 @@ static void print_options(void) {
   FIELD(martlet_fit_options, payload);
   FIELD(martlet_fit_options, augmentation);
   FIELD(martlet_fit_options, normalization);
+  FIELD(martlet_fit_options, on_nonfinite);
+  FIELD(martlet_fit_options, reserved);
   SIZE(martlet_augmentation_options);
   FIELD(martlet_augmentation_options, crop_padding);
   FIELD(martlet_augmentation_options, cutout);
@@ -201,6 +203,7 @@ static void print_constants(void) {
   VALUE(MARTLET_ALL_AXES);
   VALUE(MARTLET_INTERNAL_ERROR);
   VALUE(MARTLET_CANCELLED);
+  VALUE(MARTLET_NOT_FINITE);
   VALUE(MARTLET_UINT8);
   VALUE(MARTLET_MINIMUM);
   VALUE(MARTLET_LOGARITHM);
@@ -218,6 +221,7 @@ static void print_constants(void) {
   VALUE(MARTLET_LOSS_BINARY_CROSS_ENTROPY);
   VALUE(MARTLET_ADAMW);
   VALUE(MARTLET_MICRO_BATCH_WHOLE);
+  VALUE(MARTLET_NONFINITE_SKIP);
   VALUE(MARTLET_EVENT_EPOCH);
   VALUE(MARTLET_SEVERITY_ERROR);
 }

@@ -395,7 +395,8 @@ static void test_fit_is_reproducible(void) {
     martlet_fit_options options = MARTLET_FIT_OPTIONS_INIT;
     options.epochs = 4;
     options.batch_size = 2;
-    options.seed = i == 3 ? 2 : 1;
+    const uint64_t seed = i == 3 ? 2 : 1;
+    options.seed = &seed;
     CHECK_OK(martlet_set_num_threads(i == 1 ? 1 : i == 2 ? 5 : 2));
     CHECK_OK(martlet_trainer_fit(trainer, &batch.x_array, 1, &batch.label_array, 1, &options, NULL));
     fingerprints[i] = model_fingerprint(model);

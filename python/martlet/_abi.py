@@ -32,6 +32,7 @@ CORRUPT_FILE = 6
 OUT_OF_MEMORY = 7
 CANCELLED = 8
 INTERNAL_ERROR = 9
+NOT_FINITE = 10
 
 FLOAT32, FLOAT64, INT32, INT64, UINT8 = range(5)
 
@@ -59,6 +60,7 @@ LOSS_CROSS_ENTROPY, LOSS_MEAN_SQUARED_ERROR, LOSS_BINARY_CROSS_ENTROPY = range(3
 SGD, ADAM, ADAMW = range(3)
 MICRO_BATCH_OWN, MICRO_BATCH_WHOLE = range(2)
 EVENT_STEP, EVENT_EPOCH = range(2)
+NONFINITE_ERROR, NONFINITE_SKIP = range(2)
 SEVERITY_NOTE, SEVERITY_WARNING, SEVERITY_ERROR = range(3)
 
 # ---- Structs -----------------------------------------------------------------------------------------------------------
@@ -358,13 +360,15 @@ class martlet_fit_options(ctypes.Structure):
         ("batch_size", c_int64),
         ("shuffle", c_int32),
         ("drop_last", c_int32),
-        ("seed", c_uint64),
+        ("seed", POINTER(c_uint64)),
         ("validation_inputs", POINTER(martlet_array)),
         ("validation_targets", POINTER(martlet_array)),
         ("callback", martlet_training_callback),
         ("payload", c_void_p),
         ("augmentation", POINTER(martlet_augmentation_options)),
         ("normalization", POINTER(martlet_image_normalization)),
+        ("on_nonfinite", c_int32),
+        ("reserved", c_int32),
     ]
 
 
@@ -645,6 +649,8 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_trainer_destroy": _plain(None, _trainer),
     "martlet_trainer_learning_rate": _plain(c_double, _trainer),
     "martlet_trainer_set_learning_rate": _status(_trainer, c_double),
+    "martlet_trainer_epoch": _plain(c_int64, _trainer),
+    "martlet_trainer_skipped_steps": _plain(c_int64, _trainer),
     "martlet_trainer_step": _status(_trainer, _array, c_int32, _array, c_int32, _result),
     "martlet_trainer_set_micro_batch_size": _status(_trainer, c_int64),
     "martlet_trainer_micro_batch_size": _plain(c_int64, _trainer),

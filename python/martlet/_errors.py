@@ -54,6 +54,10 @@ class InternalError(MartletError, RuntimeError):
     """A defect of this library; please report it."""
 
 
+class NonFiniteError(MartletError, ArithmeticError):
+    """A loss, gradient, parameter or statistic became NaN or infinite; what would have stored it was not done."""
+
+
 class LibraryNotFoundError(MartletError, ImportError):
     """The native library is missing, or is not of this package's version."""
 
@@ -76,6 +80,7 @@ ERRORS: dict[int, type[MartletError]] = {
     7: OutOfMemoryError,
     8: CancelledError,
     9: InternalError,
+    10: NonFiniteError,
 }
 
 

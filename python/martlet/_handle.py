@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ._attributes import FixedAttributes
 from ._errors import InvalidStateError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Owner:
         raise UnsupportedError("an object of the native library cannot be copied or pickled")
 
 
-class Handle:
+class Handle(FixedAttributes):
     """Base of the classes that own an object of the library.
 
     ``close()`` lets go of it at once, as does leaving a ``with`` block; otherwise it goes with the last reference.

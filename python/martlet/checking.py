@@ -26,7 +26,7 @@ class Finding(NamedTuple):
 
     #: What programs may tell findings apart by; it does not change: ``"dropout_before_batch_norm"``.
     code: str
-    #: ``"error"`` (a training step will be refused), ``"warning"`` or ``"note"``.
+    #: ``"error"`` (a training step will be refused, or results are not numbers), ``"warning"`` or ``"note"``.
     severity: str
     #: The layer's name; None where it is not one layer's.
     layer: str | None

@@ -6,6 +6,7 @@ import ctypes
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import _abi, _arguments
+from ._attributes import FixedAttributes
 from ._errors import InvalidArgumentError
 from ._handle import Handle, Owner
 from ._library import library
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from .model import Model
 
 
-class Rule:
+class Rule(FixedAttributes):
     """Base of the optimizers' options. Ranges are checked where an optimizer or trainer is made of them."""
 
     _kind: ClassVar[int]
+    _instead_of_assigning = "Make another rule, or set trainer.learning_rate"
 
     def __init__(self, **options: Any) -> None:
         self._options = options
@@ -171,16 +173,28 @@ class Optimizer(Handle):
     """
 
     _instead_of_pickling = "Pickle the model and the rule, optimizer.rule, and make a new Optimizer of the copies"
+    _instead_of_assigning = "Options of the rule are given when the optimizer is made: Optimizer(net, SGD(0.1, momentum=0.9))"
 
     def __init__(self, model: Model, rule: Rule | str) -> None:
-        self.rule = as_rule(rule)
-        options = self.rule._struct()
+        self._rule = as_rule(rule)
+        options = self._rule._struct()
         out = ctypes.POINTER(_abi.martlet_optimizer)()
         library().martlet_optimizer_create(ctypes.byref(out), model._open(), ctypes.byref(options))
         self._owner = Owner(out, library().martlet_optimizer_destroy)
 
+    @property
+    def rule(self) -> Rule:
+        """What :meth:`step` does."""
+        return self._rule
+
     def step(self) -> None:
-        """One update of every trainable parameter from its gradient."""
+        """One update of every trainable parameter from its gradient.
+
+        Raises
+        ------
+        NonFiniteError
+            If a gradient holds NaN or infinity: no parameter and nothing of the optimizer has changed then.
+        """
         library().martlet_optimizer_step(self._open())
 
     @property

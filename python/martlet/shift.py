@@ -90,6 +90,7 @@ class ShiftRecorder(Handle):
     """
 
     _instead_of_pickling = "Pickle what was recorded, recorder.records"
+    _assignable = frozenset({"every", "steps", "records"})
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .progress import Progress
 
 
+_NONFINITE = {"error": _abi.NONFINITE_ERROR, "skip": _abi.NONFINITE_SKIP}
 _STATISTICS = {"own": _abi.MICRO_BATCH_OWN, "whole": _abi.MICRO_BATCH_WHOLE}
 
 
@@ -42,11 +43,11 @@ class Event(NamedTuple):
     """What a callback is told: after each step, and after each epoch and its validation."""
 
     kind: str  #: "step" or "epoch"
-    epoch: int  #: this one, from 0
+    epoch: int  #: this one within the fit, from 0
     epochs: int
     step: int  #: steps done in this fit
     steps: int  #: steps in all its epochs
-    training: Result  #: of this step, or of the whole epoch
+    training: Result  #: of this step, or of the whole epoch; of a skipped step its loss, and 0 rows
     validation: Result | None  #: of this epoch, where there is validation data
 
 
@@ -58,7 +59,9 @@ class History:
     training, validation : list of Result
         One for each whole epoch.
     steps : int
-        Steps done.
+        Steps done, those that were skipped included.
+    skipped : int
+        Steps that were skipped (``on_nonfinite="skip"``).
     stopped : bool
         Whether a callback (or Ctrl-C) ended it early.
     """
@@ -67,6 +70,7 @@ class History:
         self.training: list[Result] = []
         self.validation: list[Result] = []
         self.steps = 0
+        self.skipped = 0
         self.stopped = False
 
     @property
@@ -110,16 +114,9 @@ class Trainer(Handle):
     optimizer : SGD, Adam, AdamW or str, optional
         ``SGD()`` if left out.
     seed : int, optional
-        Of dropout.
+        Of dropout, and of a fit's order of rows and augmentation.
     micro_batch_size : int, optional
         See the attribute.
-
-    Attributes
-    ----------
-    history : History
-        Of the last fit, also of one that was interrupted.
-    rule : SGD, Adam or AdamW
-        What it trains by.
 
     Examples
     --------
@@ -136,6 +133,7 @@ class Trainer(Handle):
     """
 
     _instead_of_pickling = "Pickle the model, trainer.model, and make a new Trainer of the copy"
+    _instead_of_assigning = "Options of the update rule are given when the trainer is made: optimizer=SGD(0.1, momentum=0.9)"
 
     def __init__(
         self,
@@ -147,16 +145,31 @@ class Trainer(Handle):
         micro_batch_size: int | None = None,
     ) -> None:
         code = _arguments.one_of(loss, "loss", LOSSES)
-        self.rule = as_rule("sgd" if optimizer is None else optimizer)
-        options = self.rule._struct()
+        self._rule = as_rule("sgd" if optimizer is None else optimizer)
+        options = self._rule._struct()
         checked = _arguments.integer(seed, "seed", 0, _arguments.UINT64_MAX)
         out = ctypes.POINTER(_abi.martlet_trainer)()
         library().martlet_trainer_create(ctypes.byref(out), model._open(), code, ctypes.byref(options), checked)
         self._owner = Owner(out, library().martlet_trainer_destroy)
-        self.model = model
-        self.history = History()
+        self._model = model
+        self._history = History()
         if micro_batch_size is not None:
             self.micro_batch_size = micro_batch_size
+
+    @property
+    def model(self) -> Model:
+        """The model it trains."""
+        return self._model
+
+    @property
+    def rule(self) -> Rule:
+        """What it trains by: SGD, Adam or AdamW."""
+        return self._rule
+
+    @property
+    def history(self) -> History:
+        """Of the last fit, also of one that was interrupted."""
+        return self._history
 
     @property
     def micro_batch_size(self) -> int | None:
@@ -173,6 +186,16 @@ class Trainer(Handle):
         library().martlet_trainer_set_micro_batch_size(self._open(), size)
 
     @property
+    def epoch(self) -> int:
+        """Epochs that :meth:`fit` has begun, in all its calls."""
+        return int(library().martlet_trainer_epoch(self._open()))
+
+    @property
+    def skipped_steps(self) -> int:
+        """Steps that fits left out, because their loss or gradient was not finite, with ``on_nonfinite="skip"``."""
+        return int(library().martlet_trainer_skipped_steps(self._open()))
+
+    @property
     def learning_rate(self) -> float:
         """0 or more; may be set between steps and in callbacks."""
         return float(library().martlet_trainer_learning_rate(self._open()))
@@ -186,7 +209,13 @@ class Trainer(Handle):
         return inputs, describe_targets(y, self.model._output_count, names[1])
 
     def step(self, x: Arrays, y: Arrays) -> Result:
-        """One step on one batch: forward, loss, backward, update. The result is from before the update."""
+        """One step on one batch: forward, loss, backward, update. The result is from before the update.
+
+        Raises
+        ------
+        NonFiniteError
+            If the loss or a gradient is not finite: parameters, optimizer and statistics are as before.
+        """
         inputs, targets = self._data(x, y)
         out = _abi.martlet_result()
         library().martlet_trainer_step(self._open(), inputs, len(inputs), targets, len(targets), ctypes.byref(out))
@@ -259,10 +288,11 @@ class Trainer(Handle):
         batch_size: int = 32,
         validation_data: tuple[Arrays, Arrays] | None = None,
         shuffle: bool = True,
-        seed: int = 0,
+        seed: int | None = None,
         drop_last: bool = False,
         augment: Augmentation | None = None,
         normalize: tuple[PerChannel, PerChannel] | None = None,
+        on_nonfinite: str = "error",
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool | Progress = False,
     ) -> History:
@@ -276,8 +306,10 @@ class Trainer(Handle):
         validation_data : (x, y), optional
             Evaluated after each epoch; one row or more.
         shuffle : bool, optional
-            Whether each epoch has a new order of the rows, drawn from ``seed``.
+            Whether each epoch has a new order of the rows.
         seed : int, optional
+            Of the order and the augmentation. If left out, the trainer's, whose count of epochs goes on: three fits of 3 epochs
+            are one of 9, to the bit. Given, the sequence of that seed, from its epoch 0.
         drop_last : bool, optional
             Whether to leave out a last batch that is not full. (A last batch of one row cannot be normalised.)
         augment : Augmentation, optional
@@ -286,6 +318,9 @@ class Trainer(Handle):
         normalize : (mean, standard deviation), optional
             Each a number, or one number for each channel of the images: ``(v - mean) / deviation``, where ``v`` is a uint8
             pixel divided by 255, or a float32 value as it is. Holds for the validation data, too.
+        on_nonfinite : {"error", "skip"}, optional
+            What becomes of a step whose loss or gradient is not finite: :class:`NonFiniteError` with epoch, step and row,
+            or the fit goes on with the next batch and counts the step. The step itself changes nothing in either case.
         callbacks : callable or list of callables, optional
             Each is told every :class:`Event`; a true result ends the fit after this step. May evaluate, predict, and set the
             learning rate. An exception ends the fit and rises from here. ``x`` and ``y`` are read again at each step: a
@@ -300,6 +335,9 @@ class Trainer(Handle):
 
         Raises
         ------
+        NonFiniteError
+            See ``on_nonfinite``. With ``"skip"`` for an epoch whose every step was skipped; and where the last update left a
+            parameter that is not finite.
         KeyboardInterrupt
             Ctrl-C: after the step in progress; the model is whole and stays usable.
         """
@@ -310,8 +348,11 @@ class Trainer(Handle):
             batch_size=_arguments.integer(batch_size, "batch_size", 1),
             shuffle=_arguments.flag(shuffle, "shuffle"),
             drop_last=_arguments.flag(drop_last, "drop_last"),
-            seed=_arguments.integer(seed, "seed", 0, _arguments.UINT64_MAX),
+            on_nonfinite=_arguments.one_of(on_nonfinite, "on_nonfinite", _NONFINITE),
         )
+        if seed is not None:
+            checked = _arguments.integer(seed, "seed", 0, _arguments.UINT64_MAX)
+            options.seed = ctypes.pointer(ctypes.c_uint64(checked))
         if validation_data is not None:
             validation = self._data(*_pair(validation_data, "validation_data"), names=_halves("validation_data"))
             options.validation_inputs, options.validation_targets = (given.pointer() for given in validation)
@@ -320,7 +361,7 @@ class Trainer(Handle):
         if normalize is not None:
             options.normalization = normalization_pointer(normalize)
         watch = _Watch([callbacks] if callable(callbacks) else list(callbacks), progress)
-        self.history = watch.history
+        self._history = watch.history
         options.callback = _abi.martlet_training_callback(watch)
         try:
             with watch.interrupts:
@@ -359,8 +400,10 @@ class _Watch:
                 self.history.training.append(_result(event.training))
                 if event.has_validation:
                     self.history.validation.append(_result(event.validation))
-            elif self._wants_bar or self._bar is not None:
-                self._show(event)
+            else:
+                self.history.skipped += event.training.rows == 0
+                if self._wants_bar or self._bar is not None:
+                    self._show(event)
             if self.callbacks:
                 self._tell(_event(event))
         except BaseException as error:

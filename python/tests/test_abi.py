@@ -72,6 +72,7 @@ def test_every_status_has_an_error_class_named_in_the_table():
         "OUT_OF_MEMORY": martlet.OutOfMemoryError,
         "CANCELLED": martlet.CancelledError,
         "INTERNAL_ERROR": martlet.InternalError,
+        "NOT_FINITE": martlet.NonFiniteError,
     }
     assert {getattr(_abi, name): error for name, error in numbers.items()} == ERRORS
     for name in numbers:

@@ -157,9 +157,7 @@ extension BatchNorm: BuildableLayer {
   }
 
   static func check(epsilon: Double) throws {
-    guard epsilon > 0, epsilon.isFinite, Float(epsilon) > 0 else {
-      throw MartletError.invalidArgument("epsilon must be a finite number above 0, such as 1e-5; \(epsilon) came.")
-    }
+    try OptionNumber.check(epsilon, "epsilon", .aboveZero, note: "such as 1e-5")
   }
 
   func variables(_ inputs: [[Int]]) throws -> [VariableSpecification] {

@@ -45,13 +45,8 @@ public struct BatchRenormalization: Equatable, Sendable {
   }
 
   func check() throws {
-    guard maximumRatio >= 1, maximumRatio.isFinite else {
-      throw MartletError.invalidArgument("renormalization: r_max must be a finite number of 1 or more; \(maximumRatio) came.")
-    }
-    guard maximumDistance >= 0, maximumDistance.isFinite else {
-      throw MartletError.invalidArgument(
-        "renormalization: d_max must be a finite number of 0 or more; \(maximumDistance) came.")
-    }
+    try OptionNumber.check(maximumRatio, "renormalization.r_max", .oneOrMore)
+    try OptionNumber.check(maximumDistance, "renormalization.d_max", .zeroOrMore)
     for (name, ramp) in [("r_ramp", ratioRamp), ("d_ramp", distanceRamp)] where !(0 <= ramp.begin && ramp.begin <= ramp.end) {
       throw MartletError.invalidArgument(
         "renormalization: \(name) must be two numbers of batches, 0 <= begin <= end; \(ramp.begin), \(ramp.end) came.")

@@ -12,6 +12,11 @@ struct StateSnapshot {
     }
   }
 
+  /// Takes the values as they are now in place of those taken before. Allocates nothing.
+  func retake() {
+    for (variable, values) in copies { values.base.copyMemory(from: variable.storage.base, byteCount: values.byteCount) }
+  }
+
   /// Puts every value back.
   func restore() {
     for (variable, values) in copies {

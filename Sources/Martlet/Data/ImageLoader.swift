@@ -9,6 +9,8 @@ struct BatchSchedule {
   var stepsPerEpoch: Int
   var shuffles: Bool
   var seed: UInt64
+  /// The number, in the seed's sequence, of the first epoch.
+  var firstEpoch = 0
 
   /// The numbers, in an epoch's order, of a step's rows.
   func range(step: Int) -> Range<Int> {
@@ -16,10 +18,10 @@ struct BatchSchedule {
     return first..<min(first + batchSize, rows)
   }
 
-  /// Writes an epoch's order to `order`.
+  /// Writes to `order` the order of an epoch, counted from the first one here.
   func fill(_ order: UnsafeMutableBufferPointer<Int>, epoch: Int) {
     for i in 0..<order.count { order[i] = i }
-    if shuffles { CounterRandom(seed: seed, stream: UInt64(epoch)).shuffle(order) }
+    if shuffles { CounterRandom(seed: seed, stream: UInt64(firstEpoch + epoch)).shuffle(order) }
   }
 }
 
@@ -77,7 +79,7 @@ final class ImageBatches: PrefetchSource, @unchecked Sendable {
       schedule.fill(order, epoch: epoch)
       self.epoch = epoch
     }
-    let random = ImageChoice.random(seed: schedule.seed, epoch: epoch)
+    let random = ImageChoice.random(seed: schedule.seed, epoch: schedule.firstEpoch + epoch)
     let range = schedule.range(step: step)
     let rows = indices[slot].base.assumingMemoryBound(to: Int.self)
     var target = pixels[slot].floats

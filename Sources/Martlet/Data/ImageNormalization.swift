@@ -23,14 +23,23 @@ public struct ImageNormalization: Equatable, Sendable {
         throw MartletError.shapeMismatch(
           "normalization.\(name): \(channels) values are needed, one for each channel, or one for all; \(values.count) came.")
       }
-      if let wrong = values.first(where: { !$0.isFinite }) {
-        throw MartletError.invalidArgument("normalization.\(name): finite numbers are needed; \(wrong) came.")
-      }
     }
-    if let wrong = standardDeviation.first(where: { !(Float($0) >= Float.leastNormalMagnitude) || Float($0).isInfinite }) {
-      throw MartletError.invalidArgument(
-        "normalization.standard_deviation: numbers above 0 are needed; \(wrong) came. "
-          + "For a channel that never varies give 1.")
+    for value in mean { try OptionNumber.check(value, "normalization.mean", .finite) }
+    for value in standardDeviation {
+      guard value > 0 else {
+        throw MartletError.invalidArgument(
+          "normalization.standard_deviation: expected numbers above 0; got \(value). For a channel that never varies give 1.")
+      }
+      try OptionNumber.check(value, "normalization.standard_deviation", .aboveZero)
+    }
+    for channel in 0..<channels {
+      // What a float32 image is multiplied by, and the farthest pixels of a uint8 image.
+      let (mean, deviation) = (mean(channel), deviation(channel))
+      for result in [1 / deviation, (0 - mean) / deviation, (1 - mean) / deviation] where !Float(result).isFinite {
+        throw MartletError.invalidArgument(
+          "normalization.standard_deviation: expected numbers that leave pixels of 0 to 1 finite in float32; got \(deviation) "
+            + "for the mean \(mean). For a channel that never varies give 1.")
+      }
     }
   }
 

@@ -13,14 +13,14 @@ struct DataCheck {
   static let leastLossGap = 0.05
 
   private let structure: StructureCheck
-  private let measures: DataMeasures
+  let measures: DataMeasures
 
   init(_ structure: StructureCheck, _ measures: DataMeasures) {
     self.structure = structure
     self.measures = measures
   }
 
-  func findings() -> [Finding] { variancesOff() + drifts() + channelsOff() + lossGap() }
+  func findings() -> [Finding] { nonfiniteOutputs() + variancesOff() + drifts() + channelsOff() + lossGap() }
 
   /// Those whose statistics say something: of the others there is a finding already.
   private var updatedNorms: [StructureCheck.Norm] { structure.norms.filter { !$0.isUntouched } }

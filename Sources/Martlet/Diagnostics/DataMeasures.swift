@@ -11,6 +11,8 @@ struct DataMeasures {
   private(set) var trainingInputs: [String: PopulationStatistics] = [:]
   /// Of each batch norm by name, at inference.
   private(set) var inferenceInputs: [String: PopulationStatistics] = [:]
+  /// Rows for which an output is NaN or infinite at inference, and the first of them; one for each output.
+  private(set) var nonfiniteRows: [(count: Int, first: Int)] = []
   /// Of each ReLU by name, the channels that some row opens.
   private(set) var opened: [String: [Bool]] = [:]
   /// Mean over `trainingRows`; nil without targets.
@@ -62,8 +64,8 @@ struct DataMeasures {
     let relus = check.layers(ReLU.self)
     let reluPlaces = relus.flatMap(\.places)
     let nodes = normPlaces.flatMap { $0 } + reluPlaces + lossNodes
-    // A model of no norms, no ReLUs and no targets still has its data looked at.
-    let seen = Model(copy.network, inputs: copy.inputNodes, outputs: nodes.isEmpty ? copy.outputNodes : nodes, seed: 0)
+    let seen = Model(copy.network, inputs: copy.inputNodes, outputs: nodes + copy.outputNodes, seed: 0)
+    var nonfinite = copy.outputNodes.map { _ in (count: 0, first: 0) }
     var statistics = try Self.statistics(check.norms)
     let workspaces = Workspaces(compute)
     var open = relus.map { relu in relu.places.map { [Bool](repeating: false, count: copy.network.nodes[$0].shape.last ?? 0) } }
@@ -87,9 +89,17 @@ struct DataMeasures {
           place += 1
         }
       }
+      for output in nonfinite.indices {
+        let (values, length) = (executor.outputFloats(nodes.count + output), outputLengths[nodes.count + output])
+        for row in 0..<count where !Self.isFinite(values + row * length, length) {
+          if nonfinite[output].count == 0 { nonfinite[output].first = first + row }
+          nonfinite[output].count += 1
+        }
+      }
       // The loss is compared on the rows that training saw.
       try losses?.add(executor, from: place, first: first, count: min(count, trainingRows - first), compute)
     }
+    nonfiniteRows = nonfinite
     for (norm, found) in zip(check.norms, statistics) { inferenceInputs[norm.layer.name] = found }
     for (relu, places) in zip(relus, open) {
       // A layer in several places is on where one of them is.
@@ -121,13 +131,18 @@ struct DataMeasures {
     }
   }
 
-  /// Marks the channels that have a value above 0.
+  private static func isFinite(_ values: UnsafePointer<Float>, _ count: Int) -> Bool {
+    for i in 0..<count where !values[i].isFinite { return false }
+    return true
+  }
+
+  /// Marks the channels that have a value above 0, or one that is no number.
   private static func open(_ channels: inout [Bool], _ values: UnsafePointer<Float>, _ count: Int) {
     guard !channels.isEmpty else { return }
     channels.withUnsafeMutableBufferPointer { channels in
       var c = 0
       for i in 0..<count {
-        if values[i] > 0 { channels[c] = true }
+        if !(values[i] <= 0) { channels[c] = true }
         c += 1
         if c == channels.count { c = 0 }
       }

@@ -30,6 +30,14 @@ public struct Finding: Sendable, Equatable, CustomStringConvertible {
     case lastActivation = "last_activation"
     /// A softmax that another layer reads.
     case softmaxInside = "softmax_inside"
+    /// A parameter holds NaN or infinity.
+    case nonfiniteParameter = "nonfinite_parameter"
+    /// A moving statistic, or what an input normalization was fitted to, holds NaN or infinity.
+    case nonfiniteStatistic = "nonfinite_statistic"
+    /// An output is NaN or infinite for some rows of the data.
+    case nonfiniteOutput = "nonfinite_output"
+    /// An input normalization without statistics of the data.
+    case inputNormalizationNotFitted = "input_normalization_not_fitted"
   }
 
   /// The numbers are the C API's.
@@ -38,7 +46,7 @@ public struct Finding: Sendable, Equatable, CustomStringConvertible {
     case note = 0
     /// Results are likely to be worse than they could be.
     case warning = 1
-    /// A training step will be refused.
+    /// A training step will be refused, or results are not numbers.
     case error = 2
   }
 

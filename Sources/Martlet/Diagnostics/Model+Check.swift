@@ -51,7 +51,8 @@ extension Model {
     let structure = StructureCheck(self)
     var findings = structure.findings(options, rows: rows)
     findings += OutputCheck(self, loss: targets == nil ? nil : options.loss).findings()
-    if let data, let rows {
+    // Without its statistics an input normalization cannot run.
+    if let data, let rows, !findings.contains(where: { $0.code == .inputNormalizationNotFitted }) {
       let measures = try DataMeasures(self, data, targets, rows: rows, options)
       findings += DataCheck(structure, measures).findings()
     }

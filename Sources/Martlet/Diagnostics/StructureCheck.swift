@@ -45,7 +45,8 @@ struct StructureCheck {
   }
 
   func findings(_ options: CheckOptions, rows: Int?) -> [Finding] {
-    batchesOfOne(options, rows: rows) + dropoutsBeforeNorms() + biasesBeforeNorms() + decayOnScale(options)
+    nonfiniteTensors() + unfittedInputs() + batchesOfOne(options, rows: rows) + dropoutsBeforeNorms() + biasesBeforeNorms()
+      + decayOnScale(options)
       + neverUpdated() + movingThoughFrozen() + scalesNearZero()
   }
 

@@ -12,9 +12,7 @@ public struct Dropout: Layer, BuildableLayer, Equatable {
   public init(_ rate: Double = 0.5) { self.rate = rate }
 
   func outputShape(_ inputs: [[Int]]) throws -> [Int] {
-    guard rate >= 0, rate < 1, Float(rate) < 1 else {
-      throw MartletError.invalidArgument("rate must be in 0..<1 (the share of elements that are dropped); \(rate) came.")
-    }
+    try OptionNumber.check(rate, "rate", .belowOne, note: "(the share of elements that are dropped)")
     return try Self.single(inputs)
   }
   func makeStep(_ site: StepSite) -> PlanStep? { site.isTraining && rate > 0 ? DropoutStep(site, rate: Float(rate)) : nil }

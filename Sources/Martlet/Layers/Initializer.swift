@@ -40,11 +40,14 @@ public enum Initializer: Equatable, Sendable {
 
   func check(_ argument: String) throws {
     switch self {
-    case .normal(let deviation) where !(deviation >= 0 && Float(deviation).isFinite):
-      throw MartletError.invalidArgument(
-        "\(argument): expected a deviation of 0 or more that float32 holds; got \(deviation).")
-    case .constant(let value) where !Float(value).isFinite:
-      throw MartletError.invalidArgument("\(argument): expected a constant that float32 holds; got \(value).")
+    case .normal(let deviation):
+      try OptionNumber.check(deviation, "\(argument).deviation", .zeroOrMore)
+      // No draw is ten deviations from 0.
+      guard Float(10 * deviation).isFinite else {
+        throw MartletError.invalidArgument(
+          "\(argument).deviation: expected at most 3e37, so that values are finite in float32; got \(deviation).")
+      }
+    case .constant(let value): try OptionNumber.check(value, "\(argument).constant", .finite)
     default: break
     }
   }

@@ -2,7 +2,8 @@
 import MartletRuntime
 
 /// (x − mean) / √(variance + epsilon) for each feature, with statistics fitted once on a data set by
-/// ``Model/fitInputNormalization(_:batchSize:)``; before that, the identity.
+/// ``Model/fitInputNormalization(_:batchSize:)``. Before that the model neither trains nor predicts: both throw
+/// ``MartletError/Kind/invalidState``.
 ///
 /// The feature is the last axis. A feature that never varies becomes 0 (its variance is taken as 1 where variance +
 /// epsilon is 0).
@@ -15,9 +16,7 @@ public struct InputNormalization: Layer, BuildableLayer, Equatable {
 
   func outputShape(_ inputs: [[Int]]) throws -> [Int] {
     _ = try Self.channels(inputs)
-    guard epsilon >= 0, epsilon.isFinite else {
-      throw MartletError.invalidArgument("epsilon must be a finite number of 0 or more; \(epsilon) came.")
-    }
+    try OptionNumber.check(epsilon, "epsilon", .zeroOrMore)
     return inputs[0]
   }
 
@@ -60,13 +59,20 @@ final class InputNormalizationStep: PlanStep {
 
   override var contextByteCount: Int { BatchNormContext.byteCount(channels: channels) }
 
+  override func check(rows: Int) throws {
+    guard let fitted, fitted.storage.integers.pointee > 0 else {
+      throw MartletError.invalidState(
+        "Layer \"\(site.layer.name)\": expected an InputNormalization that was fitted; got one without statistics. Call "
+          + "fit_input_normalization with the training data first.")
+    }
+  }
+
   override func forward(_ run: Executor) {
-    guard let memory = context.map(run.pointer), let mean, let variance, let fitted else { return }
+    guard let memory = context.map(run.pointer), let mean, let variance else { return }
     let context = BatchNormContext(memory, channels: channels)
-    let isFitted = fitted.storage.integers.pointee > 0
     for c in 0..<channels {
-      let spread = isFitted ? variance.storage.doubles[c] + epsilon : 1
-      context.mean[c] = isFitted ? mean.storage.doubles[c] : 0
+      let spread = variance.storage.doubles[c] + epsilon
+      context.mean[c] = mean.storage.doubles[c]
       context.variance[c] = spread > 0 ? spread : 1
     }
     context.apply(

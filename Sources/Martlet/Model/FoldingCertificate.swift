@@ -18,13 +18,15 @@ public struct FoldingCertificate: Sendable, CustomStringConvertible {
 
   /// A difference on the data: the largest |folded − unfolded|, and what it must stay under.
   public struct Difference: Sendable, Equatable {
+    ///
+    /// NaN where both models have the same values, and some are NaN or infinite.
     public let absolute: Double
     /// ``absolute`` over the largest |unfolded| value.
     public let relative: Double
     /// What rounding alone can make of the differences measured in the values just before (docs/numerics.md); infinite where a kind of
     /// layer has no bound.
     public let bound: Double
-    /// No channel's difference is above that channel's bound.
+    /// All values are finite, and no channel's difference is above that channel's bound.
     public let isWithinBound: Bool
   }
 
@@ -45,7 +47,10 @@ public struct FoldingCertificate: Sendable, CustomStringConvertible {
   /// Rows of the data.
   public internal(set) var rows = 0
 
-  /// Nothing that was measured is above its bound. True without data.
+  /// The model's tensors that hold NaN or infinity, by name. Folding carries such values over; outputs that depend on them are not finite.
+  public internal(set) var nonfiniteTensors: [String] = []
+
+  /// Everything that was measured is finite and within its bound. True without data.
   public var isWithinBounds: Bool {
     (outputs ?? []).allSatisfy(\.isWithinBound) && layers.allSatisfy { $0.difference?.isWithinBound ?? true }
   }
@@ -61,13 +66,20 @@ public struct FoldingCertificate: Sendable, CustomStringConvertible {
     for (name, layer) in zip(names, layers) {
       lines.append("  " + name + String(repeating: " ", count: width - name.count + 2) + layer.detail)
     }
+    if !nonfiniteTensors.isEmpty {
+      lines.append("tensors with NaN or infinity: " + nonfiniteTensors.joined(separator: ", "))
+    }
     for (place, output) in (outputs ?? []).enumerated() {
+      if output.relative.isNaN {
+        lines.append("output \(place) on \(rows) rows: NOT FINITE in some rows, so that there is nothing to compare")
+        continue
+      }
       lines.append(
         "output \(place) on \(rows) rows: differs by \(short(output.absolute)) at most (relative \(short(output.relative))); bound "
           + "\(short(output.bound)): \(output.isWithinBound ? "held" : "NOT HELD")")
     }
     let broken = layers.filter { $0.difference.map { !$0.isWithinBound } ?? false }
-    if !broken.isEmpty { lines.append("above their bounds: " + broken.map(\.name).joined(separator: ", ")) }
+    if !broken.isEmpty { lines.append("above their bounds, or not finite: " + broken.map(\.name).joined(separator: ", ")) }
     return lines.joined(separator: "\n")
   }
 

@@ -91,7 +91,8 @@ struct FoldingCheck {
 }
 
 extension FoldingCheck.Measure {
-  /// NaN beside NaN and ∞ beside ∞ are no difference; NaN or ∞ beside anything else is an infinite one.
+  /// NaN and NaN, or ∞ and ∞, are no difference; NaN or ∞ and anything else is an infinite one. Either makes the size infinite, which
+  /// keeps the value from being within its bound.
   fileprivate mutating func add(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {
     let channels = size.count
     guard channels > 0 else { return }
@@ -116,6 +117,11 @@ extension FoldingCertificate.Difference {
   /// - Parameter bound: of each channel.
   fileprivate init(_ size: [Double], _ difference: [Double], bound: [Double]) {
     let (absolute, largest) = (difference.max() ?? 0, size.max() ?? 0)
+    guard largest.isFinite else {
+      self.init(
+        absolute: absolute.isFinite ? .nan : absolute, relative: .nan, bound: bound.max() ?? 0, isWithinBound: false)
+      return
+    }
     self.init(
       absolute: absolute, relative: absolute == 0 ? 0 : absolute / largest, bound: bound.max() ?? 0,
       isWithinBound: zip(difference, bound).allSatisfy { $0.isFinite && $0 <= $1 })
@@ -124,7 +130,9 @@ extension FoldingCertificate.Difference {
   /// Of a layer in several places.
   fileprivate func worse(_ other: Self) -> Self {
     Self(
-      absolute: max(absolute, other.absolute), relative: max(relative, other.relative), bound: max(bound, other.bound),
+      absolute: absolute.isNaN ? absolute : other.absolute.isNaN ? other.absolute : max(absolute, other.absolute),
+      relative: relative.isNaN ? relative : other.relative.isNaN ? other.relative : max(relative, other.relative),
+      bound: max(bound, other.bound),
       isWithinBound: isWithinBound && other.isWithinBound)
   }
 }

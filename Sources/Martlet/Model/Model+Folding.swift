@@ -29,6 +29,7 @@ extension Model {
     let rewrite = try FoldingRewrite(network, inputs: inputNodes, outputs: outputNodes)
     let (model, position) = try rebuilt(rewrite)
     var certificate = FoldingCertificate(layers: rewrite.report, outputs: nil)
+    certificate.nonfiniteTensors = network.variables.filter { $0.nonfiniteCount > 0 }.map(\.name)
     if let data, let rows {
       try FoldingCheck(self, model, rewrite, position).run(data, rows: rows, into: &certificate)
     }
@@ -102,6 +103,8 @@ extension FoldingRewrite {
       if let norms = takenIn[id] {
         (outcome, detail) = (.changed, "took in " + norms.map { "\"\($0)\"" }.joined(separator: ", "))
       }
+      let nonfinite = layer.variables.filter { $0.nonfiniteCount > 0 }.map(\.localName)
+      if !nonfinite.isEmpty { detail += "; NaN or infinity in " + nonfinite.joined(separator: ", ") }
       return FoldingCertificate.Layer(name: layer.name, kind: layer.kind, outcome: outcome, detail: detail)
     }
   }

@@ -5,6 +5,8 @@ import MartletRuntime
 public final class Optimizer {
   private var options: OptimizerOptions
   private let slots: [Slot]
+  /// Scratch of the check of the largest gradient.
+  private let finiteWorkspace: Storage
   /// Updates done: Adam's t.
   public private(set) var stepCount = 0
 
@@ -24,7 +26,10 @@ public final class Optimizer {
     // A submodel shares layers it does not reach: their gradients are not this model's to follow.
     let reached = Set(model.network.nodesReaching(model.outputNodes).compactMap { model.network.nodes[$0].layer?.name })
     let variables = model.network.layers.filter { reached.contains($0.name) }.flatMap(\.variables)
-    slots = try variables.filter { $0.kind == .parameter }.map { variable in
+    let parameters = variables.filter { $0.kind == .parameter }
+    finiteWorkspace = try Storage(
+      byteCount: Compute.shared.finiteCheckWorkspaceByteCount(count: parameters.map(\.count).max() ?? 0), isZeroed: false)
+    slots = try parameters.map { variable in
       let bytes = variable.count * 4
       let needsFirst = options.kind != .sgd || options.momentum > 0
       return Slot(
@@ -36,16 +41,34 @@ public final class Optimizer {
   public var learningRate: Double { options.learningRate }
 
   public func setLearningRate(_ value: Double) throws {
-    try OptimizerOptions.check(learningRate: value)
+    try options.check(learningRate: value)
     options.learningRate = value
   }
 
   /// One update of every trainable parameter from its gradient.
+  ///
+  /// - Throws: ``MartletError/Kind/notFinite`` if a gradient holds a NaN or an infinity; no parameter and nothing of the optimizer
+  ///   has changed then.
   public func step() throws {
     let compute = try Compute.shared
+    if let variable = nonfiniteGradient(compute) {
+      throw MartletError.notFinite(
+        "gradients: expected finite numbers; got NaN or infinity in the gradient of \"\(variable.name)\". Nothing was updated. "
+          + "Look for such values in the batch and its targets, or lower the learning rate.")
+    }
     step(compute)
   }
 
+  /// The first trainable parameter whose gradient is not finite throughout; nil: there is none.
+  func nonfiniteGradient(_ compute: Compute) -> Variable? {
+    for slot in slots where slot.variable.isTrainable {
+      guard let gradient = slot.variable.gradient else { continue }
+      if !compute.isFinite(gradient, count: slot.variable.count, workspace: finiteWorkspace.base) { return slot.variable }
+    }
+    return nil
+  }
+
+  /// The update alone, from gradients that are known to be finite.
   func step(_ compute: Compute) {
     stepCount += 1
     for slot in slots where slot.variable.isTrainable { update(slot, compute) }

@@ -64,23 +64,26 @@ public struct OptimizerOptions: Equatable, Sendable {
   }
 
   func check() throws {
-    try OptimizerOptions.check(learningRate: learningRate)
-    func require(_ isRight: Bool, _ name: String, _ range: String, _ value: Double) throws {
-      if !isRight { throw MartletError.invalidArgument("\(name) must be \(range); \(value) came.") }
-    }
-    try require(momentum >= 0 && momentum < 1, "momentum", "in 0..<1", momentum)
-    try require(beta1 >= 0 && beta1 < 1, "beta1", "in 0..<1", beta1)
-    try require(beta2 >= 0 && beta2 < 1, "beta2", "in 0..<1", beta2)
-    try require(epsilon > 0 && epsilon.isFinite, "epsilon", "a finite number above 0", epsilon)
-    try require(weightDecay >= 0 && weightDecay.isFinite, "weight_decay", "a finite number of 0 or more", weightDecay)
+    try OptionNumber.check(momentum, "momentum", .belowOne)
+    try OptionNumber.check(beta1, "beta1", .belowOne)
+    try OptionNumber.check(beta2, "beta2", .belowOne)
+    try OptionNumber.check(epsilon, "epsilon", .aboveZero)
+    try OptionNumber.check(weightDecay, "weight_decay", .zeroOrMore)
+    try check(learningRate: learningRate)
     if nesterov && (kind != .sgd || momentum == 0) {
       throw MartletError.invalidArgument("nesterov needs SGD with a momentum above 0; kind \(kind), momentum \(momentum) came.")
     }
   }
 
-  static func check(learningRate: Double) throws {
-    guard learningRate >= 0, learningRate.isFinite else {
-      throw MartletError.invalidArgument("learning_rate must be a finite number of 0 or more; \(learningRate) came.")
+  /// Checks a learning rate together with the other numbers: Adam's first step divides it by 1 − beta1, AdamW multiplies it by the decay.
+  func check(learningRate: Double) throws {
+    try OptionNumber.check(learningRate, "learning_rate", .zeroOrMore)
+    let largestStep = kind == .sgd ? learningRate : learningRate / (1 - beta1)
+    let shrink = kind == .adamW ? 1 - learningRate * weightDecay : 1
+    guard Float(largestStep).isFinite, Float(shrink).isFinite else {
+      throw MartletError.invalidArgument(
+        "learning_rate: expected a number whose steps are finite in float32; got \(learningRate) with beta1 \(beta1) and "
+          + "weight_decay \(weightDecay). Choose a smaller learning rate.")
     }
   }
 }

@@ -18,6 +18,8 @@ final class StepMemory {
   let executor: Executor
   let targets: [Storage]
   let workspace: Storage
+  /// What a forward pass moves, as it stood before the step: a step that is refused puts it back.
+  let stateBefore: StateSnapshot
   /// For an output whose gradient buffer an earlier output shares (one value given out twice): its gradient is added.
   private let extra: [Storage?]
   private let lengths: [Int]
@@ -27,6 +29,7 @@ final class StepMemory {
       model.network, inputs: model.inputNodes, outputs: model.outputNodes, capacity: capacity, training: true,
       wantsInputGradient: false, compute: compute)
     executor = try Executor(plan, compute)
+    stateBefore = try StateSnapshot(of: plan.movedVariables)
     let lengths = model.outputShapes.map { $0.reduce(1, *) }
     self.lengths = lengths
     targets = try lengths.map { try Storage(byteCount: capacity * $0 * 4) }

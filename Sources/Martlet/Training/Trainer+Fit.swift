@@ -7,22 +7,25 @@ public struct FitOptions {
   public var epochs = 1
   /// ≥ 1.
   public var batchSize = 32
-  /// A new order each epoch.
+  /// A new order each epoch, drawn from the seed and the epoch's number.
   public var shuffles = true
   /// Leaves out a last batch that is not full.
   public var dropsLast = false
-  /// Of the order and the augmentation; the same seed gives the same ones.
-  public var seed: UInt64 = 0
+  /// Of the order and the augmentation. Nil: the trainer's seed, and its count of epochs goes on, so that several fits are one long fit.
+  /// A number: the sequence of that seed, from its epoch 0.
+  public var seed: UInt64?
   /// Evaluated after each epoch, 1 row or more; nil: nothing.
   public var validation: (inputs: [ArrayView], targets: [ArrayView])?
   /// Random changes of the training images; nil: none. For models with one input of images `[H, W, C]`.
   public var augmentation: Augmentation?
   /// Of the images, those of validation included; nil: as they are. For models with one input of images `[H, W, C]`.
   public var normalization: ImageNormalization?
+  /// What becomes of a step whose loss or gradient is not finite.
+  public var onNonfinite = NonfinitePolicy.error
 
   public init(
-    epochs: Int = 1, batchSize: Int = 32, shuffles: Bool = true, dropsLast: Bool = false, seed: UInt64 = 0,
-    augmentation: Augmentation? = nil, normalization: ImageNormalization? = nil
+    epochs: Int = 1, batchSize: Int = 32, shuffles: Bool = true, dropsLast: Bool = false, seed: UInt64? = nil,
+    augmentation: Augmentation? = nil, normalization: ImageNormalization? = nil, onNonfinite: NonfinitePolicy = .error
   ) {
     self.epochs = epochs
     self.batchSize = batchSize
@@ -31,6 +34,7 @@ public struct FitOptions {
     self.seed = seed
     self.augmentation = augmentation
     self.normalization = normalization
+    self.onNonfinite = onNonfinite
   }
 }
 
@@ -45,14 +49,14 @@ public struct TrainingEvent {
   }
 
   public var kind: Kind
-  /// This one, from 0.
+  /// This one within the fit, from 0. ``Trainer/epochCount`` counts those of all fits.
   public var epoch: Int
   public var epochs: Int
   /// Steps done in this fit.
   public var step: Int
   /// In all its epochs.
   public var steps: Int
-  /// Of this step, or of the whole epoch.
+  /// Of this step, or of the whole epoch. A step that was skipped has its loss and 0 rows, and no part in the epoch's figures.
   public var training: TrainingResult
   public var validation: TrainingResult?
 }
@@ -65,10 +69,14 @@ extension Trainer {
   ///
   /// - Parameter onEvent: called after each step and each epoch, on this thread; false stops the fit there, with the model
   ///   usable.
+  /// Order and augmentation of an epoch depend on the trainer's seed and ``epochCount`` alone, which goes on from fit to fit (an epoch
+  /// counts when it begins, also if the fit is stopped in it): three fits of 3 epochs are one of 9, to the bit. See ``FitOptions/seed``.
+  ///
   /// - Returns: the last epoch's training figures, each step's before its update.
   /// - Throws: ``MartletError/Kind/cancelled`` if `onEvent` stopped it; errors of what does not fit, before anything
-  ///   changes. That includes a
-  ///   last batch of one row where batch norm needs two.
+  ///   changes. That includes a last batch of one row where batch norm needs two. ``MartletError/Kind/notFinite`` at the first step
+  ///   whose loss or gradient is not finite, which changes nothing, with epoch, step and row (see ``FitOptions/onNonfinite``); for an
+  ///   epoch whose every step was skipped; and where the last update made a parameter infinite.
   @discardableResult
   public func fit(
     _ inputs: [ArrayView], _ targets: [ArrayView], _ options: FitOptions = FitOptions(),
@@ -115,7 +123,7 @@ extension Trainer {
 
     let schedule = BatchSchedule(
       rows: rows, batchSize: batchSize, epochs: options.epochs, stepsPerEpoch: stepsPerEpoch, shuffles: options.shuffles,
-      seed: options.seed)
+      seed: options.seed ?? seed, firstEpoch: options.seed == nil ? epochCount : 0)
     let loader = try reader.map { try ImageLoader($0, schedule) }
     defer { loader?.finish() }
     let order = try Storage(byteCount: loader == nil ? rows * MemoryLayout<Int>.size : 0)
@@ -124,6 +132,7 @@ extension Trainer {
     var done = 0
     var epochResult = loss.result(sum: 0, correct: 0, rows: 0)
     for epoch in 0..<options.epochs {
+      epochCount += 1
       schedule.fill(indices, epoch: epoch)
       var total = (loss: 0.0, correct: 0, rows: 0)
       for number in 0..<stepsPerEpoch {
@@ -136,11 +145,11 @@ extension Trainer {
         let cut = microBatches
         let pieces = cut.count(rows: count)
         let executor = memory.executor
-        let result: TrainingResult
+        var result: TrainingResult
         do {
           // Also where an exchange fails: the loader's memory ends with the fit, the executor does not.
           defer { if loader != nil { executor.readInput(0, at: nil) } }
-          result = try run(memory, rows: count, pieces: pieces) { piece in
+          result = try run(memory, rows: count, pieces: pieces, explains: options.onNonfinite == .error) { piece in
             let rows = UnsafeBufferPointer(rebasing: batch[cut.range(piece, rows: count)])
             // A callback may have written to them.
             for (place, target) in checked.enumerated() {
@@ -155,6 +164,12 @@ extension Trainer {
               executor.load(inputs, rows: UnsafeBufferPointer(rebasing: batch[range]))
             }
           }
+        } catch let refusal as NonfiniteStep {
+          guard options.onNonfinite == .skip else {
+            throw refusal.error("Step \(number + 1) of epoch \(epoch + 1) of the fit") { "row \(batch[$0])" }
+          }
+          skippedStepCount += 1
+          result = TrainingResult(loss: refusal.loss / Double(count), correct: 0, rows: 0)
         }
         loader?.release()
         // The rows of all shards, where there are some.
@@ -172,6 +187,11 @@ extension Trainer {
           throw MartletError(.cancelled, "The callback stopped the fit after step \(done) of \(steps).")
         }
       }
+      guard total.rows > 0 || stepsPerEpoch == 0 else {
+        throw MartletError.notFinite(
+          "on_nonfinite: expected a step with a finite loss in each epoch; got none in epoch \(epoch + 1) of the fit, whose "
+            + "\(stepsPerEpoch) steps were skipped. Look for NaN or infinity in the data and the parameters.")
+      }
       epochResult = loss.result(sum: total.loss, correct: total.correct, rows: total.rows)
       let validation = try options.validation.map {
         try evaluate($0.inputs, $0.targets, batchSize: 0, normalization: options.normalization, what: "validation_")
@@ -184,6 +204,12 @@ extension Trainer {
       {
         throw MartletError(.cancelled, "The callback stopped the fit after epoch \(epoch + 1) of \(options.epochs).")
       }
+    }
+    // Each step before has shown that what the update before it left is finite; nothing has looked at the last one's.
+    if let (variable, count) = model.network.firstNonfiniteVariable() {
+      throw MartletError.notFinite(
+        "model: expected finite parameters and statistics after the fit; got NaN or infinity in \(count) of \(variable.count) "
+          + "values of \"\(variable.name)\". Lower the learning rate, and load the tensors anew.")
     }
     return epochResult
   }

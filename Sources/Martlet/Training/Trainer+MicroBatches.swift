@@ -50,11 +50,13 @@ extension Trainer {
     if statistics == .own {
       let memory = try stepMemory(capacity: parts.map(\.rows).max() ?? 1)
       for part in parts { try memory.executor.prepare(rows: part.rows) }
-      return try run(memory, rows: total, pieces: parts.count) { piece in
-        try parts[piece].loadTargets(memory, at: 0)
-        return (parts[piece].rows, parts[piece].targets)
-      } inputs: {
-        parts[$0].loadInputs(memory, at: 0)
+      return try explainingRefusal("The step") {
+        try run(memory, rows: total, pieces: parts.count) { piece in
+          try parts[piece].loadTargets(memory, at: 0)
+          return (parts[piece].rows, parts[piece].targets)
+        } inputs: {
+          parts[$0].loadInputs(memory, at: 0)
+        }
       }
     }
     for part in parts where zip(part.targets, first.targets).contains(where: { $0.areLabels != $1.areLabels }) {
@@ -63,11 +65,13 @@ extension Trainer {
     }
     let memory = try stepMemory(capacity: total)
     try memory.executor.prepare(rows: total)
-    return try run(memory, rows: total, pieces: 1) { _ in
-      for part in parts { try part.loadTargets(memory, at: part.first) }
-      return (total, first.targets)
-    } inputs: { _ in
-      for part in parts { part.loadInputs(memory, at: part.first) }
+    return try explainingRefusal("The step") {
+      try run(memory, rows: total, pieces: 1) { _ in
+        for part in parts { try part.loadTargets(memory, at: part.first) }
+        return (total, first.targets)
+      } inputs: { _ in
+        for part in parts { part.loadInputs(memory, at: part.first) }
+      }
     }
   }
 

@@ -4,10 +4,12 @@ import MartletRuntime
 extension Trainer {
   /// One update, the same on every shard, by the gradient of the whole batch.
   ///
-  /// Exchanges the number of rows, what batch norms need, then loss, hits and the gradients of the parameters. After a throw, parameters,
-  /// gradients and statistics are as before.
+  /// Exchanges the number of rows, what batch norms need, then loss, hits and the gradients of the parameters. The summed loss and
+  /// gradients decide whether the step is taken, so that all shards decide alike. After a throw, parameters, gradients and statistics are
+  /// as before.
   func runShard(
-    _ allReduce: AllReduce, _ memory: StepMemory, rows: Int, _ load: () throws -> (rows: Int, targets: [Targets])
+    _ allReduce: AllReduce, _ memory: StepMemory, rows: Int, explains: Bool,
+    _ load: () throws -> (rows: Int, targets: [Targets])
   ) throws -> TrainingResult {
     let executor = memory.executor
     var all = Double(rows)
@@ -37,6 +39,16 @@ extension Trainer {
       }
       try executor.backwardExchanging()
       let totals = try sumOverShards(allReduce, variables, loss: sum, correct: correct)
+      let nonfinite = totals.loss.isFinite ? optimizer.nonfiniteGradient(executor.compute) : nil
+      guard totals.loss.isFinite, nonfinite == nil else {
+        statistics.restore()
+        var cause = nonfinite.map(NonfiniteStep.Cause.gradient) ?? .unknown
+        if explains, nonfinite == nil {
+          // Another forward pass would exchange sums that the other shards do not wait for.
+          cause = self.cause(memory, pieces: count > 0 ? 1 : 0, runsAgain: false, key: 0) { _ in try load() }
+        }
+        throw NonfiniteStep(loss: totals.loss, cause: cause)
+      }
       stepCount &+= 1
       optimizer.step(executor.compute)
       return loss.result(sum: totals.loss, correct: totals.correct, rows: Int(all))

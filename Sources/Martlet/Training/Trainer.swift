@@ -17,12 +17,17 @@ public final class Trainer {
   let seed: UInt64
   /// Rows of a batch that run at a time; nil: all of them. See ``setMicroBatchSize(_:)``.
   public internal(set) var microBatchSize: Int?
+  /// Steps taken: with the seed, dropout's key of the next one.
   var stepCount: UInt64 = 0
+  /// Epochs that ``fit(_:_:_:onEvent:)`` has begun, in all its calls: the next one has this number.
+  public internal(set) var epochCount = 0
+  /// Steps that fits left out because their loss or gradient was not finite. See ``NonfinitePolicy/skip``.
+  public internal(set) var skippedStepCount = 0
   private var memory: StepMemory?
   /// The targets of the step under way; kept for its memory.
   private var stepTargets: [Targets] = []
 
-  /// - Parameter seed: of dropout and shuffling.
+  /// - Parameter seed: of dropout, and of a fit's order and augmentation.
   public init(_ model: Model, loss: Loss, optimizer: OptimizerOptions = .sgd(), seed: UInt64 = 0) throws {
     self.model = model
     self.loss = loss
@@ -62,7 +67,9 @@ public final class Trainer {
   /// - Parameters:
   ///   - inputs: one array for each of the model's inputs, `[rows, …]`.
   ///   - targets: one for each output; see ``Loss``.
-  /// - Throws: ``MartletError`` if something does not fit; nothing has changed then.
+  /// - Throws: ``MartletError`` if something does not fit; ``MartletError/Kind/notFinite`` if the loss or a gradient is not finite,
+  ///   with the row and whether its input or target is not finite. Parameters, optimizer, statistics, their counters and the
+  ///   random state are as before then.
   @discardableResult
   public func step(_ inputs: [ArrayView], _ targets: [ArrayView]) throws -> TrainingResult {
     try model.network.refuseDuringExchange("A trainer's step")
@@ -73,16 +80,23 @@ public final class Trainer {
     guard rows > 0 || model.network.allReduce != nil else { return loss.result(sum: 0, correct: 0, rows: 0) }
     defer { memory.executor.releaseInputs() }
     let cut = microBatches
-    return try run(memory, rows: rows, pieces: cut.count(rows: rows)) { piece in
-      let range = cut.range(piece, rows: rows)
-      for (place, target) in stepTargets.enumerated() {
-        try target.load(from: range.lowerBound, count: range.count, into: memory.targets[place].base)
+    return try explainingRefusal("The step") {
+      try run(memory, rows: rows, pieces: cut.count(rows: rows)) { piece in
+        let range = cut.range(piece, rows: rows)
+        for (place, target) in stepTargets.enumerated() {
+          try target.load(from: range.lowerBound, count: range.count, into: memory.targets[place].base)
+        }
+        return (range.count, stepTargets)
+      } inputs: { piece in
+        let range = cut.range(piece, rows: rows)
+        memory.executor.load(inputs, from: range.lowerBound, count: range.count)
       }
-      return (range.count, stepTargets)
-    } inputs: { piece in
-      let range = cut.range(piece, rows: rows)
-      memory.executor.load(inputs, from: range.lowerBound, count: range.count)
     }
+  }
+
+  /// Turns the refusal of a step by hand into the error that the caller sees.
+  func explainingRefusal(_ place: String, _ body: () throws -> TrainingResult) throws -> TrainingResult {
+    do { return try body() } catch let refusal as NonfiniteStep { throw refusal.error(place) { "row \($0)" } }
   }
 
   /// Loss and hits of a whole data set at inference; changes nothing. The loss of no rows is NaN.
@@ -160,34 +174,41 @@ public final class Trainer {
 
   /// One update by the gradient of all pieces together: forward, loss and backward of each in turn.
   ///
+  /// The update is made when every loss and gradient is known to be finite; only gradients and scratch have changed until then, and
+  /// the moving statistics, which are put back if it is not made.
+  ///
   /// - Parameters:
   ///   - rows: of all pieces; 1 or more.
+  ///   - explains: whether a refusal says why, for which the model may run once more.
   ///   - loadTargets: puts a piece's targets into memory, whose size has been checked. It throws for targets that the loss does not take;
   ///     nothing has changed then: where there are several pieces, each is loaded once before the first is run.
   ///   - loadInputs: the same for its inputs.
+  /// - Throws: ``NonfiniteStep`` if the loss or a gradient is not finite.
   func run(
-    _ memory: StepMemory, rows: Int, pieces: Int, _ loadTargets: (_ piece: Int) throws -> (rows: Int, targets: [Targets]),
-    inputs loadInputs: (_ piece: Int) -> Void
+    _ memory: StepMemory, rows: Int, pieces: Int, explains: Bool = true,
+    _ loadTargets: (_ piece: Int) throws -> (rows: Int, targets: [Targets]), inputs loadInputs: (_ piece: Int) -> Void
   ) throws -> TrainingResult {
+    func load(_ piece: Int) throws -> (rows: Int, targets: [Targets]) {
+      let loaded = try loadTargets(piece)
+      loadInputs(piece)
+      return loaded
+    }
     if let allReduce = model.network.exchange {
-      return try runShard(allReduce, memory, rows: rows) {
-        let loaded = try loadTargets(0)
-        loadInputs(0)
-        return loaded
-      }
+      return try runShard(allReduce, memory, rows: rows, explains: explains) { try load(0) }
     }
     // The first piece moves statistics: what the last would refuse is refused before.
     if pieces > 1 { for piece in 0..<pieces { _ = try loadTargets(piece) } }
     let executor = memory.executor
     let key = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
+    memory.stateBefore.retake()
+    var isTaken = false
+    defer { if !isTaken { memory.stateBefore.restore() } }
     defer { executor.accumulatesGradients = false }
     var (sum, correct) = (0.0, 0)
     for piece in 0..<pieces {
-      let (count, targets) = try loadTargets(piece)
-      loadInputs(piece)
+      let (count, targets) = try load(piece)
       try executor.prepare(rows: count)
-      // Dropout drops other elements in each piece; the first is as in a step of one.
-      executor.randomKey = piece == 0 ? key : StableHash.mixed(key ^ UInt64(piece))
+      executor.randomKey = Trainer.dropoutKey(key, piece: piece)
       executor.accumulatesGradients = piece > 0
       executor.forward()
       for (place, target) in targets.enumerated() {
@@ -198,10 +219,22 @@ public final class Trainer {
         sum += result.sum
         correct += result.correct
       }
+      guard sum.isFinite else {
+        memory.stateBefore.restore()
+        let cause = explains ? cause(memory, pieces: piece + 1, runsAgain: true, key: key, load) : .unknown
+        throw NonfiniteStep(loss: sum, cause: cause)
+      }
       executor.backward()
     }
+    if let variable = optimizer.nonfiniteGradient(executor.compute) {
+      throw NonfiniteStep(loss: sum, cause: explains ? .gradient(variable) : .unknown)
+    }
+    isTaken = true
     stepCount &+= 1
     optimizer.step(executor.compute)
     return loss.result(sum: sum, correct: correct, rows: rows)
   }
+
+  /// Dropout drops other elements in each piece; the first is as in a step of one.
+  static func dropoutKey(_ key: UInt64, piece: Int) -> UInt64 { piece == 0 ? key : StableHash.mixed(key ^ UInt64(piece)) }
 }

@@ -1,7 +1,7 @@
 // Softmax and cross entropy together: the loss needs only the logarithm of the sum, the gradient only the softmax.
 
 /// Adds to `sum` the rows' losses `log Σ_c e^(x_c − m)·Σt − Σ_c t_c·(x_c − m)`, m the row's maximum, in Float64, and to `correct` the
-/// rows whose first largest logit is the label (or the first largest t).
+/// rows whose first largest logit is the label (or the first largest t). A row with a NaN is not right.
 ///
 /// A row whose label has nearly all the weight keeps the relative accuracy of its small loss: the maximum's own term
 /// is exactly 1 in the Float64 sum. `gradient` may be the logits.
@@ -23,7 +23,7 @@ func crossEntropyKernel<I: InstructionSet>(
       let target = Double(x[label]) - Double(largest)
       let total = shiftedExponentials(set, x, columns: classes, largest: largest, into: g)
       sum.pointee += ActivationMath.logarithm(set, total) - target
-      if predicted == label { correct.pointee += 1 }
+      if predicted == label, largest == largest { correct.pointee += 1 }
       if let g {
         scaleRow(set, g, classes, by: Float(Double(gradientScale) / total))
         g[label] -= gradientScale
@@ -34,7 +34,7 @@ func crossEntropyKernel<I: InstructionSet>(
       let total = shiftedExponentials(set, x, columns: classes, largest: largest, into: g)
       sum.pointee += ActivationMath.logarithm(set, total) * weight - target
       let expected = firstIndex(set, of: RowReduction.maximum(set, t, count: classes), t, count: classes)
-      if predicted == expected { correct.pointee += 1 }
+      if predicted == expected, largest == largest { correct.pointee += 1 }
       if let g {
         let factor = I.Vector(repeating: Float(Double(gradientScale) * weight / total))
         let scale = I.Vector(repeating: gradientScale)

@@ -26,7 +26,7 @@ func squaredErrorKernel<I: InstructionSet>(
 }
 
 /// Adds to `sum` the rows' Σ_c (max(x, 0) − x·t + log(1 + e^−|x|)) / columns, and to `correct` the rows in which every column has
-/// (x > 0) == (t > ½); gradient = gradientScale·(sigmoid(x) − t)/columns. `gradient` may be the logits or the targets.
+/// (x > 0) == (t > ½) and none is NaN; gradient = gradientScale·(sigmoid(x) − t)/columns. `gradient` may be the logits or the targets.
 ///
 /// The first two terms are taken as |x|·(x > 0 ? 1 − t : t), which does not cancel. Terms in Float32, sums in Float64.
 /// Edge cases: an infinite logit costs nothing where the target is 1 on its side and 0 on the other, and is infinitely wrong elsewhere; NaN
@@ -59,7 +59,7 @@ func binaryCrossEntropyKernel<I: InstructionSet>(
       let counted = I.whereEqual(distance, zero, zero, magnitude)
       losses += I.widened(I.multiplyAdd(counted, distance, tail))
       let difference = I.whereLess(zero, v, one, zero) - I.whereLess(half, target, one, zero)
-      wrong += difference * difference
+      wrong += difference * difference + I.whereEqual(v, v, zero, one)
       if let gradient {
         let d = (ActivationMath.sigmoid(set, v) - target) * factor
         I.store(upTo: rest, d, gradient + r * columns + c)

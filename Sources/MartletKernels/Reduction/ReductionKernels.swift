@@ -24,12 +24,16 @@ public struct ReductionKernels: Sendable {
   public let softmaxGradient:
     @Sendable (UnsafePointer<Float>, UnsafePointer<Float>, Int, Int, UnsafeMutablePointer<Float>, Bool) -> Void
 
+  /// Whether none of the values is NaN or infinite: (x, count)
+  public let isFinite: @Sendable (UnsafePointer<Float>, Int) -> Bool
+
   @inlinable
   public init<I: InstructionSet>(_ set: I.Type) {
     rows = { rowReduction(I.self, $0, $1, rows: $2, columns: $3, into: $4) }
     columns = { columnReduction(I.self, $0, $1, rows: $2, columns: $3, stride: $4, into: $5) }
     combine = { combineChunks(I.self, $0, $1, stride: $2, chunks: $3, count: $4, divisor: $5, into: $6, accumulate: $7) }
     argmax = { argmaxKernel(I.self, $0, rows: $1, columns: $2, into: $3) }
+    isFinite = { finiteKernel(I.self, $0, count: $1) }
     softmax = { softmaxKernel(I.self, $0, rows: $1, columns: $2, into: $3) }
     softmaxGradient = {
       softmaxGradientKernel(I.self, gradOutput: $0, output: $1, rows: $2, columns: $3, into: $4, accumulate: $5)

@@ -22,7 +22,8 @@ extension Compute {
   private static func lossCut(rows: Int, columns: Int) -> PieceCut { .rows(rows, columns: columns, weight: 4) }
 
   /// −Σ_c t_c·log softmax(x)_c a row; `labels` (class indices, already checked) or `probabilities [rows, classes]`, exactly one of them.
-  /// `gradient` (may be nil) = gradientScale·(softmax(x)·Σt − t). Correct: the first largest logit is the label (or the first largest t).
+  /// `gradient` (may be nil) = gradientScale·(softmax(x)·Σt − t). Correct: the first largest logit is the label (or the first largest t),
+  /// and no logit is NaN.
   ///
   /// `gradient` may be the logits. Edge cases: a class of probability 0 contributes nothing, even where its logit is −∞; a NaN
   /// or +∞ makes its row's loss and gradient NaN.
@@ -51,7 +52,7 @@ extension Compute {
   }
 
   /// Mean over the columns of max(x, 0) − x·t + log(1 + e^−|x|) a row; gradient = gradientScale·(sigmoid(x) − t)/columns.
-  /// Correct: every column has (x > 0) == (t > 0.5).
+  /// Correct: every column has (x > 0) == (t > 0.5), and no logit is NaN.
   ///
   /// `gradient` may be nil, the logits or the targets. Edge cases: +∞ costs nothing where the target is 1, −∞ where it is 0, and either is an
   /// infinite loss elsewhere; a NaN makes the loss NaN.

@@ -8,6 +8,8 @@ import Testing
     let model = try Model.sequential(
       [InputNormalization(), Dense(6), BatchNorm(), Sigmoid(), Dense(3), BatchNorm()], inputShape: [4], seed: 5)
     randomiseAffine(model, seed: 6)
+    let x = try randomTensor([30, 4], seed: 7, -2...2)
+    try withExtendedLifetime(x) { try model.fitInputNormalization([x.view()]) }
     return model
   }
 

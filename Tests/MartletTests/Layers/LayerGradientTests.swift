@@ -51,7 +51,6 @@ import Testing
   }
 
   @Test func inputNormalization() throws {
-    try check([InputNormalization()], [4])
     func fit(_ model: Model) throws {
       let data = try randomTensor([50, 4], seed: 77, 2...5)
       try model.fitInputNormalization([data.view()])

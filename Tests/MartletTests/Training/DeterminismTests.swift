@@ -8,24 +8,31 @@ import Testing
 @Suite(.serialized) struct DeterminismTests {
   /// Wide enough that every operation is cut into several pieces.
   private func network(seed: UInt64 = 8) throws -> Model {
-    try Model.sequential(
+    try fitted(
       [
         InputNormalization(), Dense(210), BatchNorm(), Sigmoid(), Dropout(0.3), Dense(190), Tanh(), BatchNorm(momentum: nil),
         Dense(180),
         BatchNorm(), ReLU(), LayerNorm(), RMSNorm(), GroupNorm(20), Dense(10),
-      ], inputShape: [230], seed: seed)
+      ], seed: seed)
+  }
+
+  private func fitted(_ layers: [any Layer], seed: UInt64 = 8) throws -> Model {
+    let model = try Model.sequential(layers, inputShape: [230], seed: seed)
+    let x = try randomTensor([50, 230], seed: 6, -1...2)
+    try withExtendedLifetime(x) { try model.fitInputNormalization([x.view()]) }
+    return model
   }
 
   /// Layers on images, of the same rows.
   private func imageNetwork() throws -> Model {
-    try Model.sequential(
+    try fitted(
       [
         InputNormalization(), Reshape([23, 10, 1]), Conv2D(20, kernelSize: 3, padding: .same), BatchNorm(), ReLU(),
         MaxPool2D(3, strides: Extent2D(1, 2), padding: .same), Conv2D(20, kernelSize: 3, padding: .all(1), groups: 20),
         Conv2D(40, kernelSize: 1), Upsample2D(2), Tanh(), Conv2D(24, kernelSize: 3, strides: 2, dilation: 2), BatchNorm(),
         GroupNorm(6), FilterResponseNorm(), InstanceNorm(scale: true), LayerNorm(over: .all),
         ZeroPad2D(1), AvgPool2D(2), ChannelsFirst(), Flatten(), Dropout(0.3), Dense(10),
-      ], inputShape: [230], seed: 8)
+      ])
   }
 
   private func data(rows: Int) throws -> (Tensor, [Int32]) {

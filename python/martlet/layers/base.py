@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import _arguments
+from .._attributes import FixedAttributes
 from .._errors import InvalidArgumentError, InvalidStateError
 from ..graph import Node
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ..model import Model
 
 
-class Layer:
+class Layer(FixedAttributes):
     """Base of all layers.
 
     Attributes
@@ -27,6 +28,7 @@ class Layer:
     """
 
     kind: ClassVar[str] = ""
+    _instead_of_assigning = "Give the option when the layer is made"
     _model: weakref.ReferenceType[Model] | None = None
 
     def __init__(self, name: str | None = None) -> None:
@@ -53,12 +55,12 @@ class Layer:
         return graph.add(self.kind, name, *nodes)
 
     def _bind(self, model: Model, name: str) -> None:
-        self.name = name
+        object.__setattr__(self, "name", name)
         self._model = weakref.ref(model)
 
     def _drop_bias(self) -> None:
         """Says what the library did to this layer: it is one without a bias."""
-        self.bias = False
+        object.__setattr__(self, "bias", False)
         self._arguments["bias"] = False
 
     @property

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class InputNormalization(Layer):
     """Brings raw features to mean 0 and deviation 1: ``y = (x − mean) / √(variance + epsilon)``.
 
-    The statistics are fitted once, on data, by :meth:`Model.fit_input_normalization`; before that it is the identity. A feature
-    that never varies becomes 0.
+    The statistics are fitted once, on data, by :meth:`Model.fit_input_normalization`; until then the model neither trains
+    nor predicts. A feature that never varies becomes 0.
 
     Parameters
     ----------

@@ -8,11 +8,11 @@ extension StructureCheck {
         let count = variable.nonfiniteCount
         guard count > 0 else { return nil }
         let channels = variable.nonfiniteChannels
-        let where_ = channels.isEmpty ? "" : ", in channels \(list(channels))"
+        let place = channels.isEmpty ? "" : ", in channels \(list(channels))"
         let isParameter = variable.kind == .parameter
         return Finding(
           isParameter ? .nonfiniteParameter : .nonfiniteStatistic, .error, layer.name,
-          "\(count) of \(variable.count) values of \"\(variable.name)\" (\(layer.kind)) are NaN or infinite\(where_): every output "
+          "\(count) of \(variable.count) values of \"\(variable.name)\" (\(layer.kind)) are NaN or infinite\(place): every output "
             + "that depends on them is not finite either.",
           advice: isParameter
             ? "Load the weights of an earlier state, or make the model anew; then look for NaN or infinity in the training data, or "

@@ -90,7 +90,8 @@ int32_t martlet_num_threads(void);
 enum { MARTLET_FLOAT32 = 0, MARTLET_FLOAT64 = 1, MARTLET_INT32 = 2, MARTLET_INT64 = 3, MARTLET_UINT8 = 4 };
 
 /* An array in *caller's memory*. An input may be of any dtype whose values fit (class labels: an integer dtype) and of any
- * strides, zero and negative ones included; an output is contiguous, and float32 unless its description says otherwise.
+ * strides, zero and negative ones included; an output is contiguous, and float32 unless its description says otherwise. A finite number that
+ * float32 cannot hold is MARTLET_INVALID_ARGUMENT, named with its place; infinities and NaN are read as they are.
  * Memory: where contiguous float32 comes in, nothing is copied that need not be. */
 typedef struct martlet_array {
   void *data;             /* NULL only if the array is empty */
@@ -173,7 +174,8 @@ martlet_status martlet_tensor_reduce(martlet_tensor **out, int32_t operation, co
  * y = scale * (x - mean) / sqrt(variance + epsilon) + shift, one of each per channel; the variance is the biased one (divided
  * by the number of values). channel_axis: -1 (last) or 1 (channels first), read in place. Source: Ioffe & Szegedy 2015. */
 
-/* Normalises x into y (same shape; caller's memory; may be x itself).
+/* Normalises x into y (same shape; caller's memory; may be x itself). float64 and integers are measured and normalised in float64, and y is
+ * rounded: numbers far from zero lose nothing.
  * mean, variance: both NULL: the batch's own are computed and used; both given ([C], float32 or float64): they are used.
  * scale, shift: [C], or NULL for 1 and 0.
  * out_mean, out_variance: NULL, or [C] float64 (or float32) that receive the statistics used.
@@ -204,7 +206,7 @@ martlet_status martlet_batch_norm_gradients(const martlet_array *x, int32_t chan
 typedef struct martlet_statistics martlet_statistics;
 martlet_status martlet_statistics_create(martlet_statistics **out, int64_t channels);
 void martlet_statistics_destroy(martlet_statistics *statistics);
-/* Adds a batch. channel_axis as above. */
+/* Adds a batch. channel_axis as above. float64 and integers are measured as they are, never rounded to float32 first. */
 martlet_status martlet_statistics_add(martlet_statistics *statistics, const martlet_array *x, int32_t channel_axis);
 /* mean, variance: [channels] float64; unbiased: divide by n - 1. out_count: values of each channel; may be NULL.
  * MARTLET_INVALID_STATE if there were too few values. */
@@ -680,7 +682,8 @@ typedef int32_t (*martlet_batch_callback)(int32_t pass, int64_t index, const mar
  * count. After any error, a stop included, no statistic has changed. Since ABI 2. */
 martlet_status martlet_model_update_population_statistics_from(martlet_model *model, int32_t method,
                                                                martlet_batch_callback next, void *payload);
-/* Fits every InputNormalization layer on a whole data set in one exact pass each. */
+/* Fits every InputNormalization layer on a whole data set in one exact pass each. A layer directly behind an input measures the caller's
+ * numbers themselves, and normalises them in every run: float64 and integers far from zero are not rounded to float32 first. */
 martlet_status martlet_model_fit_input_normalization(martlet_model *model, const martlet_array *inputs, int32_t input_count,
                                                      int64_t batch_size);
 

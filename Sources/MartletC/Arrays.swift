@@ -90,6 +90,12 @@ extension ArrayView {
     }
   }
 
+  /// Refuses results that the caller's float32 array cannot hold; called before any is written.
+  func checkRange(_ values: UnsafeBufferPointer<Double>, _ argument: String) throws {
+    guard dataType == .float32, let place = values.firstIndex(where: Float32Range.excludes) else { return }
+    throw Float32Range.error(argument, values[place], at: [place], remedy: "Give float64 memory.")
+  }
+
   /// Writes Float64 results to the caller's float64 or float32 array.
   func storeResult(_ values: UnsafeBufferPointer<Double>) {
     guard let data, let from = values.baseAddress else { return }

@@ -41,6 +41,8 @@ public func martlet_batch_norm(
       scale: ArrayView.optional(scale, "scale"),
       shift: ArrayView.optional(shift, "shift"), statistics: pair(mean, variance), into: y
     ) { mean, variance in
+      try meanResult?.checkRange(mean, "out_mean")
+      try varianceResult?.checkRange(variance, "out_variance")
       meanResult?.storeResult(mean)
       varianceResult?.storeResult(variance)
     }
@@ -102,6 +104,8 @@ public func martlet_statistics_read(
     try meanView.checkResult(found.channels, "mean")
     try varianceView.checkResult(found.channels, "variance")
     let values = try found.variance(unbiased: flag(unbiased, "unbiased"))
+    try found.mean.withUnsafeBufferPointer { try meanView.checkRange($0, "mean") }
+    try values.withUnsafeBufferPointer { try varianceView.checkRange($0, "variance") }
     found.mean.withUnsafeBufferPointer(meanView.storeResult)
     values.withUnsafeBufferPointer(varianceView.storeResult)
     out_count?.pointee = Int64(found.count)

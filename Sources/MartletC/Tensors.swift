@@ -16,7 +16,7 @@ private func makeTensor(_ out: Out?, _ body: () throws -> Tensor) -> martlet_sta
 public func martlet_tensor_create(
   _ out: UnsafeMutablePointer<OpaquePointer?>!, _ source: UnsafePointer<martlet_array>!
 ) -> martlet_status {
-  makeTensor(out) { try Tensor(copying: ArrayView(source, "source")) }
+  makeTensor(out) { try Tensor(copying: ArrayView(source, "source"), argument: "source") }
 }
 
 @_cdecl("martlet_tensor_create_filled") @implementation

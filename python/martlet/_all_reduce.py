@@ -42,9 +42,15 @@ def _in_place(function: AllReduce) -> Callable[[Any, int, Any], int]:
             # A copy: the function may keep what it was given for longer than the library's memory is there.
             own = theirs.copy()
             returned = function(own)
-            if isinstance(returned, np.ndarray) and returned is not own:
+            if returned is not own and (isinstance(returned, (list, tuple)) or hasattr(returned, "__array__")):
                 raise InvalidArgumentError(
-                    "all_reduce must replace the numbers in place, as in sums[:] = total; it returned another array"
+                    "all_reduce: expected the sums in place, as in sums[:] = total; "
+                    f"got another {type(returned).__name__} back. Return nothing."
+                )
+            if own.shape != theirs.shape or own.dtype != theirs.dtype:
+                raise InvalidArgumentError(
+                    f"all_reduce: expected {count} float64 numbers in place; got the array back as {own.dtype} "
+                    f"{list(own.shape)}. Write to its elements and leave its shape and dtype as they are."
                 )
             theirs[:] = own
         except BaseException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import operator
 import os
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,14 @@ def real(value: Any, name: str) -> float:
         except (TypeError, ValueError, OverflowError):
             pass
     raise InvalidArgumentError(f"{name} must be a number; got {value!r} ({type(value).__name__})")
+
+
+def float32(value: Any, name: str) -> float:
+    """``value`` as a float that C's ``float`` can hold: ctypes would make a larger one infinite."""
+    number = real(value, name)
+    if math.isfinite(number) and math.isinf(ctypes.c_float(number).value):
+        raise InvalidArgumentError(f"{name}: expected a number within float32's range, up to 3.4028235e+38; got {number}")
+    return number
 
 
 def flag(value: Any, name: str) -> int:

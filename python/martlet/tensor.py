@@ -62,7 +62,7 @@ class Tensor(Handle):
     def filled(shape: int | Sequence[int], value: float) -> Tensor:
         """Every element ``value``."""
         dimensions = _arguments.shape(shape)
-        return _new("martlet_tensor_create_filled", len(dimensions), dimensions, _arguments.real(value, "value"))
+        return _new("martlet_tensor_create_filled", len(dimensions), dimensions, _arguments.float32(value, "value"))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied by value: the other tensor has memory of its own."""
@@ -108,7 +108,7 @@ class Tensor(Handle):
         return out.value
 
     def __setitem__(self, index: int | tuple[int, ...], value: float) -> None:
-        library().martlet_tensor_set(self._open(), self._index(index), _arguments.real(value, "value"))
+        library().martlet_tensor_set(self._open(), self._index(index), _arguments.float32(value, "value"))
 
     def _index(self, index: int | tuple[int, ...]) -> Any:
         numbers = index if isinstance(index, tuple) else (index,)

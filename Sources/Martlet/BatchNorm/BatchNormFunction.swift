@@ -2,6 +2,8 @@
 import MartletRuntime
 
 /// The plain function and its gradient, on anybody's memory, channels last or first (read in place, not converted).
+///
+/// Float64 and integers are measured and normalised in Float64, and the results rounded: numbers far from zero lose nothing.
 public enum BatchNormFunction {
   /// Normalises `x` into `y`: `activation(scale·(x − mean)/√(variance + epsilon) + shift)`.
   ///
@@ -25,12 +27,12 @@ public enum BatchNormFunction {
 
   /// The same, without memory of its own for the statistics used.
   ///
-  /// - Parameter read: is handed their mean and variance, which live as long as its call.
+  /// - Parameter read: is handed their mean and variance, which live as long as its call. What it throws is thrown on, with `y` written.
   /// - Returns: what `read` returns; nil if `x` is empty, and `read` is not called.
   public static func normalize<Result>(
     _ x: ArrayView, channelAxis: ChannelAxis = .last, epsilon: Double = 1e-5, activation: Activation = .identity,
     scale: ArrayView? = nil, shift: ArrayView? = nil, statistics: (mean: ArrayView, variance: ArrayView)? = nil,
-    into y: ArrayView, read: (UnsafeBufferPointer<Double>, UnsafeBufferPointer<Double>) -> Result
+    into y: ArrayView, read: (UnsafeBufferPointer<Double>, UnsafeBufferPointer<Double>) throws -> Result
   ) throws -> Result? {
     let compute = try Compute.shared
     let call = try Call(x, channelAxis, epsilon: epsilon, compute)
@@ -38,17 +40,22 @@ public enum BatchNormFunction {
     let target = try call.target(y, "y")
     try ArrayView.checkSeparate(y, "y", from: x, "x", mayBeSame: true)
     if let statistics { try call.load(statistics) } else { try checkBatch(x, channelAxis) }
-    guard x.count > 0, let source = call.source, let target else { return nil }
-    return withExtendedLifetime(call) {
-      if statistics != nil {
+    guard x.count > 0, let target else { return nil }
+    return try withExtendedLifetime(call) {
+      if x.dataType.exceedsFloat32 {
+        let moments = try statistics == nil ? ArrayMoments(of: x, call.runs) : call.givenMoments()
+        call.fill(from: moments, epsilon: epsilon)
+        call.normalize(moments, affine, into: target)
+        compute.activate(activation, target, count: x.count, into: target)
+      } else if let source = call.source, statistics != nil {
         call.context.apply(source, call.shape, epsilon: epsilon, affine, activation: activation, into: target, compute)
-      } else {
+      } else if let source = call.source {
         compute.normalizeBatch(
           source, call.shape, call.context, epsilon: epsilon, affine, activation: activation, into: target,
           workspace: call.workspace)
       }
       let channels = call.shape.channels
-      return read(
+      return try read(
         UnsafeBufferPointer(start: call.context.mean, count: channels),
         UnsafeBufferPointer(start: call.context.variance, count: channels))
     }
@@ -104,25 +111,29 @@ public enum BatchNormFunction {
       try output.map { try ArrayView.checkSeparate(target, "grad_input", from: $0, "y", mayBeSame: true) }
     }
     try call.load(statistics)
-    guard x.count > 0, let source = call.source else {
+    guard x.count > 0 else {
       gradScale?.update(repeating: 0, count: call.shape.channels)
       gradShift?.update(repeating: 0, count: call.shape.channels)
       return
     }
-    let grad = try ContiguousValues(gradOutput)
-    let y = try output.flatMap { activation == .identity ? nil : try ContiguousValues($0) }
-    withExtendedLifetime((call, grad, y)) {
-      call.context.fillMap(epsilon: epsilon, affine, compute)
+    let grad = try ContiguousValues(gradOutput, "grad_output")
+    let y = try output.flatMap { activation == .identity ? nil : try ContiguousValues($0, "y") }
+    let exact = try x.dataType.exceedsFloat32 ? call.normalizedInput(affine, activation, y, epsilon: epsilon) : nil
+    withExtendedLifetime((call, grad, y, exact)) {
+      guard let source = exact.map({ UnsafePointer($0.input.floats) }) ?? call.source else { return }
+      call.context.fillMap(
+        epsilon: exact == nil ? epsilon : 0, exact.map { ScaleShift(scale: $0.scale.floats) } ?? affine, compute)
       compute.batchNormGradients(
         BatchNormGradientOperands(
-          gradOutput: grad.floats, output: y?.floats, input: source, gradInput: gradInput),
+          gradOutput: grad.floats, output: (exact?.output?.floats).map { UnsafePointer($0) } ?? y?.floats, input: source,
+          gradInput: gradInput),
         call.shape, call.context, activation: activation, statisticsAreConstant: statisticsAreConstant,
         ScaleShiftGradients(scale: gradScale, shift: gradShift), workspace: call.workspace)
     }
   }
 
   /// The checked arguments and the memory of one call.
-  private final class Call {
+  final class Call {
     let x: ArrayView
     let shape: ChannelShape
     let context: BatchNormContext
@@ -130,13 +141,17 @@ public enum BatchNormFunction {
     /// Context, scale and shift, workspace.
     private let memory: Storage
     private var freeValues: UnsafeMutablePointer<Float>
+    /// Nil for elements of a type that Float32 rounds.
     private let values: ContiguousValues?
+    /// Where the channels lie in x.
+    let runs: ChannelRuns
 
     init(_ x: ArrayView, _ axis: ChannelAxis, epsilon: Double, _ compute: Compute) throws {
       self.x = x
       shape = try axis.shape(of: x.shape, argument: "x")
       try BatchNorm.check(epsilon: epsilon)
-      values = x.count > 0 ? try ContiguousValues(x) : nil
+      runs = ChannelRuns(x, axis)
+      values = x.count > 0 && !x.dataType.exceedsFloat32 ? try ContiguousValues(x, "x") : nil
       let contextBytes = BatchNormContext.byteCount(channels: shape.channels)
       let valueBytes = 2 * 4 * shape.channels
       memory = try Storage(
@@ -155,7 +170,7 @@ public enum BatchNormFunction {
       try checkChannels(array, argument)
       let place = freeValues
       freeValues += shape.channels
-      array.copy(into: place)
+      try array.copy(into: place, argument)
       return UnsafePointer(place)
     }
 

@@ -29,7 +29,9 @@ extension BatchNormStep {
         sums[1 + channels + c] = local * (context.variance[c] + context.mean[c] * context.mean[c])
       }
     }
+    let own = sums[0]
     guard run.sumOverShards(sums, count: forwardSumCount, site) else { return }
+    do { try checkCount(sums[0], own: own) } catch { return run.fail(error) }
     batch.count = sums[0]
     batch.weight(at: correctionOffset + correctionByteCount).pointee = batch.count
     if batch.count > 0, batch.count < 2, options.singleValue == .error, !isWeighted {
@@ -51,6 +53,16 @@ extension BatchNormStep {
     moving.follow(context, count: batch.count, options)
     // What backward reads of the mean, see followWithoutUsing.
     if hasValues { for c in 0..<channels { context.mean[c] = Double(context.map.center[c]) } }
+  }
+
+  /// Refuses what cannot be the sum of the values per channel, or of their weights.
+  private func checkCount(_ sum: Double, own: Double) throws {
+    do {
+      if isWeighted { return try ShardSum.weight(sum, own: own, "weights") }
+      _ = try ShardSum.whole(sum, own: Int(own), "values per channel")
+    } catch let error as MartletError {
+      throw MartletError(error.kind, "Layer \"\(site.layer.name)\": \(error.message)")
+    }
   }
 
   /// Mean and variance of all shards. The variance loses a few times 2⁻⁵³·(1 + mean²/variance): about what the data lost as Float32.

@@ -58,14 +58,17 @@ extension Model {
   }
 
   /// Fits every ``InputNormalization`` layer on a whole data set, in one exact pass each.
+  ///
+  /// A layer directly behind an input measures the caller's numbers themselves, and normalises them in every run: Float64 and integers
+  /// far from zero are not rounded to Float32 first.
   public func fitInputNormalization(_ inputs: [ArrayView], batchSize: Int = 0) throws {
     let data = try PopulationData(self, inputs, batchSize: batchSize)
     try replaceStatistics(of: { $0 is InputNormalization }, data) { layer, statistics, _ in
       guard let mean = layer.variable("mean"), let variance = layer.variable("variance"), let count = layer.variable("count")
       else { return }
-      let values = try statistics.variance()
+      let (means, values) = (statistics.mean, try statistics.variance())
       for c in 0..<statistics.channels {
-        mean.storage.doubles[c] = statistics.mean[c]
+        mean.storage.doubles[c] = means[c]
         variance.storage.doubles[c] = values[c]
       }
       count.storage.integers.pointee = Int64(statistics.count)
@@ -75,9 +78,15 @@ extension Model {
   private func storePopulation(_ layer: ModelLayer, _ statistics: PopulationStatistics, batches: Int) throws {
     guard let moving = MovingStatistics(layer), let options = layer.layer as? BatchNorm else { return }
     let variance = try statistics.variance(unbiased: !options.biasedMovingVariance)
+    let mean = statistics.mean
     for c in 0..<statistics.channels {
-      moving.mean[c] = Float(statistics.mean[c])
-      moving.variance[c] = Float(variance[c])
+      guard let roundedMean = Float(ifInRange: mean[c]), let roundedVariance = Float(ifInRange: variance[c]) else {
+        throw MartletError.invalidArgument(
+          "expected statistics within float32's range, up to \(Float.greatestFiniteMagnitude); got the mean \(mean[c]) and the variance "
+            + "\(variance[c]) in channel \(c). Scale the layer's inputs.")
+      }
+      moving.mean[c] = roundedMean
+      moving.variance[c] = roundedVariance
     }
     moving.batches.pointee = Int64(batches)
   }
@@ -128,6 +137,16 @@ extension Model {
     for variable in layer.variables { variable.didWrite() }
   }
 
+  /// The place of the input whose values, in their order, a node has; nil for a node that computes something.
+  private func inputPlace(behind node: Int) -> Int? {
+    var node = node
+    while true {
+      if let place = inputNodes.firstIndex(of: node) { return place }
+      guard let layer = network.nodes[node].layer?.layer, layer is Flatten || layer is Reshape else { return nil }
+      node = network.nodes[node].inputs[0]
+    }
+  }
+
   /// Statistics of a layer's inputs at inference, over all its places.
   private func measure(_ layer: ModelLayer, _ data: PopulationData) throws -> (PopulationStatistics, batches: Int) {
     let compute = try Compute.shared
@@ -138,10 +157,20 @@ extension Model {
     let source = Model(
       network, inputs: inputNodes, outputs: places.map { $0.inputs[0] } + weighted.map { places[$0].inputs[1] }, seed: 0)
     let inner = source.outputLengths.prefix(places.count).map { $0 / channels }
+    // Inputs that a layer reads in the caller's arrays, where these hold what Float32 rounds.
+    let sources = places.map { layer.layer is InputNormalization ? inputPlace(behind: $0.inputs[0]) : nil }
     var statistics = try PopulationStatistics(channels: channels)
     var workspace: Storage?
     var batches = 0
     try data.forEachBatch { inputs, rows, size in
+      let isExact = sources.map { $0.map { inputs[$0].dataType.exceedsFloat32 } ?? false }
+      for (place, input) in sources.enumerated() where isExact[place] {
+        if let input { try statistics.add(inputs[input], ChannelRuns(everyElementOf: channels)) }
+      }
+      guard isExact.contains(false) else {
+        batches += 1
+        return
+      }
       try source.run(inputs, rows: rows, batchSize: size) { executor, _, count in
         let shapes = inner.map { ChannelShape(outer: count * $0, channels: channels) }
         let bytes = shapes.map(compute.channelWorkspaceByteCount).max() ?? 0
@@ -154,7 +183,7 @@ extension Model {
           memory = try Storage(byteCount: start + spread, isZeroed: false)
           workspace = memory
         }
-        for (place, shape) in shapes.enumerated() {
+        for (place, shape) in shapes.enumerated() where !isExact[place] {
           let weights = weighted.firstIndex(of: place).map {
             compute.spreadRowWeights(
               executor.outputFloats(places.count + $0), shape,
@@ -203,7 +232,9 @@ private final class PopulationData {
     try source(passes) { inputs in
       let rows = try model.checkInputs(inputs, what: "batch")
       if rows == 0 { return }
-      total += rows
+      let (sum, overflows) = total.addingReportingOverflow(rows)
+      guard !overflows else { throw MartletError.shapeMismatch("batches: expected rows that can be counted; got too many.") }
+      total = sum
       try body(inputs, rows, batchSize ?? rows)
     }
     guard total > 0 else {

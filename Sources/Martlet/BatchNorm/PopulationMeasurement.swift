@@ -59,8 +59,8 @@ final class PopulationMeasurement {
       if batches == 0 { try check(rows: count) }
       let executor = try executor(capacity: count)
       try executor.prepare(rows: count)
-      executor.load(inputs, from: first, count: count)
       defer { executor.releaseInputs() }
+      try executor.load(inputs, from: first, count: count)
       executor.forward()
       batches += 1
     }
@@ -70,7 +70,7 @@ final class PopulationMeasurement {
   private func check(rows: Int) throws {
     for node in norms {
       guard let layer = node.layer, let options = layer.layer as? BatchNorm, options.normalizer == .batch,
-        rows * node.shape.dropLast().reduce(1, *) == 1
+        rows == 1, node.shape.dropLast().reduce(1, *) == 1
       else { continue }
       throw MartletError.invalidArgument(
         "Layer \"\(layer.name)\": the first batch has one value per channel, whose variance is undefined. Begin with a larger batch "

@@ -4,8 +4,8 @@ import MartletRuntime
 /// Mean and variance of each channel over everything that was added.
 ///
 /// Batches are pooled by Chan's rule in Float64: weighted by their size, the variance between batches included. The result
-/// does not depend
-/// on how the data was cut, beyond the last bits of Float64.
+/// does not depend on how the data was cut, beyond the last bits of Float64. Arrays of Float64 and integers are measured as they are,
+/// never rounded to Float32.
 /// Source: Chan, Golub & LeVeque 1979.
 public struct PopulationStatistics {
   public let channels: Int
@@ -14,6 +14,9 @@ public struct PopulationStatistics {
   /// Σ of their weights, each 1 unless something else was said.
   private var weight = 0.0
   public private(set) var mean: [Double]
+  /// Means are pooled by their distance from these numbers: the centers of the first array of Float64 or integers, else 0.
+  private var origin: [Double]
+  private var distance: [Double]
   /// Σ(x − mean)² of each channel.
   private var sumOfSquares: [Double]
 
@@ -24,6 +27,8 @@ public struct PopulationStatistics {
     }
     self.channels = channels
     mean = [Double](repeating: 0, count: channels)
+    origin = mean
+    distance = mean
     sumOfSquares = mean
   }
 
@@ -51,10 +56,19 @@ public struct PopulationStatistics {
         "x: \(channels) channels are needed; the shape \(Shape.text(x.shape)) has \(shape.channels).")
     }
     guard x.count > 0 else { return }
-    let copy = x.contiguousFloats == nil ? try Tensor(copying: x) : nil
+    if x.dataType.exceedsFloat32 { return try add(x, ChannelRuns(x, channelAxis)) }
+    let copy = x.contiguousFloats == nil ? try Tensor(copying: x, argument: "x") : nil
     guard let floats = x.contiguousFloats ?? copy?.storage.floats else { return }
     let workspace = try Storage(byteCount: compute.channelWorkspaceByteCount(shape), isZeroed: false)
     withExtendedLifetime(copy) { add(floats, shape, workspace: workspace.base, compute) }
+  }
+
+  /// Adds an array with elements at the precision of its own type.
+  mutating func add(_ x: ArrayView, _ runs: ChannelRuns) throws {
+    let moments = try ArrayMoments(of: x, runs)
+    let n = x.count / channels
+    if count == 0 { for c in 0..<channels { origin[c] = moments.center[c] } }
+    pool(weight: Double(n), count: n, variance: moments.variance) { moments.center[$0] - $1 + moments.offset[$0] }
   }
 
   /// - Parameter weights: how often each row of channels-last data counts; nil: once.
@@ -82,11 +96,19 @@ public struct PopulationStatistics {
   ) {
     // Nothing that counts: its mean is no number.
     guard n > 0 else { return }
+    pool(weight: n, count: values, variance: batchVariance) { batchMean[$0] - $1 }
+  }
+
+  /// - Parameter batchDistance: of a batch's mean from the origin that it is handed.
+  private mutating func pool(
+    weight n: Double, count values: Int, variance: UnsafePointer<Double>, _ batchDistance: (_ channel: Int, Double) -> Double
+  ) {
     let total = weight + n
     for c in 0..<channels {
-      let difference = batchMean[c] - mean[c]
-      mean[c] += difference * n / total
-      sumOfSquares[c] += batchVariance[c] * n + difference * difference * weight * n / total
+      let difference = batchDistance(c, origin[c]) - distance[c]
+      distance[c] += difference * n / total
+      mean[c] = origin[c] + distance[c]
+      sumOfSquares[c] += variance[c] * n + difference * difference * weight * n / total
     }
     count += values
     weight = total

@@ -71,8 +71,8 @@ struct DataMeasures {
     var open = relus.map { relu in relu.places.map { [Bool](repeating: false, count: copy.network.nodes[$0].shape.last ?? 0) } }
     let (inputLengths, outputLengths) = (seen.inputLengths, seen.outputLengths)
     try seen.run(rows: rows, batchSize: min(fitting, rows)) { executor, first, count in
-      executor.load(data, from: first, count: count)
       defer { executor.releaseInputs() }
+      try executor.load(data, from: first, count: count)
       for (place, length) in inputLengths.enumerated() {
         let values = executor.inputFloats(place)
         for i in 0..<count * length where !values[i].isFinite {
@@ -238,8 +238,8 @@ extension Model {
     for first in stride(from: 0, to: rows, by: batchSize) {
       let count = min(batchSize, rows - first)
       try executor.prepare(rows: count)
-      executor.load(inputs, from: first, count: count)
       defer { executor.releaseInputs() }
+      try executor.load(inputs, from: first, count: count)
       executor.forward()
       try body(executor, first, count)
     }

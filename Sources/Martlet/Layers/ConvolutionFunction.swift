@@ -54,8 +54,8 @@ public struct ConvolutionFunction: Equatable, Sendable {
     let target = try y.target(output, "y")
     try checkSeparate([(y, "y")], from: [(x, "x"), (weight, "weight"), (bias, "bias")])
     guard x.count > 0, let target else { return }
-    let (images, filters) = try (ContiguousValues(x), ContiguousValues(weight))
-    let added = try bias.map { try ContiguousValues($0) }
+    let (images, filters) = try (ContiguousValues(x, "x"), ContiguousValues(weight, "weight"))
+    let added = try bias.map { try ContiguousValues($0, "bias") }
     // The packed filters, up to a cache line, and scratch memory.
     let packed = compute.convolutionPackedByteCount(shape, algorithm: algorithm)
     let packedByteCount = (packed + Storage.alignment - 1) & ~(Storage.alignment - 1)
@@ -109,9 +109,9 @@ public struct ConvolutionFunction: Equatable, Sendable {
       gradBias?.update(repeating: 0, count: shape.outChannels)
       return
     }
-    let grad = try ContiguousValues(gradOutput)
-    let images = try gradWeight.map { _ in try ContiguousValues(x) }
-    let filters = try gradInput.map { _ in try ContiguousValues(weight) }
+    let grad = try ContiguousValues(gradOutput, "grad_output")
+    let images = try gradWeight.map { _ in try ContiguousValues(x, "x") }
+    let filters = try gradInput.map { _ in try ContiguousValues(weight, "weight") }
     let positions = shape.samples * shape.outHeight * shape.outWidth
     let memory = try Storage(
       byteCount: max(

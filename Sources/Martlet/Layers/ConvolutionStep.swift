@@ -26,6 +26,11 @@ final class ConvolutionStep: PlanStep {
     return shape
   }
 
+  override var valuesPerRow: Int {
+    max(
+      (shape.padTop + shape.height + shape.padBottom) * (shape.padLeft + shape.width + shape.padRight) * shape.inChannels,
+      site.outputLength)
+  }
   override var keepsInput: Bool { true }
   override var readsBackwardInputs: Bool { true }
   override var keepsOutput: Bool { site.activation != .identity }

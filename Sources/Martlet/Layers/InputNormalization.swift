@@ -37,6 +37,8 @@ public struct InputNormalization: Layer, BuildableLayer, Equatable {
   }
 }
 
+/// Directly behind an input of Float64 or integers it runs as the input is loaded, on the caller's own numbers: those far from zero
+/// lose nothing by being rounded to Float32 first.
 final class InputNormalizationStep: PlanStep {
   private let epsilon: Double
   private let channels: Int
@@ -53,11 +55,12 @@ final class InputNormalizationStep: PlanStep {
     super.init(site)
   }
 
-  private func shape(_ run: Executor) -> ChannelShape {
-    ChannelShape(outer: run.rows * (site.inputLength / channels), channels: channels)
+  private func shape(rows: Int) -> ChannelShape {
+    ChannelShape(outer: rows * (site.inputLength / channels), channels: channels)
   }
 
   override var contextByteCount: Int { BatchNormContext.byteCount(channels: channels) }
+  override var takesSources: Bool { true }
 
   override func check(rows: Int) throws {
     guard let fitted, fitted.storage.integers.pointee > 0 else {
@@ -67,16 +70,38 @@ final class InputNormalizationStep: PlanStep {
     }
   }
 
-  override func forward(_ run: Executor) {
-    guard let memory = context.map(run.pointer), let mean, let variance else { return }
+  /// The context with the fitted statistics and their map.
+  private func filledContext(_ run: Executor) -> BatchNormContext? {
+    guard let memory = context.map(run.pointer), let mean, let variance else { return nil }
     let context = BatchNormContext(memory, channels: channels)
     for c in 0..<channels {
       let spread = variance.storage.doubles[c] + epsilon
       context.mean[c] = mean.storage.doubles[c]
       context.variance[c] = spread > 0 ? spread : 1
     }
-    context.apply(
-      run.floats(inputs[0]), shape(run), epsilon: 0, ScaleShift(), activation: .identity, into: run.floats(output), run.compute)
+    context.fillMap(epsilon: 0, ScaleShift(), run.compute)
+    return context
+  }
+
+  override func forward(_ run: Executor) {
+    // The backward pass reads the map in any case.
+    guard let context = filledContext(run), !run.hasTakenSource(inputPlace) else { return }
+    apply(run, context, first: 0, rows: run.rows)
+  }
+
+  private func apply(_ run: Executor, _ context: BatchNormContext, first: Int, rows: Int) {
+    let offset = first * site.inputLength
+    run.compute.applyChannelMap(
+      context.map, run.floats(inputs[0]) + offset, shape(rows: rows), activation: .identity, into: run.floats(output) + offset)
+  }
+
+  override func takeSource(_ run: Executor, _ source: ArrayView, _ rows: SourceRows, at row: Int) {
+    guard let context = filledContext(run), source.count > 0, rows.count > 0 else { return }
+    guard source.dataType.exceedsFloat32 else { return apply(run, context, first: row, rows: rows.count) }
+    var work = SourceNormalization(
+      source: source, rows: rows, runs: ChannelRuns(everyElementOf: channels), center: context.mean,
+      multiplier: context.inverseDeviation, target: run.floats(output) + row * site.inputLength)
+    work.run()
   }
 
   override func backward(_ run: Executor) {
@@ -85,7 +110,8 @@ final class InputNormalizationStep: PlanStep {
     }
     let context = BatchNormContext(memory, channels: channels)
     run.compute.channelGradientInput(
-      gradOutput: grad, output: nil, input: grad, shape(run), center: context.map.center, multiplier: context.map.multiplier,
+      gradOutput: grad, output: nil, input: grad, shape(rows: run.rows), center: context.map.center,
+      multiplier: context.map.multiplier,
       meanTerm: nil, slope: nil, activation: .identity, into: run.floats(target.buffer), accumulate: target.accumulates)
   }
 }

@@ -15,6 +15,10 @@ class WindowPoolStep: PlanStep {
     super.init(site)
   }
 
+  final override var valuesPerRow: Int {
+    (shape.padTop + shape.height + shape.padBottom) * (shape.padLeft + shape.width + shape.padRight) * shape.channels
+  }
+
   final func shape(_ run: Executor) -> PoolingShape {
     var shape = shape
     shape.samples = run.rows

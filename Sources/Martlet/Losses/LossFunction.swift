@@ -34,7 +34,7 @@ extension Loss {
       }
     }
     guard output.count > 0 else { return TrainingResult(loss: .nan, correct: countsCorrect ? 0 : nil, rows: rows) }
-    let values = try Tensor(copying: output)
+    let values = try Tensor(copying: output, argument: "output")
     let memory = try Storage(byteCount: targets.byteCount(rows: rows), isZeroed: false)
     try targets.load(from: 0, count: rows, into: memory.base)
     let workspace = try Storage(

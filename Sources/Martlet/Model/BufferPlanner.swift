@@ -54,7 +54,8 @@ struct BufferPlanner {
     }
     for i in order {
       let size = BufferPlanner.rounded(requests[i].byteCount)
-      unshared += size
+      let (sum, overflows) = unshared.addingReportingOverflow(size)
+      unshared = overflows ? Int.max : sum
       let neighbours = placed.filter {
         requests[$0].first <= requests[i].last && requests[i].first <= requests[$0].last
       }.sorted { offsets[$0] < offsets[$1] }

@@ -10,6 +10,8 @@ final class Executor: @unchecked Sendable {
   private let memory: Storage
   /// Of each buffer from the arena's start, in bytes: the plan's, but for inputs and outputs that lie elsewhere.
   private let offsets: UnsafeMutablePointer<Int>
+  /// Of each input whether the plan's ``Plan/sourceSteps`` have run on the caller's array.
+  private let sourcesTaken: UnsafeMutablePointer<Bool>
   /// Rows of the present batch, at most the plan's capacity.
   private(set) var rows = 0
   /// Of the present batch's dropout.
@@ -30,9 +32,14 @@ final class Executor: @unchecked Sendable {
     memory = try Storage(byteCount: plan.layout.byteCount)
     offsets = .allocate(capacity: plan.layout.offsets.count)
     for (index, offset) in plan.layout.offsets.enumerated() { (offsets + index).initialize(to: offset) }
+    sourcesTaken = .allocate(capacity: max(plan.inputs.count, 1))
+    sourcesTaken.initialize(repeating: false, count: max(plan.inputs.count, 1))
   }
 
-  deinit { offsets.deallocate() }
+  deinit {
+    offsets.deallocate()
+    sourcesTaken.deallocate()
+  }
 
   func pointer(_ buffer: BufferID) -> UnsafeMutableRawPointer { memory.base + offsets[buffer.index] }
   func floats(_ buffer: BufferID) -> UnsafeMutablePointer<Float> { pointer(buffer).assumingMemoryBound(to: Float.self) }
@@ -41,7 +48,24 @@ final class Executor: @unchecked Sendable {
   ///
   /// No two buffers of a plan are one (a layer without a step gives its input another name, not another buffer), so the
   /// whole plan follows.
-  func readInput(_ index: Int, at place: UnsafeMutableRawPointer?) { move(plan.inputs[index], to: place) }
+  func readInput(_ index: Int, at place: UnsafeMutableRawPointer?) {
+    move(plan.inputs[index], to: place)
+    sourcesTaken[index] = false
+  }
+
+  /// Runs the steps that read an input in the caller's array, if that holds numbers that Float32 rounds.
+  ///
+  /// - Parameters:
+  ///   - row: the first of the batch's rows that come from this array.
+  ///   - isPart: whether other rows of the batch come from other arrays; the steps then run on all of them here, whatever their types.
+  func takeSource(_ index: Int, _ source: ArrayView, _ rows: SourceRows, at row: Int, isPart: Bool) {
+    sourcesTaken[index] = isPart || source.dataType.exceedsFloat32
+    guard sourcesTaken[index] else { return }
+    for step in plan.sourceSteps[index] { step.takeSource(self, source, rows, at: row) }
+  }
+
+  /// Whether the steps behind an input that read the caller's array have run.
+  func hasTakenSource(_ index: Int?) -> Bool { index.map { sourcesTaken[$0] } ?? false }
 
   /// Has an output written where it is wanted, at a multiple of 4 bytes, rather than to the arena; nil: to the arena again.
   ///

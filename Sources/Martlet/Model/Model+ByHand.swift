@@ -27,10 +27,10 @@ extension Model {
     let rows = try checkInputs(inputs)
     let executor = try handExecutor(capacity: max(rows, 1), training: training)
     try executor.prepare(rows: rows)
-    executor.loadCopies(inputs, count: rows)
-    if training { executor.randomKey = StableHash.mixed(handSeed ^ StableHash.mixed(handBatches)) }
     // Of a forward that fails nothing is left.
     handPhase = .none
+    try executor.loadCopies(inputs, count: rows)
+    if training { executor.randomKey = StableHash.mixed(handSeed ^ StableHash.mixed(handBatches)) }
     try executor.forwardShard()
     if training { handBatches &+= 1 }
     handExecutor = executor
@@ -78,9 +78,9 @@ extension Model {
       throw MartletError.invalidState("The model's switches changed since the last forward: run forward(training) again first.")
     }
     try checkOutputArrays(gradOutputs, rows: executor.rows, what: "grad_outputs")
-    executor.loadOutputGradients(gradOutputs)
-    executor.accumulatesGradients = accumulate
     handPhase = .none
+    try executor.loadOutputGradients(gradOutputs)
+    executor.accumulatesGradients = accumulate
     try executor.backwardShard()
     handPhase = .differentiated
   }
@@ -103,15 +103,15 @@ extension Model {
 
 extension Executor {
   /// Two outputs may be one value: the second gradient adds to the first.
-  func loadOutputGradients(_ arrays: [ArrayView]) {
+  func loadOutputGradients(_ arrays: [ArrayView]) throws {
     for (place, array) in arrays.enumerated() {
       guard let target = outputGradient(place), array.count > 0 else { continue }
       if plan.outputGradients[..<place].contains(plan.outputGradients[place]) {
-        guard let copy = try? Storage(byteCount: array.count * 4, isZeroed: false) else { continue }
-        array.copy(into: copy.floats)
+        let copy = try Storage(byteCount: array.count * 4, isZeroed: false)
+        try array.copy(into: copy.floats, "grad_outputs[\(place)]")
         compute.add(copy.floats, count: array.count, to: target)
       } else {
-        array.copy(into: target)
+        try array.copy(into: target, "grad_outputs[\(place)]")
       }
     }
   }

@@ -34,6 +34,7 @@ extension Model {
       }
       rows = found
     }
+    for (place, array) in arrays.enumerated() { try array.checkFloat32Range("\(what)[\(place)]") }
     return rows ?? 0
   }
 
@@ -47,15 +48,28 @@ extension Model {
 extension Executor {
   /// Has rows of the caller's arrays read where they lie, if they lie side by side in Float32; copies others to where the plan
   /// reads them. For the run that follows: ``releaseInputs()`` after it.
-  func load(_ arrays: [ArrayView], from first: Int, count: Int) {
+  ///
+  /// - Throws: ``MartletError/Kind/invalidArgument`` for a finite number that Float32 cannot hold, as the other loads do. ``Model/checkInputs(_:what:)``
+  ///   has refused such arrays already, but the caller may have written to them since.
+  func load(_ arrays: [ArrayView], from first: Int, count: Int) throws {
     for (place, array) in arrays.enumerated() {
       if let floats = array.contiguousFloats {
         readInput(place, at: floats + first &* plan.inputLengths[place])
       } else {
         readInput(place, at: nil)
-        array.copyRows(from: first, count: count, into: inputFloats(place))
+        try copy(place, array, .range(first: first, count: count))
       }
     }
+  }
+
+  /// Copies rows of an array to where the plan reads them, behind `row` others.
+  private func copy(_ place: Int, _ array: ArrayView, _ rows: SourceRows, at row: Int = 0, isPart: Bool = false) throws {
+    let target = inputFloats(place) + row * plan.inputLengths[place]
+    switch rows {
+    case .range(let first, let count): try array.copyRows(from: first, count: count, into: target, "inputs[\(place)]")
+    case .numbers(let numbers): try array.copyRows(numbers, into: target, compute, "inputs[\(place)]")
+    }
+    takeSource(place, array, rows, at: row, isPart: isPart)
   }
 
   /// The caller's arrays are the caller's alone again.
@@ -64,12 +78,17 @@ extension Executor {
   }
 
   /// Copies the rows that are asked for to where the plan reads them.
-  func load(_ arrays: [ArrayView], rows: UnsafeBufferPointer<Int>) {
-    for (place, array) in arrays.enumerated() { array.copyRows(rows, into: inputFloats(place), compute) }
+  func load(_ arrays: [ArrayView], rows: UnsafeBufferPointer<Int>) throws {
+    for (place, array) in arrays.enumerated() { try copy(place, array, .numbers(rows)) }
   }
 
   /// Copies rows to where the plan keeps them for a backward pass that runs in another call.
-  func loadCopies(_ arrays: [ArrayView], count: Int) {
-    for (place, array) in arrays.enumerated() { array.copyRows(from: 0, count: count, into: inputFloats(place)) }
+  func loadCopies(_ arrays: [ArrayView], count: Int) throws {
+    for (place, array) in arrays.enumerated() { try copy(place, array, .range(first: 0, count: count)) }
+  }
+
+  /// Copies the first rows of arrays behind `row` others that the plan will read.
+  func load(_ arrays: [ArrayView], count: Int, at row: Int) throws {
+    for (place, array) in arrays.enumerated() { try copy(place, array, .range(first: 0, count: count), at: row, isPart: true) }
   }
 }

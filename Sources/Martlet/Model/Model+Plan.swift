@@ -33,7 +33,7 @@ extension Model {
 private enum PlanTable {
   /// One step. Bytes are those of the largest batch.
   static func row(of step: PlanStep, batchSize: Int) -> [String] {
-    func bytes(_ shape: [Int]) -> Int { shape.reduce(4 * batchSize, *) }
+    func bytes(_ shape: [Int]) -> Int { 4 * batchSize * shape.reduce(1, *) }
     let site = step.site
     let scratch = grouped(step.forwardWorkspaceByteCount + (step.moments == nil ? 0 : step.momentsByteCount))
     let title = [step.title] + step.notes + (step.moments == nil ? [] : ["moments"])

@@ -32,12 +32,12 @@ extension Model {
     }
     let lengths = outputLengths
     try run(rows: rows, batchSize: batchSize) { executor, first, count in
-      executor.load(inputs, from: first, count: count)
       defer {
         executor.releaseInputs()
         executor.releaseOutputs()
       }
       for (place, target) in targets.enumerated() { executor.write(place, to: target.map { $0 + first * lengths[place] }) }
+      try executor.load(inputs, from: first, count: count)
       executor.forward()
       for (place, target) in targets.enumerated() {
         executor.copyOutput(place, to: target.map { $0 + first * lengths[place] }, count: count * lengths[place])
@@ -66,9 +66,9 @@ extension Model {
     _ inputs: [ArrayView], rows: Int, batchSize: Int, _ body: (Executor, _ first: Int, _ count: Int) throws -> Void
   ) throws {
     try run(rows: rows, batchSize: batchSize) { executor, first, count in
-      executor.load(inputs, from: first, count: count)
       // An output may be an input under another name, so after the body.
       defer { executor.releaseInputs() }
+      try executor.load(inputs, from: first, count: count)
       executor.forward()
       try body(executor, first, count)
     }
@@ -79,7 +79,8 @@ extension Model {
     guard batchSize >= 0 else {
       throw MartletError.invalidArgument("batch_size must be 1 or more, or 0 for a chosen one; \(batchSize) came.")
     }
-    guard rows > 0 else { return }
+    // Rows without values can be more than anybody could go through.
+    guard rows > 0, inputLengths.contains(where: { $0 > 0 }) || outputLengths.contains(where: { $0 > 0 }) else { return }
     let size = min(batchSize == 0 ? Model.standardBatchSize : batchSize, rows)
     let executor = try takeExecutor(capacity: size)
     defer { idleExecutors.give(executor) }

@@ -8,7 +8,7 @@ extension Model {
   ///
   /// - Parameter strict: every tensor of the model must be named; batch norm's counters may be missing and then become 0.
   /// - Throws: ``MartletError/Kind/invalidArgument`` for a name that is not there, comes twice or is missing, and for values that a
-  ///   tensor cannot have: statistics that are not finite, negative variances and counters;
+  ///   tensor cannot have: statistics that are not finite, negative variances and counters, numbers that Float32 cannot hold;
   ///   ``MartletError/Kind/shapeMismatch`` for another shape.
   public func setVariables(_ values: [(name: String, value: ArrayView)], strict: Bool) throws {
     var seen: Set<String> = []
@@ -24,6 +24,7 @@ extension Model {
       if holdsCounter, value.firstInteger == nil {
         throw MartletError.invalidArgument("\(name): expected a whole number of 0 or more.")
       }
+      if variable.dataType == .float32 { try value.checkFloat32Range(name) }
       try variable.check(value)
       writes.append((variable, value))
     }
@@ -42,7 +43,7 @@ extension Model {
       switch variable.dataType {
       case .float64: value.copy(into: variable.storage.doubles)
       case .int64: variable.storage.integers.pointee = value.firstInteger ?? 0
-      default: value.copy(into: variable.mutableFloats)
+      default: try value.copy(into: variable.mutableFloats, variable.name)
       }
       variable.didWrite()
     }

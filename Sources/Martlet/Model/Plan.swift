@@ -13,6 +13,8 @@ final class Plan {
   let inputs: [BufferID]
   /// Values of one row of each.
   let inputLengths: [Int]
+  /// Of each input the steps that can run on the caller's array.
+  let sourceSteps: [[PlanStep]]
   let outputs: [BufferID]
   /// Nil where nothing wants the gradient.
   let outputGradients: [BufferID?]
@@ -37,7 +39,7 @@ final class Plan {
     var builder = PlanBuilder(
       network, inputs: inputNodes, outputs: outputNodes, capacity: capacity, training: training,
       measures: measures, leastRecomputedByteCount: leastRecomputedByteCount)
-    builder.makeSteps(compute)
+    try builder.makeSteps(compute)
     try builder.placeValues()
     if training { try builder.placeGradients(wantsInputGradient: wantsInputGradient) }
 
@@ -50,6 +52,9 @@ final class Plan {
     backwardSteps = builder.backwardSteps
     inputs = try inputNodes.map(builder.value)
     inputLengths = inputNodes.map { network.nodes[$0].shape.reduce(1, *) }
+    var sourceSteps = [[PlanStep]](repeating: [], count: inputNodes.count)
+    for step in steps { if let place = step.inputPlace { sourceSteps[place].append(step) } }
+    self.sourceSteps = sourceSteps
     outputs = try outputNodes.map(builder.value)
     outputGradients = outputNodes.map(builder.gradient)
     inputGradients = inputNodes.map(builder.gradient)

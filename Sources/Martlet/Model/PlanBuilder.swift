@@ -64,8 +64,21 @@ struct PlanBuilder {
     return overflows ? Int.max : count
   }
 
+  /// Values that a step may count with: more than any machine holds, and few enough that their bytes, those of workspaces and sums of some
+  /// of them are never too large for an Int.
+  private static let mostValues = 1 << 46
+
+  private func checkCapacity(valuesPerRow: Int) throws {
+    guard capacity <= Self.mostValues / max(valuesPerRow, 1) else {
+      throw MartletError.shapeMismatch("A batch of this size needs more memory than can be addressed. Use a smaller batch.")
+    }
+  }
+
   /// One step for each fused group; a layer without a step gives its input another name.
-  mutating func makeSteps(_ compute: Compute) {
+  ///
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` for a batch that no memory holds.
+  mutating func makeSteps(_ compute: Compute) throws {
+    try checkCapacity(valuesPerRow: 1)
     let nodes = network.nodesReaching(outputNodes)
     for group in Fusion.groups(nodes, of: network, visible: Set(outputNodes), training: isTraining || isMeasuring) {
       guard let head = group.nodes.first, let last = group.nodes.last, let layer = network.nodes[head].layer else { continue }
@@ -85,6 +98,7 @@ struct PlanBuilder {
         root[last] = sources[0]
         continue
       }
+      try checkCapacity(valuesPerRow: step.valuesPerRow)
       step.title = group.nodes.map { "\(network.nodes[$0].name) \(network.nodes[$0].layer?.kind ?? "")" }
         .joined(separator: " + ")
       places.append(Place(step: step, sources: sources, output: last))
@@ -96,6 +110,7 @@ struct PlanBuilder {
     if isTraining { chooseRecomputed() }
     let momentReaders = isTraining ? readersOfMoments() : [:]
     for node in inputNodes { values[node] = try planner.request(floats: floatCount(node), from: -1, through: -1) }
+    let inputPlaces = Dictionary(inputNodes.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
     for (time, place) in places.enumerated() {
       let step = place.step
       func last(_ isKept: Bool) -> Int { isTraining && isKept ? backwardTime(time) : time }
@@ -104,7 +119,10 @@ struct PlanBuilder {
       for (index, (input, source)) in zip(step.inputs, place.sources).enumerated() {
         planner.extend(input, through: last(step.keepsInput(index) && recomputed[source] == nil))
       }
-      step.output = try planner.request(floats: floatCount(place.output), from: time, through: last(step.keepsOutput))
+      if step.takesSources { step.inputPlace = inputPlaces[place.sources[0]] }
+      // Such a step runs as the inputs are loaded.
+      let begin = step.inputPlace == nil ? time : -1
+      step.output = try planner.request(floats: floatCount(place.output), from: begin, through: last(step.keepsOutput))
       values[place.output] = step.output
       if let readers = momentReaders[time] {
         let moments = try planner.request(byteCount: step.momentsByteCount, from: time, through: readers.last ?? time)
@@ -118,7 +136,7 @@ struct PlanBuilder {
         step.kept = try planner.request(byteCount: step.keptByteCount, from: -1, through: end)
       }
       if step.contextByteCount > 0 {
-        step.context = try planner.request(byteCount: step.contextByteCount, from: time, through: last(true))
+        step.context = try planner.request(byteCount: step.contextByteCount, from: begin, through: last(true))
       }
     }
     // Outputs stay readable after the whole run.

@@ -64,6 +64,8 @@ class PlanStep {
 
   /// What it does beyond its layers' names, for people.
   var notes: [String] { [] }
+  /// Values of one row that it counts with at once: of its largest input or output, with what is added around it.
+  var valuesPerRow: Int { max(site.inputShapes.map { $0.reduce(1, *) }.max() ?? 0, site.outputLength) }
   /// What must survive from the forward to the backward pass.
   var keepsInput: Bool { false }
   var keepsOutput: Bool { false }
@@ -89,6 +91,14 @@ class PlanStep {
   func residual(_ run: Executor) -> UnsafePointer<Float>? {
     site.hasResidual ? inputs.last.map { UnsafePointer(run.floats($0)) } : nil
   }
+
+  /// Whether it can run as its input is loaded, on the caller's array of a type that Float32 would round.
+  var takesSources: Bool { false }
+  /// Of a step that takes sources: the place of the model's input that it reads; nil where it reads another value.
+  var inputPlace: Int?
+  /// Runs on rows of the caller's array, which become the batch's rows from `row` on. Those of a type that Float32 holds have been
+  /// copied to the input already.
+  func takeSource(_ run: Executor, _ source: ArrayView, _ rows: SourceRows, at row: Int) {}
 
   /// Whether this step changes trainable variables.
   var hasTrainableVariables: Bool { site.layer.variables.contains { $0.isTrainable } }

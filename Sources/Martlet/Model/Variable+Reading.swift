@@ -25,6 +25,7 @@ extension Variable {
     if out.dataType == dataType {
       return target.copyMemory(from: storage.base, byteCount: count * dataType.byteCount)
     }
+    if out.dataType == .float32 { try readingView.checkFloat32Range("out: \"\(name)\"") }
     // Wherever the caller's memory begins, aligned or not.
     for i in 0..<count {
       let value = double(at: i)
@@ -37,7 +38,7 @@ extension Variable {
   }
 
   /// A copy of the values, as Float32.
-  public func copyValues() throws -> Tensor { try Tensor(copying: readingView) }
+  public func copyValues() throws -> Tensor { try Tensor(copying: readingView, argument: name) }
 
   private func double(at i: Int) -> Double {
     switch dataType {

@@ -80,7 +80,7 @@ public enum NormalizationFunction {
       }
       return
     }
-    let gradient = try ContiguousValues(gradOutput)
+    let gradient = try ContiguousValues(gradOutput, "grad_output")
     try call.run {
       $0.forward(into: nil, workspace: $1)
       $0.backward(gradOutput: gradient.floats, into: input, accumulate: false, places, workspace: $1)
@@ -169,10 +169,13 @@ public enum NormalizationFunction {
       let contextBytes = (method.contextByteCount(samples: rows) + 63) / 64 * 64
       let memory = try Storage(
         byteCount: contextBytes + method.backwardWorkspaceByteCount(samples: rows, compute), isZeroed: false)
-      let values = try ContiguousValues(x)
-      let (scale, shift) = try (parameters.scale.map(ContiguousValues.init), parameters.shift.map(ContiguousValues.init))
-      let threshold = try parameters.threshold.map(ContiguousValues.init)
-      let learnedEpsilon = try parameters.learnedEpsilon.map(ContiguousValues.init)
+      func floats(_ array: ArrayView?, _ argument: String) throws -> ContiguousValues? {
+        try array.map { try ContiguousValues($0, argument) }
+      }
+      let values = try ContiguousValues(x, "x")
+      let (scale, shift) = try (floats(parameters.scale, "scale"), floats(parameters.shift, "shift"))
+      let threshold = try floats(parameters.threshold, "threshold")
+      let learnedEpsilon = try floats(parameters.learnedEpsilon, "learned_epsilon")
       withExtendedLifetime((memory, values, scale, shift, threshold, learnedEpsilon)) {
         body(
           NormalizationCall(

@@ -6,9 +6,30 @@ extension ArrayView {
   var rowCount: Int { shape.first ?? 1 }
   var rowLength: Int { rowCount == 0 ? 0 : count / rowCount }
 
-  /// Copies the rows first..<first + rows to contiguous Float32 memory.
-  func copyRows(from first: Int, count rows: Int, into destination: UnsafeMutablePointer<Float>) {
-    guard count > 0, rows > 0, let data else { return }
+  /// Copies the rows first..<first + rows to contiguous Float32 memory, each element rounded to the nearest.
+  ///
+  /// - Parameter argument: what error messages call the array.
+  /// - Throws: ``MartletError/Kind/invalidArgument`` for a finite element that Float32 cannot hold; the destination holds anything then.
+  func copyRows(
+    from first: Int, count rows: Int, into destination: UnsafeMutablePointer<Float>, _ argument: @autoclosure () -> String
+  ) throws {
+    if let row = copyRows(from: first, count: rows, into: destination) { throw rangeError(row: row, argument()) }
+  }
+
+  /// Copies the rows that `indices` name, in their order.
+  func copyRows(
+    _ indices: UnsafeBufferPointer<Int>, into destination: UnsafeMutablePointer<Float>, _ compute: Compute,
+    _ argument: @autoclosure () -> String
+  ) throws {
+    if let row = copyRows(indices, into: destination, compute) { throw rangeError(row: row, argument()) }
+  }
+
+  /// The same, for those who look at the copy themselves: finite elements that Float32 cannot hold become infinite.
+  ///
+  /// - Returns: the first row with such an element; nil: there is none.
+  @discardableResult
+  func copyRows(from first: Int, count rows: Int, into destination: UnsafeMutablePointer<Float>) -> Int? {
+    guard count > 0, rows > 0, let data else { return nil }
     let length = rowLength
     if dataType == .float32, rowsAreContiguous, Int(bitPattern: data) % 4 == 0 {
       let floats = data.assumingMemoryBound(to: Float.self)
@@ -20,29 +41,71 @@ extension ArrayView {
           (destination + row &* length).update(from: floats + (first &+ row) &* step, count: length)
         }
       }
-      return
+      return nil
     }
-    for row in 0..<rows { readRow(first &+ row, into: destination + row &* length) }
+    var exceeding: Int?
+    for row in 0..<rows where !readRow(first &+ row, into: destination + row &* length) {
+      exceeding = exceeding ?? first &+ row
+    }
+    return exceeding
   }
 
-  /// Copies the rows that `indices` name, in their order.
-  func copyRows(_ indices: UnsafeBufferPointer<Int>, into destination: UnsafeMutablePointer<Float>, _ compute: Compute) {
-    guard count > 0, let data, let first = indices.baseAddress else { return }
+  /// The same of the rows that `indices` name.
+  @discardableResult
+  func copyRows(
+    _ indices: UnsafeBufferPointer<Int>, into destination: UnsafeMutablePointer<Float>, _ compute: Compute
+  ) -> Int? {
+    guard count > 0, let data, let first = indices.baseAddress else { return nil }
     let length = rowLength
     if dataType == .float32, rowsAreContiguous, Int(bitPattern: data) % 4 == 0 {
       compute.gatherRows(
         data.assumingMemoryBound(to: Float.self), rowStride: shape.isEmpty ? 0 : stride(0), indices: first,
         rows: indices.count, columns: length, into: destination)
-      return
+      return nil
     }
-    for (row, index) in indices.enumerated() {
-      readRow(index, into: destination + row &* length)
+    var exceeding: Int?
+    for (row, index) in indices.enumerated() where !readRow(index, into: destination + row &* length) {
+      exceeding = exceeding ?? index
     }
+    return exceeding
   }
 
   /// Copies everything to contiguous Float32 memory.
-  func copy(into destination: UnsafeMutablePointer<Float>) {
-    copyRows(from: 0, count: rowCount, into: destination)
+  func copy(into destination: UnsafeMutablePointer<Float>, _ argument: @autoclosure () -> String) throws {
+    try copyRows(from: 0, count: rowCount, into: destination, argument())
+  }
+
+  /// Refuses a finite element that Float32 cannot hold, before anything is converted. Reads float64 arrays once, no others.
+  func checkFloat32Range(_ argument: @autoclosure () -> String) throws {
+    guard dataType == .float64, count > 0, let data else { return }
+    if isContiguous, Int(bitPattern: data) % 8 == 0 {
+      let doubles = data.assumingMemoryBound(to: Double.self)
+      var exceeding = 0
+      for i in 0..<count { exceeding |= Float32Range.excludes(doubles[i]) ? 1 : 0 }
+      guard exceeding != 0 else { return }
+    }
+    for row in 0..<rowCount {
+      var exceeds = false
+      forEachElement(row, Double.self) { exceeds = exceeds || Float32Range.excludes($1) }
+      if exceeds { throw rangeError(row: row, argument()) }
+    }
+  }
+
+  /// The error for the first element of a row that Float32 cannot hold.
+  private func rangeError(row: Int, _ argument: String) -> MartletError {
+    var found: (place: Int, value: Double)?
+    forEachElement(row, Double.self) { place, value in
+      if found == nil, Float32Range.excludes(value) { found = (place, value) }
+    }
+    // Another thread may have written a number that fits in the meantime.
+    guard let found else { return Float32Range.error(argument, .greatestFiniteMagnitude, at: [row]) }
+    var rest = found.place
+    var index = [Int](repeating: row, count: shape.count)
+    for axis in shape.indices.dropFirst().reversed() {
+      index[axis] = rest % shape[axis]
+      rest /= shape[axis]
+    }
+    return Float32Range.error(argument, found.value, at: index)
   }
 
   /// Copies everything to contiguous Float64 memory.
@@ -105,19 +168,26 @@ extension ArrayView {
     }
   }
 
-  private func readRow(_ row: Int, into target: UnsafeMutablePointer<Float>) {
+  /// - Returns: false if Float32 cannot hold a finite element.
+  private func readRow(_ row: Int, into target: UnsafeMutablePointer<Float>) -> Bool {
+    var exceeds = false
     switch dataType {
     case .float32: forEachElement(row, Float.self) { target[$0] = $1 }
-    case .float64: forEachElement(row, Double.self) { target[$0] = Float($1) }
+    case .float64:
+      forEachElement(row, Double.self) {
+        target[$0] = Float($1)
+        exceeds = exceeds || Float32Range.excludes($1)
+      }
     case .int32: forEachElement(row, Int32.self) { target[$0] = Float($1) }
     case .int64: forEachElement(row, Int64.self) { target[$0] = Float($1) }
     case .uint8: forEachElement(row, UInt8.self) { target[$0] = Float($1) }
     }
+    return !exceeds
   }
 
   /// Calls `body(i, value)` for the elements of a row in row-major order.
   @inline(__always)
-  private func forEachElement<Element>(_ row: Int, _: Element.Type, _ body: (Int, Element) -> Void) {
+  func forEachElement<Element>(_ row: Int, _: Element.Type, _ body: (Int, Element) -> Void) {
     guard let data else { return }
     let size = MemoryLayout<Element>.size
     let offset = shape.isEmpty ? 0 : row &* stride(0)

@@ -5,13 +5,14 @@ struct ContiguousValues {
   let floats: UnsafePointer<Float>
   private let copy: Storage?
 
-  init(_ array: ArrayView) throws {
+  /// - Throws: ``MartletError/Kind/invalidArgument`` for a finite value that Float32 cannot hold; ``MartletError/Kind/outOfMemory``.
+  init(_ array: ArrayView, _ argument: @autoclosure () -> String) throws {
     if let inPlace = array.contiguousFloats {
       floats = UnsafePointer(inPlace)
       copy = nil
     } else {
       let storage = try Storage(byteCount: array.count * 4, isZeroed: false)
-      array.copy(into: storage.floats)
+      try array.copy(into: storage.floats, argument())
       floats = UnsafePointer(storage.floats)
       copy = storage
     }

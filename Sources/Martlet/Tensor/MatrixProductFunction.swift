@@ -35,7 +35,7 @@ public enum MatrixProductFunction {
     try ArrayView.checkSeparate(c, "c", from: a, "a")
     try ArrayView.checkSeparate(c, "c", from: b, "b")
     guard let target else { return }
-    let (first, second) = try (Operand(a, orAnything: target), Operand(b, orAnything: target))
+    let (first, second) = try (Operand(a, "a", orAnything: target), Operand(b, "b", orAnything: target))
     let workspace = try Storage(
       byteCount: compute.multiplyWorkspaceByteCount(rows: m, columns: n, depth: k), isZeroed: false, isWorkspace: true)
     withExtendedLifetime((first, second, workspace)) {
@@ -50,7 +50,7 @@ public enum MatrixProductFunction {
     private let copy: Storage?
 
     /// - Parameter anything: an address for a matrix without elements, which nobody follows.
-    init(_ array: ArrayView, orAnything anything: UnsafeMutablePointer<Float>) throws {
+    init(_ array: ArrayView, _ argument: String, orAnything anything: UnsafeMutablePointer<Float>) throws {
       guard array.count > 0 else {
         view = MatrixView(anything, rowStride: 1, columnStride: 1)
         copy = nil
@@ -67,7 +67,7 @@ public enum MatrixProductFunction {
         return
       }
       let storage = try Storage(byteCount: array.count * 4, isZeroed: false)
-      array.copy(into: storage.floats)
+      try array.copy(into: storage.floats, argument)
       view = MatrixView(storage.floats, rowStride: array.shape[1], columnStride: 1)
       copy = storage
     }

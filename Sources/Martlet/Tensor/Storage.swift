@@ -27,6 +27,9 @@ public final class Storage: @unchecked Sendable {
   ///
   /// - Throws: ``MartletError/Kind/outOfMemory`` if the system has no such block.
   init(byteCount: Int, isZeroed: Bool = true, isWorkspace: Bool = false) throws {
+    guard byteCount <= Shape.maximumElementCount << 4 else {
+      throw MartletError(.outOfMemory, "\(byteCount) bytes of memory were asked for and are not to be had.")
+    }
     let rounded = (max(byteCount, 1) + Storage.alignment - 1) & ~(Storage.alignment - 1)
     let idle = isWorkspace ? IdleBlocks.workspaces : .results
     guard let memory = idle.take(rounded) ?? Storage.newBlock(rounded) else {

@@ -38,9 +38,12 @@ public struct Tensor: @unchecked Sendable {
   }
 
   /// A contiguous Float32 copy of someone's array.
-  public init(copying view: ArrayView) throws {
+  ///
+  /// - Parameter argument: what error messages call the array.
+  /// - Throws: ``MartletError/Kind/invalidArgument`` for a finite number that Float32 cannot hold; ``MartletError/Kind/outOfMemory``.
+  public init(copying view: ArrayView, argument: @autoclosure () -> String = "array") throws {
     try self.init(uninitialized: view.shape)
-    view.copy(into: storage.floats)
+    try view.copy(into: storage.floats, argument())
   }
 
   /// The elements in row-major order.

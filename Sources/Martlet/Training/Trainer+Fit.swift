@@ -161,7 +161,7 @@ extension Trainer {
             if let next {
               executor.readInput(0, from: next.pixels, first: range.lowerBound, count: range.count, isWhole: pieces == 1)
             } else {
-              executor.load(inputs, rows: UnsafeBufferPointer(rebasing: batch[range]))
+              try executor.load(inputs, rows: UnsafeBufferPointer(rebasing: batch[range]))
             }
           }
         } catch let refusal as NonfiniteStep {
@@ -175,8 +175,8 @@ extension Trainer {
         // The rows of all shards, where there are some.
         if result.rows > 0 {
           total.loss += result.loss * Double(result.rows)
-          total.correct += result.correct ?? 0
-          total.rows += result.rows
+          total.correct &+= result.correct ?? 0
+          total.rows &+= result.rows
         }
         done += 1
         if let onEvent,

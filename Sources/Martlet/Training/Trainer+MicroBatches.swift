@@ -44,7 +44,11 @@ extension Trainer {
       let targets = try checkTargets(batch.targets, rows: rows, what: "micro_batches[\(number)].targets")
       if rows == 0 { continue }
       parts.append(Part(inputs: batch.inputs, targets: targets, first: total, rows: rows))
-      total += rows
+      let (sum, overflows) = total.addingReportingOverflow(rows)
+      guard !overflows else {
+        throw MartletError.shapeMismatch("micro_batches: expected rows that can be counted; got too many in \(number + 1) parts.")
+      }
+      total = sum
     }
     guard let first = parts.first else { return loss.result(sum: 0, correct: 0, rows: 0) }
     if statistics == .own {
@@ -55,7 +59,7 @@ extension Trainer {
           try parts[piece].loadTargets(memory, at: 0)
           return (parts[piece].rows, parts[piece].targets)
         } inputs: {
-          parts[$0].loadInputs(memory, at: 0)
+          try parts[$0].loadInputs(memory, at: 0)
         }
       }
     }
@@ -70,7 +74,7 @@ extension Trainer {
         for part in parts { try part.loadTargets(memory, at: part.first) }
         return (total, first.targets)
       } inputs: { _ in
-        for part in parts { part.loadInputs(memory, at: part.first) }
+        for part in parts { try part.loadInputs(memory, at: part.first) }
       }
     }
   }
@@ -88,7 +92,7 @@ extension Trainer {
       }
     }
 
-    func loadInputs(_ memory: StepMemory, at row: Int) { memory.executor.load(inputs, from: 0, count: rows, at: row) }
+    func loadInputs(_ memory: StepMemory, at row: Int) throws { try memory.executor.load(inputs, count: rows, at: row) }
   }
 
   /// How a batch is cut.
@@ -109,14 +113,6 @@ extension Trainer {
 }
 
 extension Executor {
-  /// Copies rows of the caller's arrays behind `row` others that the plan will read.
-  func load(_ arrays: [ArrayView], from first: Int, count: Int, at row: Int) {
-    for (place, array) in arrays.enumerated() {
-      let length = array.shape.dropFirst().reduce(1, *)
-      array.copyRows(from: first, count: count, into: inputFloats(place) + row * length)
-    }
-  }
-
   /// Has some rows of a prepared batch read: where they lie, if they are the whole of it, else as a copy that begins on a cache line.
   func readInput(_ index: Int, from batch: UnsafeMutableRawPointer, first: Int, count: Int, isWhole: Bool) {
     if isWhole { return readInput(index, at: batch) }

@@ -14,7 +14,8 @@ extension Trainer {
     let executor = memory.executor
     var all = Double(rows)
     try withUnsafeMutablePointer(to: &all) { try allReduce(UnsafeMutableBufferPointer(start: $0, count: 1)) }
-    guard all > 0 else { return loss.result(sum: 0, correct: 0, rows: 0) }
+    let allRows = try ShardSum.whole(all, own: rows, "rows")
+    guard allRows > 0 else { return loss.result(sum: 0, correct: 0, rows: 0) }
     var seen: Set<ObjectIdentifier> = []
     let variables = executor.plan.backwardSteps.flatMap(\.site.layer.variables).filter {
       $0.isTrainable && seen.insert(ObjectIdentifier($0)).inserted
@@ -51,7 +52,7 @@ extension Trainer {
       }
       stepCount &+= 1
       optimizer.step(executor.compute)
-      return loss.result(sum: totals.loss, correct: totals.correct, rows: Int(all))
+      return loss.result(sum: totals.loss, correct: totals.correct, rows: allRows)
     } catch {
       statistics.restore()
       gradients.restore()
@@ -74,13 +75,17 @@ extension Trainer {
       next += variable.count
     }
     try allReduce(UnsafeMutableBufferPointer(start: sums, count: next - sums))
+    let allCorrect = try ShardSum.whole(sums[1], own: correct, "rows predicted right")
     next = sums + 2
     for variable in variables {
       guard let gradient = variable.gradient else { continue }
-      for i in 0..<variable.count { gradient[i] = Float(next[i]) }
+      // Where the loss is not finite the gradients need not be, and the exchange is not to blame.
+      for i in 0..<variable.count {
+        gradient[i] = sums[0].isFinite ? try ShardSum.gradient(next[i], variable.name) : Float(next[i])
+      }
       next += variable.count
     }
-    return (sums[0], Int(exactly: sums[1].rounded()) ?? 0)
+    return (sums[0], allCorrect)
   }
 
   /// Shards must exchange alike, and may have numbers of micro-batches of their own.

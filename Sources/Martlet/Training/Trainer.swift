@@ -89,7 +89,7 @@ public final class Trainer {
         return (range.count, stepTargets)
       } inputs: { piece in
         let range = cut.range(piece, rows: rows)
-        memory.executor.load(inputs, from: range.lowerBound, count: range.count)
+        try memory.executor.load(inputs, from: range.lowerBound, count: range.count)
       }
     }
   }
@@ -125,7 +125,7 @@ public final class Trainer {
           reader.read(first + image, ImageChoice(), into: executor.inputFloats(0) + image * reader.length)
         }
       } else {
-        executor.load(inputs, from: first, count: count)
+        try executor.load(inputs, from: first, count: count)
       }
       defer { executor.releaseInputs() }
       executor.forward()
@@ -186,11 +186,11 @@ public final class Trainer {
   /// - Throws: ``NonfiniteStep`` if the loss or a gradient is not finite.
   func run(
     _ memory: StepMemory, rows: Int, pieces: Int, explains: Bool = true,
-    _ loadTargets: (_ piece: Int) throws -> (rows: Int, targets: [Targets]), inputs loadInputs: (_ piece: Int) -> Void
+    _ loadTargets: (_ piece: Int) throws -> (rows: Int, targets: [Targets]), inputs loadInputs: (_ piece: Int) throws -> Void
   ) throws -> TrainingResult {
     func load(_ piece: Int) throws -> (rows: Int, targets: [Targets]) {
       let loaded = try loadTargets(piece)
-      loadInputs(piece)
+      try loadInputs(piece)
       return loaded
     }
     if let allReduce = model.network.exchange {

@@ -48,7 +48,7 @@ import Testing
         let order = [rows - 1, 0, rows / 2]
         let length = want.count / rows
         var target = [Float](repeating: 0, count: 3 * length)
-        try order.withUnsafeBufferPointer { try view.copyRows($0, into: &target, Compute.shared) }
+        try order.withUnsafeBufferPointer { try view.copyRows($0, into: &target, Compute.shared, "x") }
         #expect(target == order.flatMap { want[$0 * length..<($0 + 1) * length] }, "seed \(seed), round \(round)")
       }
       withExtendedLifetime(storage) {}

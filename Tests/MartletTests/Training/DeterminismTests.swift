@@ -54,7 +54,7 @@ import Testing
           try targets[0].load(from: 0, count: rows, into: memory.targets[0].base)
           return (rows, targets)
         } inputs: { _ in
-          memory.executor.load([input], from: 0, count: rows)
+          try memory.executor.load([input], from: 0, count: rows)
         }
         return result.loss
       }

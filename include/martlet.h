@@ -720,9 +720,10 @@ martlet_status martlet_model_predict(const martlet_model *model, const martlet_a
 /* How inference keeps the weights of Dense layers; the model's own stay float32, files do not hold the choice. */
 enum {
   MARTLET_INFERENCE_FLOAT32 = 0, /* as they are; the default */
-  /* Each rounded to the nearest half-precision number: half the memory to read, which is all the time that a single row takes.
-   * |w' - w| <= 2^-11 |w| (2^-25 below 2^-14), so an output before bias and activation differs by at most 2^-11 * sum |w x|. Sums
-   * stay float32. A layer with a weight of 65520 or more, or NaN, keeps float32. */
+  /* Each rounded to the nearest half-precision number, after a power of two for each output: half the memory to read, which is all the
+   * time that a single row takes. |w' - w| <= 2^-11 |w| + 2^-33 max |w|, the largest over the weights of the same output, so an output before
+   * bias and activation differs by at most 2^-11 * sum |w x| + 2^-33 * max |w| * sum |x|. Sums stay float32. A layer keeps float32 that has a
+   * weight that is not finite, or an output whose weights are all below 2^-118; martlet_model_plan says which layers have what. */
   MARTLET_INFERENCE_FLOAT16 = 1
 };
 /* Call it while no other thread predicts. Submodels share the choice, clones copy it. */

@@ -142,6 +142,35 @@ static void test_plans_of_any_size(void) {
   martlet_model_destroy(model);
 }
 
+/* In half precision weights of any size keep 11 bits; what they cannot be kept in, the plan says. */
+static void test_half_precision_of_any_size(void) {
+  const float sizes[] = {1e-30f, 1e-7f, 1, 1e5f, 1e30f, INFINITY};
+  const int64_t in[1] = {2}, x_shape[2] = {1, 2}, y_shape[2] = {1, 1}, weight_shape[2] = {1, 2};
+  for (int i = 0; i < CHECK_COUNT(sizes); i++) {
+    martlet_graph *graph = NULL;
+    martlet_node input = -1, output = -1;
+    martlet_model *model = NULL;
+    CHECK_OK(martlet_graph_create(&graph));
+    CHECK_OK(martlet_graph_input(graph, "in", 1, in, &input));
+    CHECK_OK(martlet_graph_dense(graph, "dense", input, 1, NULL, &output));
+    CHECK_OK(martlet_model_create(&model, graph, &input, 1, &output, 1, 0));
+    martlet_graph_destroy(graph);
+    float weight[2] = {sizes[i] * 1.2345f, sizes[i] * 0.0321f}, x[2] = {1, -2}, y = 0;
+    const char *name = "dense.weight";
+    const martlet_array weights = floats_of(weight, 2, weight_shape);
+    const martlet_array x_array = floats_of(x, 2, x_shape), y_array = floats_of(&y, 2, y_shape);
+    CHECK_OK(martlet_model_set_tensors(model, &name, &weights, 1, 0));
+    CHECK_OK(martlet_model_set_inference_weights(model, MARTLET_INFERENCE_FLOAT16));
+    CHECK_OK(martlet_model_predict(model, &x_array, 1, 0, &y_array, 1));
+    char text[4096];
+    size_t length = 0;
+    CHECK_OK(martlet_model_plan(model, 1, 0, text, sizeof text, &length));
+    CHECK(strstr(text, isinf(sizes[i]) ? "dense, float32 weights" : "dense, float16 weights") != NULL);
+    if (!isinf(sizes[i])) CHECK_CLOSE(1.2345 - 2 * 0.0321, y / sizes[i], (1.2345 + 2 * 0.0321) / 2048);
+    martlet_model_destroy(model);
+  }
+}
+
 /* What an all-reduce returns in place of the sums, from its nth call on. */
 typedef struct liar {
   double value;
@@ -178,9 +207,12 @@ static void test_all_reduces_that_do_not_sum(void) {
   }
 }
 
-static const check_test tests[] = {
-    TEST(test_statistics_keep_the_precision_of_the_source), TEST(test_input_normalization_reads_the_source),
-    TEST(test_numbers_beyond_float32_are_refused), TEST(test_plans_of_any_size), TEST(test_all_reduces_that_do_not_sum)};
+static const check_test tests[] = {TEST(test_statistics_keep_the_precision_of_the_source),
+                                   TEST(test_input_normalization_reads_the_source),
+                                   TEST(test_numbers_beyond_float32_are_refused),
+                                   TEST(test_plans_of_any_size),
+                                   TEST(test_half_precision_of_any_size),
+                                   TEST(test_all_reduces_that_do_not_sum)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

@@ -165,10 +165,12 @@ class Model(ModelStatistics):
     def inference_weights(self) -> str:
         """How inference keeps the weights of Dense layers: ``"float32"`` as they are, or ``"float16"``.
 
-        In ``"float16"`` each is rounded to the nearest half-precision number: half the memory to read, which is all the time
-        that a single row takes. ``|w' − w| ≤ 2⁻¹¹·|w|`` (2⁻²⁵ below 2⁻¹⁴), so an output before bias and activation differs
-        by at most ``2⁻¹¹·Σ|w·x|``. The model's own weights and all sums stay float32; a layer with a weight of 65520 or more
-        keeps float32. Files do not hold the choice.
+        In ``"float16"`` each is rounded to the nearest half-precision number, after a power of two for each output: half the
+        memory to read, which is all the time that a single row takes. ``|w' − w| ≤ 2⁻¹¹·|w| + 2⁻³³·max|w|``, the largest over
+        the weights of the same output, so an output before bias and activation differs by at most
+        ``2⁻¹¹·Σ|w·x| + 2⁻³³·max|w|·Σ|x|``. The model's own weights and all sums stay float32. A layer keeps float32 that has a
+        weight that is not finite, or an output whose weights are all below 2⁻¹¹⁸: :meth:`plan` says which layers have what.
+        Files do not hold the choice.
 
         Examples
         --------

@@ -339,6 +339,24 @@ def test_repr_shows_the_layers(net):
     assert repr(net) == ("Sequential(Dense(5, name='0'), BatchNorm(name='1'), Sigmoid(name='2'), Dense(3, name='3'))")
 
 
+def test_half_precision_of_small_and_large_weights(rng):
+    x = rng.standard_normal((64, 20)).astype(np.float32)
+    for size in (1e-30, 1e-7, 1e5, 1e30):
+        net = Sequential([Dense(6, bias=False), BatchNorm(epsilon=max(size**2 * 1e-5, 1e-40))], input_shape=(20,), seed=1)
+        net.load_state_dict({"0.weight": net.state_dict()["0.weight"] * np.float32(size)}, strict=False)
+        if size < 1e10:  # whose squares float32 holds
+            net.update_population_statistics(x)
+        exact = net.predict(x)
+        net.inference_weights = "float16"
+        assert "float16 weights" in net.plan(1, training=False)
+        np.testing.assert_allclose(net.predict(x), exact, rtol=2**-8, atol=2**-8 * np.abs(exact).max())
+    net = Sequential([Dense(2)], input_shape=(2,))
+    net.load_state_dict({"0.weight": np.float32([[np.inf, 1], [1, 1]])}, strict=False)
+    net.inference_weights = "float16"
+    assert "float32 weights" in net.plan(1, training=False)
+    assert "weights" not in net.plan(1, training=True)
+
+
 def test_inference_weights_in_half_precision(rng):
     net = Sequential([Dense(40), BatchNorm(), ReLU(), Dense(5)], input_shape=(30,), seed=1)
     x = rng.standard_normal((20, 30)).astype(np.float32)

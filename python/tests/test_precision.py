@@ -107,7 +107,7 @@ def test_a_folded_input_normalization_counts_the_rounding_of_its_input():
     net.fit_input_normalization(x)
     net.update_population_statistics(x)
     _, certificate = net.fold(x)
-    assert certificate.is_within_bound
+    assert certificate.within_bounds
 
 
 def test_statistics_beyond_float32_are_float64():

@@ -23,7 +23,23 @@ final class DenseStep: PlanStep {
   override var readsBackwardInputs: Bool { true }
   override var keepsOutput: Bool { site.activation != .identity }
 
-  override var keptByteCount: Int { tail.keptByteCount }
+  private var isHalf: Bool { !site.isTraining && site.inferenceWeights == .float16 }
+  private var halves: HalfPrecisionWeights { HalfPrecisionWeights(columns: outCount, depth: inCount, site.compute) }
+
+  /// The tail's numbers, and behind them those for weights in half precision.
+  override var keptByteCount: Int {
+    tail.keptByteCount + (isHalf ? HalfPrecisionWeights.tailByteCount(columns: outCount) : 0)
+  }
+
+  /// Where half precision is asked for, what the weights are kept in.
+  override var notes: [String] {
+    guard isHalf, let weight else { return [] }
+    let numbers = try? Storage(byteCount: max(keptByteCount, 1))
+    guard let numbers, halfOperands(weight, tail.current(numbers.base, residual: nil), numbers.base) != nil else {
+      return ["float32 weights"]
+    }
+    return ["float16 weights"]
+  }
 
   override var forwardWorkspaceByteCount: Int {
     let compute = site.compute
@@ -54,6 +70,10 @@ final class DenseStep: PlanStep {
     guard let weight, let workspace = forwardWorkspace.map(run.pointer) else { return }
     let input = MatrixView(run.floats(inputs[0]), rowStride: inCount, columnStride: 1)
     let tail = tail.current(kept.map(run.pointer), residual: residual(run))
+    if isHalf, let numbers = kept.map(run.pointer), let (packed, tail) = halfOperands(weight, tail, numbers) {
+      return run.compute.multiply(
+        rows: run.rows, input, packed, into: run.floats(output), rowStride: outCount, tail: tail, workspace: workspace)
+    }
     if !site.isTraining, let packed = packed(weight, run.compute) {
       return run.compute.multiply(
         rows: run.rows, input, packed, into: run.floats(output), rowStride: outCount, tail: tail, workspace: workspace)
@@ -64,29 +84,27 @@ final class DenseStep: PlanStep {
       into: run.floats(output), rowStride: outCount, tail: tail, workspace: workspace, moments: moments.map(run.pointer))
   }
 
-  /// The packed copy of the weights `[out, in]` as the matrix `[in, out]`, in the wanted format, or in Float32 if they do not fit it; nil
-  /// as in ``PackedWeights``.
+  /// The weights in half precision and the tail that goes with them; nil where they do not fit the format, or as in ``PackedWeights``.
+  private func halfOperands(
+    _ weight: Variable, _ tail: MatrixTail, _ kept: UnsafeMutableRawPointer
+  ) -> (PackedMatrix, MatrixTail)? {
+    let halves = halves
+    guard let copy = site.packed.halves.current(weight, byteCount: halves.byteCount, { halves.pack(weight, into: $0) }),
+      let tail = halves.tail(
+        tail, copy, kept: kept + self.tail.keptByteCount, version: self.tail.version.map { $0 &+ weight.version })
+    else { return nil }
+    return (halves.matrix(copy), tail)
+  }
+
+  /// The packed copy of the weights `[out, in]` as the matrix `[in, out]`; nil as in ``PackedWeights``.
   private func packed(_ weight: Variable, _ compute: Compute) -> PackedMatrix? {
     let byteCount = compute.packedByteCount(columns: outCount, depth: inCount)
-    func pack(_ target: UnsafeMutablePointer<Float>) {
-      compute.pack(
-        MatrixView(weight.floats, rowStride: 1, columnStride: inCount), columns: outCount, depth: inCount, into: target)
-    }
-    if site.inferenceWeights == .float16,
-      let halves = site.packed.halves.current(
-        weight, byteCount: byteCount / 2,
-        { target in
-          guard let floats = try? Storage(byteCount: byteCount, isZeroed: false) else { return false }
-          pack(floats.floats)
-          return compute.roundToHalves(floats.floats, count: byteCount / 4, into: target)
-        })
-    {
-      return PackedMatrix(halves: halves, columns: outCount, depth: inCount)
-    }
     return site.packed.floats.current(
       weight, byteCount: byteCount,
       { target in
-        pack(target.assumingMemoryBound(to: Float.self))
+        compute.pack(
+          MatrixView(weight.floats, rowStride: 1, columnStride: inCount), columns: outCount, depth: inCount,
+          into: target.assumingMemoryBound(to: Float.self))
         return true
       }
     ).map { PackedMatrix(panels: $0.assumingMemoryBound(to: Float.self), columns: outCount, depth: inCount) }

@@ -30,6 +30,16 @@ struct FoldedTail {
   /// version of what they were made from, plus one. None without a batch norm.
   var keptByteCount: Int { moving == nil ? 0 : Storage.alignment + 3 * channels * 4 }
 
+  /// Grows with every change of what the numbers are made from, above 0; nil where a caller may write to it at any time.
+  var version: Int? {
+    var version = 1
+    for source in sources {
+      guard !source.isExposed else { return nil }
+      version &+= source.version
+    }
+    return version
+  }
+
   /// - Parameters:
   ///   - kept: of ``keptByteCount`` bytes, zeros before the first call.
   ///   - residual: what is added before the activation.
@@ -38,15 +48,10 @@ struct FoldedTail {
       return MatrixTail(bias: bias?.floats, activation: activation, residual: residual)
     }
     let numbers = (kept + Storage.alignment).assumingMemoryBound(to: Float.self)
-    var (version, isExposed) = (1, false)
-    for source in sources {
-      version &+= source.version
-      isExposed = isExposed || source.isExposed
-    }
     let made = kept.assumingMemoryBound(to: Int.self)
-    if made.pointee != version || isExposed {
+    if made.pointee != version {
       fold(norm, options, moving, into: numbers)
-      made.pointee = version
+      made.pointee = version ?? 0
     }
     return MatrixTail(
       bias: numbers, multiplier: numbers + channels, offset: numbers + 2 * channels, activation: activation,

@@ -6,10 +6,12 @@ import Synchronization
 public enum InferenceWeights: Int32, CaseIterable, Sendable {
   /// As they are.
   case float32 = 0
-  /// Each rounded to the nearest half-precision number: half the memory to read, which is all the time that a single row takes.
+  /// Each rounded to the nearest half-precision number, after a power of two for each output: half the memory to read, which is all the
+  /// time that a single row takes.
   ///
-  /// Error: |ŵ − w| ≤ 2⁻¹¹·|w|, and ≤ 2⁻²⁵ below 2⁻¹⁴; so an output before its tail differs by at most 2⁻¹¹·Σ|w·x| (for weights that
-  /// are not that small). Sums are Float32 as before. A layer with a weight of 65520 or more, or NaN, keeps Float32.
+  /// Error: |ŵ − w| ≤ 2⁻¹¹·|w| + 2⁻³³·max |w|, the largest over the weights of the same output; so an output before its tail differs by at
+  /// most 2⁻¹¹·Σ|w·x| + 2⁻³³·max |w|·Σ|x|. Sums are Float32 as before. A layer keeps Float32 that has a weight that is not finite, or an
+  /// output whose weights are all below 2⁻¹¹⁸; ``Model/planDescription(batchSize:training:)`` says which.
   case float16 = 1
 
   public var name: String { self == .float32 ? "float32" : "float16" }

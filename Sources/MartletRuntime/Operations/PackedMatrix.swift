@@ -54,6 +54,39 @@ extension Compute {
       pieces: MatrixBlocking.quotientUp(columns, width))
   }
 
+  /// Multiplies each column of packed panels by the power of two that brings its largest magnitude to 2⁸ up to 2⁹: then
+  /// ``roundToHalves(_:count:into:)`` keeps 11 bits of every number down to 2⁻²² of the largest, and the product's sums are far from both
+  /// ends of Float32's range.
+  ///
+  /// - Parameter inverses: receives what a product's column is multiplied by to take that back, `columns` powers of two. Columns of zeros have 1.
+  /// - Returns: false, with the panels half changed, if a number is not finite, or a column's largest magnitude is below 2⁻¹¹⁸.
+  public func scalePanels(
+    _ panels: UnsafeMutablePointer<Float>, columns: Int, depth: Int, inverses: UnsafeMutablePointer<Float>
+  ) -> Bool {
+    let (panelColumns, lanes) = (kernels.matrix.panelColumns, kernels.matrix.lanes)
+    for first in stride(from: 0, to: columns, by: panelColumns) {
+      let count = min(panelColumns, columns - first)
+      let width = MatrixBlocking.quotientUp(count, lanes) * lanes
+      let panel = panels + first * depth
+      for j in 0..<count {
+        var largest: Float = 0
+        for k in 0..<depth {
+          let magnitude = panel[k * width + j].magnitude
+          // NaN, too.
+          guard magnitude <= .greatestFiniteMagnitude else { return false }
+          largest = max(largest, magnitude)
+        }
+        guard largest == 0 || largest >= 0x1p-118 else { return false }
+        let scale = largest == 0 ? 1 : Float(sign: .plus, exponent: 8 - Int(largest.exponent), significand: 1)
+        inverses[first + j] = 1 / scale
+        for k in 0..<depth { panel[k * width + j] *= scale }
+      }
+      // Nobody reads these lanes' sums; zeros fit the format.
+      for j in count..<width { for k in 0..<depth { panel[k * width + j] = 0 } }
+    }
+    return true
+  }
+
   /// Rounds each of `count` numbers to the nearest half-precision one, 2 bytes each.
   ///
   /// - Returns: false if one has no such neighbour (NaN, or a magnitude of 65520 or more); then `halves` means nothing.

@@ -95,7 +95,7 @@ import Testing
     let single = try Model.sequential([InputNormalization(), BatchNorm(), Dense(1)], inputShape: [2], seed: 3)
     try doubles.withUnsafeMutableBytes { bytes in
       let wide = try ArrayView(bytes.baseAddress, .float64, shape: [6, 2])
-      for parts in [[x.view(), wide], [wide, x.view()]] {
+      for parts in try [[x.view(), wide], [wide, x.view()]] {
         for m in [model, single] { try m.fitInputNormalization([x.view()]) }
         let result = try Trainer(model.clone(), loss: .meanSquaredError).step(
           microBatches: parts.map { ([$0], [try y.view()]) }, statistics: .whole)

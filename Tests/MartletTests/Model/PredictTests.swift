@@ -46,12 +46,70 @@ import Testing
     #expect(try model.predict(x).bits == exact.bits)
   }
 
-  /// What half precision cannot hold stays as it is.
-  @Test func weightsBeyondHalfPrecision() throws {
-    let model = try Model.sequential([Dense(3, bias: false, weightInitializer: .constant(70000))], inputShape: [2])
-    let x = try Tensor([1, 2], shape: [1, 2])
+  /// Weights far from 1 keep 11 bits: in either format the outputs are those of the same weights near 1.
+  @Test(arguments: [0x1p-80, 1e-30, 1e-7, 1, 70000, 1e30]) func halfPrecisionOfAnySize(_ size: Double) throws {
+    let model = try Model.sequential([Dense(7, biasInitializer: .constant(size))], inputShape: [50], seed: 4)
+    let x = try randomTensor([40, 50], seed: 2)
+    let weight = try model.variable(named: "0.weight").copyValues()
+    let scaled = try Tensor(weight.values.enumerated().map { Float(Double($1) * size) * ($0 < 50 ? 1e3 : 1) }, shape: [7, 50])
+    try model.setVariables([("0.weight", scaled.view())], strict: false)
+    let exact = try model.predict(x)
     model.inferenceWeights = .float16
-    #expect(try model.predict(x).values == [210000, 210000, 210000])
+    #expect(try model.planDescription(batchSize: 40, training: false).contains("0 dense, float16 weights"))
+    let rounded = try model.predict(x)
+    #expect(rounded.bits != exact.bits)
+    for row in 0..<40 {
+      for o in 0..<7 {
+        var (most, largest, inputs) = (0.0, 0.0, 0.0)
+        for k in 0..<50 {
+          let (w, v) = (abs(Double(scaled.values[o * 50 + k])), abs(Double(x.values[row * 50 + k])))
+          most += 0x1p-11 * w * v
+          inputs += v
+          largest = max(largest, w)
+        }
+        // The stated bound, and the rounding of both sums.
+        most += 0x1p-33 * largest * inputs + 2 * 60 * 0x1p-24 * (largest * inputs + size)
+        #expect(abs(rounded.doubles[row * 7 + o] - exact.doubles[row * 7 + o]) <= most)
+      }
+      #expect(try model.predict(x.rows(row..<row + 1)).bits == rounded.rows(row..<row + 1).bits)
+    }
+    withExtendedLifetime(scaled) {}
+  }
+
+  /// Small weights before a batch norm that makes them large again, which the norm's own numbers follow.
+  @Test func halfPrecisionBeforeBatchNorm() throws {
+    let model = try Model.sequential(
+      [Dense(6, bias: false, weightInitializer: .normal(deviation: 1e-7)), BatchNorm(epsilon: 1e-20)], inputShape: [20], seed: 4
+    )
+    let x = try randomTensor([64, 20], seed: 2)
+    for seed in 1..<3 as Range<UInt64> {
+      let data = try randomTensor([64, 20], seed: seed)
+      try model.updatePopulationStatistics([data.view()])
+      model.inferenceWeights = .float32
+      let exact = try model.predict(x)
+      model.inferenceWeights = .float16
+      let rounded = try model.predict(x)
+      for (a, b) in zip(exact.values, rounded.values) { #expect(abs(a - b) <= 1e-2) }
+      #expect(exact.values.contains { abs($0) > 1 })
+      withExtendedLifetime(data) {}
+    }
+    withExtendedLifetime(x) {}
+  }
+
+  /// What half precision cannot hold stays as it is, and the plan says so.
+  @Test(arguments: [Float.infinity, .nan, 0x1p-120]) func weightsBeyondHalfPrecision(_ value: Float) throws {
+    let model = try Model.sequential([Dense(2, bias: false), Dense(1)], inputShape: [2], seed: 1)
+    let weight = try Tensor([value, value, 1, 2], shape: [2, 2])
+    try model.setVariables([("0.weight", weight.view())], strict: false)
+    let x = try Tensor([1, 2], shape: [1, 2])
+    let exact = try model.predict(x)
+    model.inferenceWeights = .float16
+    let plan = try model.planDescription(batchSize: 1, training: false)
+    #expect(plan.contains("0 dense, float32 weights") && plan.contains("1 dense, float16 weights"))
+    let first = try model.submodel(outputs: ["0"])
+    #expect(try first.predict(x).values.last == 5)
+    #expect(exact.values.count == 1)
+    withExtendedLifetime(weight) {}
   }
 
   /// A row's result does not depend on the rows beside it, on how many there are, or on the batch size: to the bit.

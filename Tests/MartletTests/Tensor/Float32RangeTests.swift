@@ -84,7 +84,7 @@ import Testing
       expectError(.invalidArgument, "micro_batches[0].inputs[0]: expected") {
         try trainer.step(microBatches: [([big], [y.view()])])
       }
-      options.validation = ([big], [y.view()])
+      options.validation = try ([big], [y.view()])
       expectError(.invalidArgument, "validation_inputs[0]: expected") { try trainer.fit([x.view()], [y.view()], options) }
     }
     try withDoubles(y.doubles.dropLast() + [-1e300], [9, 1]) { big in

@@ -46,7 +46,8 @@ extension Trainer {
       parts.append(Part(inputs: batch.inputs, targets: targets, first: total, rows: rows))
       let (sum, overflows) = total.addingReportingOverflow(rows)
       guard !overflows else {
-        throw MartletError.shapeMismatch("micro_batches: expected rows that can be counted; got too many in \(number + 1) parts.")
+        throw MartletError.shapeMismatch(
+          "micro_batches: expected rows that can be counted; got too many in \(number + 1) parts.")
       }
       total = sum
     }

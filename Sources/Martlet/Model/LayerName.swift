@@ -13,7 +13,7 @@ enum LayerName {
       throw MartletError.invalidArgument(
         "name: expected at most \(Limits.nameByteCount) bytes of UTF-8; got \(length), \(excerpt(name, limit: 40)).")
     }
-    guard length > 0 else { throw MartletError.invalidArgument("name: expected at least one character; got an empty text.") }
+    guard length > 0 else { throw MartletError.invalidArgument("name: expected one character or more, without '/'; got \"\".") }
     for scalar in name.unicodeScalars where scalar == "/" || scalar.properties.generalCategory == .control {
       let what = scalar == "/" ? "'/'" : "control characters such as U+\(hexadecimal(scalar))"
       throw MartletError.invalidArgument("name: expected a text without \(what); got \(excerpt(name)).")

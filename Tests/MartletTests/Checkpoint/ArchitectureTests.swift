@@ -73,7 +73,7 @@ private typealias Options = [(key: String, value: JSON)]
       for changed in variants(option.value, integers, numbers) {
         var options = layer.configuration
         options[place].value = changed
-        let fromFile = martletError { try architecture(layer, input, options).described().tensors() }
+        let fromFile = martletError { _ = try architecture(layer, input, options).described().tensors() }
         // The same layer through a builder says the same.
         let fromBuilder = martletError {
           let made = try type(of: layer).init(configuration: ConfigurationReader(.object(options), "x"))
@@ -81,9 +81,8 @@ private typealias Options = [(key: String, value: JSON)]
           _ = try graph.add(made, to: graph.input(input), name: "0")
         }
         #expect((fromFile == nil) == (fromBuilder == nil), "\(type(of: layer).kind), \(option.key): \(changed)")
-        if case .integer = changed, option.key != "virtual_batch_size" {
-          #expect(
-            fromFile != nil || [0, 1 << 31].contains(changed.int ?? -1) || option.key == "units", "\(option.key): \(changed)")
+        if let integer = changed.int, !(0...1 << 60).contains(integer), option.key != "virtual_batch_size" {
+          #expect(fromFile != nil, "\(type(of: layer).kind), \(option.key): \(changed)")
         }
       }
     }

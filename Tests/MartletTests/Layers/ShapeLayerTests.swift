@@ -30,7 +30,7 @@ import Testing
     refuses([0], [0, -1], "leave no whole number")
     refuses([12], [-1, -1], "at most one -1")
     refuses([12], [-2, 6], "0 or more")
-    refuses([1], [Int](repeating: 1, count: 16), "at most 15 axes; 16 came")
+    refuses([1], [Int](repeating: 1, count: 16), "at most 15 axes (the batch is one more); got 16")
     expectError(.shapeMismatch, "more elements than memory") {
       _ = try Model.sequential([Reshape([Int.max, Int.max])], inputShape: [1])
     }

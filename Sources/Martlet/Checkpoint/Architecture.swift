@@ -104,10 +104,7 @@ struct ArchitectureDescription {
         "layer \(excerpt(name)) is of the unknown kind \(excerpt(kind)); was it written by a newer version?")
     }
     do {
-      let optionReader = try ConfigurationReader(options, type.kind)
-      let layer = try type.init(configuration: optionReader)
-      try optionReader.refuseUnknown()
-      return (name, layer)
+      return (name, try type.init(configuration: options))
     } catch let error as MartletError {
       throw MartletError(error.kind, "layer \(excerpt(name)): \(error.message)")
     }

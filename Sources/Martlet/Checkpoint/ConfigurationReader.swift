@@ -83,6 +83,15 @@ final class ConfigurationReader {
   fileprivate static func isSame(_ a: String, _ b: String) -> Bool { a.utf8.elementsEqual(b.utf8) }
 }
 
+extension BuildableLayer {
+  /// A layer of all the options that a file says, and no others.
+  init(configuration json: JSON) throws {
+    let reader = try ConfigurationReader(json, Self.kind)
+    try self.init(configuration: reader)
+    try reader.refuseUnknown()
+  }
+}
+
 extension JSON {
   /// Whether it is this string, byte by byte.
   func isText(_ text: String) -> Bool { string.map { ConfigurationReader.isSame($0, text) } ?? false }

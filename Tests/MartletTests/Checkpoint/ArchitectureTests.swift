@@ -76,7 +76,7 @@ private typealias Options = [(key: String, value: JSON)]
         let fromFile = martletError { _ = try architecture(layer, input, options).described().tensors() }
         // The same layer through a builder says the same.
         let fromBuilder = martletError {
-          let made = try type(of: layer).init(configuration: ConfigurationReader(.object(options), "x"))
+          let made = try type(of: layer).init(configuration: .object(options))
           var graph = Graph()
           _ = try graph.add(made, to: graph.input(input), name: "0")
         }

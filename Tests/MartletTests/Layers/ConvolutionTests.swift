@@ -223,7 +223,7 @@ import Testing
     // Files of layers without a choice know nothing of it.
     let text = try model.architectureText
     #expect(text.ranges(of: "\"algorithm\"").count == 2)
-    expectError(.corruptFile, "\"algorithm\" should be automatic, direct or winograd, it is \"fft\"") {
+    expectError(.corruptFile, "\"algorithm\": expected one of \"automatic\", \"direct\", \"winograd\"; got \"fft\"") {
       var json = try Model.sequential([layers[3]], inputShape: [6, 6, 2]).architectureText
       json.replace("winograd", with: "fft")
       _ = try ArchitectureDescription(JSON.parse(json, source: "test"))

@@ -627,7 +627,9 @@ martlet_status martlet_model_tensor_spec_at(const martlet_model *model, int32_t 
  * is unchanged then. May run while other threads predict. */
 martlet_status martlet_model_read_tensor(const martlet_model *model, const char *name, const martlet_array *out);
 /* Writes count tensors at once; all are checked before the first is written. strict: every tensor of the model must be named
- * (missing "num_batches_tracked" and "num_batches_skipped" count as 0). */
+ * (missing "num_batches_tracked" and "num_batches_skipped" count as 0). MARTLET_INVALID_ARGUMENT, naming tensor, channel and value,
+ * for statistics that are not finite, negative variances and negative counters; from files too (martlet_model_load_weights, and
+ * MARTLET_CORRUPT_FILE from martlet_model_load). */
 martlet_status martlet_model_set_tensors(martlet_model *model, const char *const *names, const martlet_array *values,
                                          int32_t count, int32_t strict);
 /* Where a flattened image puts its values: [H, W, C] here and in Keras, [C, H, W] in PyTorch. The columns of a dense layer behind

@@ -315,6 +315,13 @@ class Model(ModelStatistics):
             Keras, or ``"channels_first"``, as in PyTorch: what follows a flattened image is rearranged. If left out, arrays
             are taken as they are, and PyTorch's tensors of a layer where it matters are refused. PyTorch's values in NumPy
             arrays cannot be told from others: say ``"channels_first"`` for them.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Names that do not fit; statistics that are not finite, negative variances and counters, by tensor, channel and value.
+        ShapeError
+            A tensor of another shape.
         """
         return set_tensors(self._open(), state_dict, bool(_arguments.flag(strict, "strict")), flatten_order)
 

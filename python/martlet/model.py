@@ -319,7 +319,7 @@ class Model(ModelStatistics):
         Raises
         ------
         InvalidArgumentError
-            Names that do not fit; statistics that are not finite, negative variances and counters, by tensor, channel and value.
+            Names that do not fit. Statistics that are not finite, negative variances and counters: with tensor, channel, value.
         ShapeError
             A tensor of another shape.
         """

@@ -74,8 +74,7 @@ public func martlet_model_reorder_tensor(
     let shape = try model(handle).reorder(
       values, ofTensor: text(name, "name"), from: flattenOrder(from, "from"), to: choice(to, "to"))
     if let out {
-      let strides = try ArrayView(values.data, values.dataType, shape: shape, argument: "values").strides
-      out.pointee = martlet_view(data: values.data, shape: shape, strides: strides, dataType: values.dataType)
+      out.pointee = try martlet_view(ArrayView(values.data, values.dataType, shape: shape, argument: "values"))
     }
   }
 }

@@ -136,7 +136,7 @@ def _tensors(made: Any, layer: Any, weights: Sequence[Any]) -> Mapping[str, Arra
     if len(keys) != len(arrays):
         raise InvalidArgumentError(f'layer "{layer.name}" has {len(arrays)} weights where {len(keys)} are expected: {keys}')
     if isinstance(made, layers.Conv2D):
-        made._keras_class = type(layer).__name__  # type: ignore[attr-defined]
+        made._keras_class = type(layer).__name__
     if not isinstance(made, BatchNorm) and arrays:
         arrays[0] = _from_kernel(made, arrays[0], type(layer).__name__)
     return {f"{layer.name}.{key}": array for key, array in zip(keys, arrays)}

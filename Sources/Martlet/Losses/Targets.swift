@@ -38,8 +38,7 @@ struct Targets {
     self.place = place
     let hasOutputShape = Targets.matches(array.shape, rows: rows, outputShape)
     areLabels = loss == .crossEntropy && array.dataType.isInteger && !hasOutputShape
-    guard areLabels ? isColumn(rows) : hasOutputShape || loss != .crossEntropy && outputShape == [1] && array.shape == [rows]
-    else { throw wrongShape(rows) }
+    guard areLabels ? isColumn(rows) : hasOutputShape || isVectorForColumn(rows) else { throw wrongShape(rows) }
   }
 
   /// Whether `shape` is `[rows] + row`.
@@ -52,6 +51,11 @@ struct Targets {
   /// `[rows]` or `[rows, 1]`.
   private func isColumn(_ rows: Int) -> Bool {
     array.shape.first == rows && (array.shape.count == 1 || array.shape.count == 2 && array.shape[1] == 1)
+  }
+
+  /// `[rows]` for an output `[rows, 1]`.
+  private func isVectorForColumn(_ rows: Int) -> Bool {
+    loss != .crossEntropy && outputShape.count == 1 && outputShape[0] == 1 && array.shape.count == 1 && array.shape[0] == rows
   }
 
   private func wrongShape(_ rows: Int) -> MartletError {

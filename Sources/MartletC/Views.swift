@@ -41,7 +41,7 @@ extension martlet_view {
     try self.init(data: nil, shape: row, strides: row.map { _ in 0 }, dataType: .float32)
   }
 
-  private init(data: UnsafeMutableRawPointer?, shape dimensions: [Int], strides steps: [Int], dataType: DataType) throws {
+  init(data: UnsafeMutableRawPointer?, shape dimensions: [Int], strides steps: [Int], dataType: DataType) throws {
     self.init()
     self.data = data
     rank = Int32(clamping: dimensions.count)

@@ -20,12 +20,16 @@ public struct PopulationStatistics {
   /// Σ(x − mean)² of each channel.
   private var sumOfSquares: [Double]
 
-  /// - Throws: ``MartletError/Kind/invalidArgument`` unless channels ≥ 1.
+  /// The lists here and those of a batch that is added.
+  private static let bytesPerChannel = 6 * MemoryLayout<Double>.size
+
+  /// - Throws: ``MartletError/Kind/invalidArgument`` unless channels ≥ 1, ``MartletError/Kind/outOfMemory``.
   public init(channels: Int) throws {
     guard channels >= 1, channels <= Shape.maximumElementCount / 64 else {
       throw MartletError.invalidArgument("channels must be 1 or more; \(channels) came.")
     }
     self.channels = channels
+    try MemoryReserve.checkAvailable(byteCount: channels * Self.bytesPerChannel)
     mean = [Double](repeating: 0, count: channels)
     origin = mean
     distance = mean
@@ -42,6 +46,8 @@ public struct PopulationStatistics {
         "Statistics need \(unbiased ? "2 or more values" : "1 or more values") per channel; \(count) were added"
           + "\(weight == Double(count) ? "" : ", whose weights add up to \(weight)").")
     }
+    let reserve = try MemoryReserve(byteCount: channels * MemoryLayout<Double>.size)
+    defer { reserve.end() }
     return sumOfSquares.map { $0 / divisor }
   }
 
@@ -56,6 +62,8 @@ public struct PopulationStatistics {
         "x: \(channels) channels are needed; the shape \(Shape.text(x.shape)) has \(shape.channels).")
     }
     guard x.count > 0 else { return }
+    let reserve = try MemoryReserve(byteCount: channels * Self.bytesPerChannel)
+    defer { reserve.end() }
     if x.dataType.exceedsFloat32 { return try add(x, ChannelRuns(x, channelAxis)) }
     let copy = x.contiguousFloats == nil ? try Tensor(copying: x, argument: "x") : nil
     guard let floats = x.contiguousFloats ?? copy?.storage.floats else { return }

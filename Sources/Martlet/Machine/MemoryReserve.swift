@@ -1,6 +1,12 @@
 // Memory set aside before work whose Swift lists grow with the model or the file.
 import CMartletShims
 
+#if canImport(Darwin)
+  import Darwin
+#else
+  import Glibc
+#endif
+
 /// Memory that stands ready in case an allocation of Swift's own fails.
 ///
 /// Tensors, workspaces and everything else as large as the data come from ``Storage``, whose failure is an error. Swift's lists, dictionaries
@@ -21,6 +27,15 @@ package struct MemoryReserve {
     guard number > 0 else {
       throw MartletError(.outOfMemory, "\(byteCount) bytes of memory were asked for and are not to be had.")
     }
+  }
+
+  /// Asks the system whether it has so much memory at the moment, for lists larger than a reserve can be.
+  static func checkAvailable(byteCount: Int) throws(MartletError) {
+    guard byteCount > 1 << 20 else { return }
+    guard let memory = martlet_shims_allocate(byteCount, 64) else {
+      throw MartletError(.outOfMemory, "\(byteCount) bytes of memory were asked for and are not to be had.")
+    }
+    free(memory)
   }
 
   package func end() { martlet_reserve_end(number) }

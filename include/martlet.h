@@ -1017,6 +1017,12 @@ typedef struct martlet_image_normalization {
 #define MARTLET_IMAGE_NORMALIZATION_INIT \
   { sizeof(martlet_image_normalization), 0, NULL, NULL }
 
+/* The normalization of the images that a model reads; NULL: none, as at first. Every call applies it to the model's input: predictions,
+ * forward passes, steps, fits, evaluations, checks and statistics. martlet_trainer_fit with a normalization sets it, so that predictions
+ * see what training saw. Submodels share it; clones, folded models and files have it (the architecture's "image_normalization").
+ * MARTLET_SHAPE_MISMATCH unless the model has one input of images [height, width, channels]. Since ABI 2. */
+martlet_status martlet_model_set_image_normalization(martlet_model *model, const martlet_image_normalization *normalization);
+
 /* Random changes of training images, in this order; each is off by default. Padding and holes are 0 after normalization, which
  * is the channel's mean. What happens to image i in epoch e depends on (seed, e, i) alone, not on threads, batch size or order. */
 typedef struct martlet_augmentation_options {
@@ -1028,7 +1034,8 @@ typedef struct martlet_augmentation_options {
 #define MARTLET_AUGMENTATION_OPTIONS_INIT \
   { sizeof(martlet_augmentation_options), 0, 0, 0 }
 
-/* martlet_trainer_evaluate of images under the normalization of the fit (NULL: none). */
+/* martlet_trainer_evaluate of images under a normalization, for a model that has none of its own (NULL: the model's, if it has one).
+ * MARTLET_INVALID_ARGUMENT for another one than the model's. */
 martlet_status martlet_trainer_evaluate_normalized(martlet_trainer *trainer, const martlet_array *inputs, int32_t input_count,
                                                    const martlet_array *targets, int32_t target_count, int64_t batch_size,
                                                    const martlet_image_normalization *normalization, martlet_result *out);
@@ -1067,7 +1074,7 @@ typedef struct martlet_fit_options {
   martlet_training_callback callback;               /* may be NULL */
   void *payload;                                    /* handed to the callback */
   const martlet_augmentation_options *augmentation; /* of the training images, or NULL */
-  const martlet_image_normalization *normalization; /* of all images, those of validation included, or NULL */
+  const martlet_image_normalization *normalization; /* of all images; the model keeps it. NULL: the model's, if it has one */
   int32_t on_nonfinite;                             /* default MARTLET_NONFINITE_ERROR */
   int32_t reserved;                                 /* 0 */
 } martlet_fit_options;

@@ -5,6 +5,13 @@ import Martlet
 extension martlet_augmentation_options: SizedOptions {}
 extension martlet_image_normalization: SizedOptions {}
 
+@_cdecl("martlet_model_set_image_normalization") @implementation
+public func martlet_model_set_image_normalization(
+  _ handle: OpaquePointer!, _ normalization: UnsafePointer<martlet_image_normalization>!
+) -> martlet_status {
+  boundary { try model(handle).setImageNormalization(ImageNormalization.optional(normalization, "normalization")) }
+}
+
 extension Augmentation {
   /// nil for NULL.
   static func optional(_ pointer: UnsafePointer<martlet_augmentation_options>?, _ argument: String) throws -> Augmentation? {

@@ -227,8 +227,54 @@ static void test_fork_in_a_fit(void) {
   }
 }
 
-static const check_test tests[] = {TEST(test_normalization), TEST(test_errors), TEST(test_cancelled), TEST(test_idle),
-                                   TEST(test_fork_in_a_fit)};
+/* A model keeps the normalization of its fit: every call applies it to what it is given, files and clones too. */
+static void test_kept_normalization(void) {
+  make_images();
+  martlet_model *model = NULL;
+  martlet_trainer *trainer = make_image_trainer(&model);
+  const martlet_image_normalization normalization = make_normalization();
+  martlet_fit_options options = MARTLET_FIT_OPTIONS_INIT;
+  options.batch_size = 8;
+  options.normalization = &normalization;
+  CHECK_OK(martlet_trainer_fit(trainer, &x, 1, &y, 1, &options, NULL));
+  martlet_result kept, given, by_hand;
+  CHECK_OK(martlet_trainer_evaluate(trainer, &x, 1, &y, 1, 0, &kept));
+  CHECK_OK(martlet_trainer_evaluate_normalized(trainer, &x, 1, &y, 1, 0, &normalization, &given));
+  CHECK_CLOSE(given.loss, kept.loss, 0);
+  char text[8192];
+  size_t length = 0;
+  CHECK_OK(martlet_model_architecture(model, text, sizeof text, &length));
+  CHECK(strstr(text, "image_normalization") != NULL);
+  martlet_model *clone = NULL;
+  CHECK_OK(martlet_model_clone(&clone, model));
+  CHECK_OK(martlet_model_architecture(clone, text, sizeof text, &length));
+  CHECK(strstr(text, "image_normalization") != NULL);
+  martlet_model_destroy(clone);
+  double other[CHANNELS];
+  for (int c = 0; c < CHANNELS; c++) other[c] = mean[c] + 0.125;
+  martlet_image_normalization wrong = normalization;
+  wrong.mean = other;
+  martlet_result result;
+  POISON(result);
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "normalization",
+              martlet_trainer_evaluate_normalized(trainer, &x, 1, &y, 1, 0, &wrong, &result));
+  options.normalization = &wrong;
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "normalization", martlet_trainer_fit(trainer, &x, 1, &y, 1, &options, &result));
+  UNWATCH_ALL();
+  CHECK_OK(martlet_model_set_image_normalization(model, NULL));
+  CHECK_OK(martlet_trainer_evaluate(trainer, &floats, 1, &y, 1, 0, &by_hand));
+  CHECK_CLOSE(kept.loss, by_hand.loss, 0);
+  martlet_trainer_destroy(trainer);
+  martlet_model_destroy(model);
+  model = make_model(1);
+  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "images", martlet_model_set_image_normalization(model, &normalization));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_set_image_normalization(NULL, &normalization));
+  martlet_model_destroy(model);
+}
+
+static const check_test tests[] = {TEST(test_normalization), TEST(test_kept_normalization),
+                                   TEST(test_errors),        TEST(test_cancelled),
+                                   TEST(test_idle),          TEST(test_fork_in_a_fit)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

@@ -656,6 +656,7 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_trainer_micro_batch_size": _plain(c_int64, _trainer),
     "martlet_trainer_step_micro_batches": _status(_trainer, c_int32, _array, _array, c_int32, _result),
     "martlet_trainer_evaluate": _status(_trainer, _array, c_int32, _array, c_int32, c_int64, _result),
+    "martlet_model_set_image_normalization": _status(_model, POINTER(martlet_image_normalization)),
     "martlet_trainer_evaluate_normalized": _status(
         _trainer, _array, c_int32, _array, c_int32, c_int64, POINTER(martlet_image_normalization), _result
     ),

@@ -16,12 +16,14 @@ from ._inference import Inference
 from ._library import library
 from ._statistics import ModelStatistics
 from ._tensors import LoadResult, names, read_in_order, set_tensors, tensors, text_of, value_view
+from .augmentation import normalization_pointer
 from .graph import Input, Node, build
 from .layers import Layer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from .augmentation import PerChannel
     from .checking import Findings
     from .folding import FoldingCertificate
     from .optimizers import Optimizer, Rule
@@ -188,6 +190,31 @@ class Model(ModelStatistics):
     def inference_weights(self, value: str) -> None:
         code = _arguments.one_of(value, "inference_weights", _WEIGHT_FORMATS)
         library().martlet_model_set_inference_weights(self._open(), code)
+
+    @property
+    def image_normalization(self) -> tuple[list[float], list[float]] | None:
+        """Means and standard deviations of the images that the model reads, or None.
+
+        Every call applies it to the input: ``(v - mean) / deviation``, where ``v`` is a uint8 pixel divided by 255, or another
+        value as it is. :meth:`Trainer.fit` with ``normalize=`` sets it, so that predictions see what training saw. Files and
+        copies have it, too.
+
+        Examples
+        --------
+        >>> from martlet import Conv2D, Sequential
+        >>> net = Sequential([Conv2D(2, 3)], input_shape=(8, 8, 1))
+        >>> net.image_normalization = (0.5, 0.25)
+        >>> net.image_normalization
+        ([0.5], [0.25])
+        """
+        import json
+
+        found = json.loads(text_of(library().martlet_model_architecture, self._open())).get("image_normalization")
+        return None if found is None else (found["mean"], found["standard_deviation"])
+
+    @image_normalization.setter
+    def image_normalization(self, value: tuple[PerChannel, PerChannel] | None) -> None:
+        library().martlet_model_set_image_normalization(self._open(), normalization_pointer(value))
 
     def __call__(self, x: Arrays) -> Any:
         """:meth:`predict`."""

@@ -262,7 +262,7 @@ class Trainer(Handle):
         Parameters
         ----------
         normalize : (mean, standard deviation), optional
-            As in :meth:`fit`, of images. Predictions take no such option: hand in normalised values there.
+            Of images, where the model has none of its own (``net.image_normalization``, which :meth:`fit` sets).
         """
         inputs, targets = self._data(x, y)
         size = 0 if batch_size is None else _arguments.integer(batch_size, "batch_size", 1)
@@ -317,7 +317,8 @@ class Trainer(Handle):
             thread prepares the next batch while a step runs.
         normalize : (mean, standard deviation), optional
             Each a number, or one number for each channel of the images: ``(v - mean) / deviation``, where ``v`` is a uint8
-            pixel divided by 255, or a float32 value as it is. Holds for the validation data, too.
+            pixel divided by 255, or a float32 value as it is. The model keeps it (``net.image_normalization``) and applies it
+            in every later call, predictions and validation included. If left out, the model's own, if it has one.
         on_nonfinite : {"error", "skip"}, optional
             What becomes of a step whose loss or gradient is not finite: :class:`NonFiniteError` with epoch, step and row,
             or the fit goes on with the next batch and counts the step. The step itself changes nothing in either case.

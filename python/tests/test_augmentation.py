@@ -54,7 +54,8 @@ def test_normalized_bytes_are_normalized_floats(images):
     assert same(state(a), state(b))
     assert a.history.validation == b.history.validation
     assert a.evaluate(x, y, normalize=(MEAN, DEVIATION)) == b.evaluate(normalized(x), y)
-    assert a.evaluate(x, y) != a.evaluate(x, y, normalize=(MEAN, DEVIATION))
+    assert a.evaluate(x, y) == a.evaluate(x, y, normalize=(MEAN, DEVIATION))
+    assert trainer().evaluate(x, y) != trainer().evaluate(x, y, normalize=(MEAN, DEVIATION))
 
 
 def test_a_picture_seen():
@@ -162,3 +163,54 @@ def test_arguments():
     with pytest.raises(InvalidArgumentError, match="flip"):
         Augmentation(flip="yes")
     assert repr(AUGMENT) == "Augmentation(crop_padding=2, flip=True, cutout=3)"
+
+
+def test_a_model_keeps_the_normalization_of_its_fit(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 6, 6, 1)).astype(np.uint8)
+    labels = (images.mean(axis=(1, 2, 3)) > 127).astype(np.int64)
+    net = martlet.Sequential(
+        [martlet.Conv2D(4, 3), martlet.BatchNorm(), martlet.ReLU(), martlet.GlobalAvgPool2D(), martlet.Dense(2)],
+        input_shape=(6, 6, 1),
+        seed=1,
+    )
+    trainer = martlet.Trainer(net, optimizer=martlet.SGD(0.1))
+    assert net.image_normalization is None
+    trainer.fit(images, labels, epochs=3, batch_size=20, normalize=(0.5, 0.25))
+    assert net.image_normalization == ([0.5], [0.25])
+    result = trainer.evaluate(images, labels)
+    assert result == trainer.evaluate(images, labels, normalize=(0.5, 0.25))
+    want = net.predict(images)
+    assert (want.argmax(1) == labels).sum() == result.correct
+    path = tmp_path / "net.safetensors"
+    net.save(path)
+    loaded = martlet.load(path)
+    assert loaded.image_normalization == ([0.5], [0.25])
+    folded, _ = net.fold(images)
+    for other in (loaded, net.submodel([net.layers[-1].name]) if hasattr(net, "submodel") else loaded):
+        assert np.array_equal(other.predict(images), want)
+    assert np.allclose(folded.predict(images), want, atol=1e-5)
+    net.forward(images, training=False)
+    # The same numbers as by hand, to rounding: of bytes, and of floats as they are.
+    by_hand = ((images / 255 - 0.5) / 0.25).astype(np.float32)
+    as_floats = net.predict((images / 255).astype(np.float32))
+    assert np.allclose(as_floats, want, atol=1e-5)
+    assert np.array_equal(net.predict((images / 255).astype(np.float32)[:1]), as_floats[:1])
+    net.image_normalization = None
+    assert np.allclose(net.predict(by_hand), want, atol=1e-5)
+    net.image_normalization = (0.5, 0.25)
+    for call in (trainer.evaluate, trainer.fit):
+        with pytest.raises(martlet.InvalidArgumentError, match="model's own"):
+            call(images, labels, normalize=(0.4, 0.25))
+    with pytest.raises(martlet.ShapeError, match="images"):
+        martlet.Sequential([martlet.Dense(2)], input_shape=(3,)).image_normalization = (0.5, 0.25)
+
+
+def test_gradients_by_images_that_are_normalized():
+    net = martlet.Sequential([martlet.Flatten(), martlet.Dense(1)], input_shape=(2, 2, 1), seed=1)
+    x = np.random.default_rng(0).normal(size=(3, 2, 2, 1)).astype(np.float32)
+    net.image_normalization = (0.5, 0.25)
+    net.forward(x, training=True)
+    gradient = net.backward(np.ones((3, 1), np.float32))
+    weight = net.state_dict()["1.weight"].reshape(1, 2, 2, 1)
+    assert np.allclose(gradient, np.broadcast_to(weight / 0.25, x.shape), rtol=1e-6)

@@ -163,7 +163,9 @@ extension Model {
     var workspace: Storage?
     var batches = 0
     try data.forEachBatch { inputs, rows, size in
-      let isExact = sources.map { $0.map { inputs[$0].dataType.exceedsFloat32 } ?? false }
+      // What came out of an image normalization is measured where it is.
+      let readsArrays = network.imageNormalizer == nil
+      let isExact = sources.map { $0.map { readsArrays && inputs[$0].dataType.exceedsFloat32 } ?? false }
       for (place, input) in sources.enumerated() where isExact[place] {
         if let input { try statistics.add(inputs[input], ChannelRuns(everyElementOf: channels)) }
       }

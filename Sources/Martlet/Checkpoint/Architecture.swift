@@ -34,18 +34,21 @@ extension Model {
       }
       return .object([("layer", .integer(Int64(number))), ("from", Model.integers(node.inputs))])
     }
-    return .object([
-      ("format", .string(Model.formatName)), ("version", .integer(Int64(Model.formatVersion))),
-      (
-        "layers",
-        .array(
-          layers.map {
-            .object([("name", .string($0.name)), ("kind", .string($0.kind)), ("options", .object($0.layer.configuration))])
-          })
-      ),
-      ("nodes", .array(nodes)), ("inputs", Model.integers(inputNodes)), ("outputs", Model.integers(outputNodes)),
-      ("frozen", .array(variables.filter { $0.kind == .parameter && !$0.isTrainable }.map { .string($0.name) })),
-    ])
+    // Only where there is one: other files read as they did before there was such a member.
+    let normalization = imageNormalization.map { [("image_normalization", $0.configuration)] } ?? []
+    return .object(
+      [
+        ("format", .string(Model.formatName)), ("version", .integer(Int64(Model.formatVersion))),
+        (
+          "layers",
+          .array(
+            layers.map {
+              .object([("name", .string($0.name)), ("kind", .string($0.kind)), ("options", .object($0.layer.configuration))])
+            })
+        ),
+        ("nodes", .array(nodes)), ("inputs", Model.integers(inputNodes)), ("outputs", Model.integers(outputNodes)),
+        ("frozen", .array(variables.filter { $0.kind == .parameter && !$0.isTrainable }.map { .string($0.name) })),
+      ] + normalization)
   }
 
   private static func integers(_ list: [Int]) -> JSON { .array(list.map { .integer(Int64($0)) }) }
@@ -60,6 +63,7 @@ struct ArchitectureDescription {
   var inputs: [Graph.Node] = []
   var outputs: [Graph.Node] = []
   var frozen: [String] = []
+  var imageNormalization: ImageNormalization?
 
   init(_ json: JSON) throws {
     let reader = try ConfigurationReader(json, "the architecture", noun: "member")
@@ -76,6 +80,7 @@ struct ArchitectureDescription {
     inputs = try reader.ints("inputs").map(Graph.Node.init)
     outputs = try reader.ints("outputs").map(Graph.Node.init)
     frozen = try reader.strings("frozen")
+    imageNormalization = try reader.optional("image_normalization").map(ImageNormalization.init(configuration:))
     try reader.refuseUnknown()
 
     guard layerList.count <= Limits.nodeCount else {

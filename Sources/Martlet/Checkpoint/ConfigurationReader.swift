@@ -47,6 +47,7 @@ final class ConfigurationReader {
   func string(_ key: String) throws -> String { try read(key, "a string", \.string) }
   func array(_ key: String) throws -> [JSON] { try read(key, "an array", \.array) }
   func ints(_ key: String) throws -> [Int] { try list(key, "a list of integers", \.int) }
+  func doubles(_ key: String) throws -> [Double] { try list(key, "a list of numbers", \.double) }
   func strings(_ key: String) throws -> [String] { try list(key, "a list of strings", \.string) }
   func optionalDouble(_ key: String) throws -> Double? { try value(key).isNull ? nil : double(key) }
 

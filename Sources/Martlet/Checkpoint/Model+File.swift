@@ -40,6 +40,7 @@ extension Model {
       let description = try ArchitectureDescription(JSON.parse(text, source: "\(path), architecture"))
       let values = try check(file, against: description.tensors())
       let model = try Model(description.graph, inputs: description.inputs, outputs: description.outputs)
+      try model.setImageNormalization(description.imageNormalization)
       for name in description.frozen {
         let variable = try model.network.variable(named: name)
         guard variable.kind == .parameter else { throw MartletError.corruptFile("frozen \"\(name)\" is no parameter") }

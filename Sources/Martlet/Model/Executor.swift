@@ -64,6 +64,9 @@ final class Executor: @unchecked Sendable {
     for step in plan.sourceSteps[index] { step.takeSource(self, source, rows, at: row) }
   }
 
+  /// The steps behind an input read the copy.
+  func forgetSource(_ index: Int) { sourcesTaken[index] = false }
+
   /// Whether the steps behind an input that read the caller's array have run.
   func hasTakenSource(_ index: Int?) -> Bool { index.map { sourcesTaken[$0] } ?? false }
 

@@ -30,6 +30,7 @@ extension Model {
     // Of a forward that fails nothing is left.
     handPhase = .none
     try executor.loadCopies(inputs, count: rows)
+    handInputIsBytes = inputs.first?.dataType == .uint8
     if training { executor.randomKey = StableHash.mixed(handSeed ^ StableHash.mixed(handBatches)) }
     try executor.forwardShard()
     if training { handBatches &+= 1 }
@@ -82,6 +83,9 @@ extension Model {
     try executor.loadOutputGradients(gradOutputs)
     executor.accumulatesGradients = accumulate
     try executor.backwardShard()
+    if let normalizer = network.imageNormalizer, let gradient = executor.inputGradient(0) {
+      normalizer.differentiate(gradient, count: executor.rows * inputLengths[0], areBytes: handInputIsBytes)
+    }
     handPhase = .differentiated
   }
 

@@ -67,8 +67,10 @@ extension Model {
       let name = Network.nodeName(copy.name, place: placeCounts[id, default: 1])
       return Network.Node(layer: copy, inputs: inputs, shape: node.shape, name: name)
     }
+    let copy = Network(nodes: nodes, layers: layers)
+    copy.imageNormalizer = network.imageNormalizer
     let model = Model(
-      Network(nodes: nodes, layers: layers), inputs: inputNodes.compactMap { position[$0] },
+      copy, inputs: inputNodes.compactMap { position[$0] },
       outputs: outputNodes.compactMap { position[rewrite.heir($0)] }, seed: handSeed)
     return (model, position)
   }

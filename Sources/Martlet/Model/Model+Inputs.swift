@@ -53,7 +53,7 @@ extension Executor {
   ///   has refused such arrays already, but the caller may have written to them since.
   func load(_ arrays: [ArrayView], from first: Int, count: Int) throws {
     for (place, array) in arrays.enumerated() {
-      if let floats = array.contiguousFloats {
+      if let floats = array.contiguousFloats, plan.network.imageNormalizer == nil {
         readInput(place, at: floats + first &* plan.inputLengths[place])
       } else {
         readInput(place, at: nil)
@@ -69,7 +69,13 @@ extension Executor {
     case .range(let first, let count): try array.copyRows(from: first, count: count, into: target, "inputs[\(place)]")
     case .numbers(let numbers): try array.copyRows(numbers, into: target, compute, "inputs[\(place)]")
     }
-    takeSource(place, array, rows, at: row, isPart: isPart)
+    if let normalizer = plan.network.imageNormalizer {
+      // What the layers read is what came out of the normalization, not the caller's array.
+      forgetSource(place)
+      normalizer.apply(target, count: rows.count * plan.inputLengths[place], areBytes: array.dataType == .uint8)
+    } else {
+      takeSource(place, array, rows, at: row, isPart: isPart)
+    }
   }
 
   /// The caller's arrays are the caller's alone again.

@@ -29,7 +29,12 @@ extension Model {
     let (inLength, outLength) = (inputLengths[0], outputLengths[0])
     try run(rows: rows, batchSize: batchSize) { executor, first, count in
       let target = output + first * outLength
-      executor.readInput(0, at: UnsafeMutablePointer(mutating: input + first * inLength))
+      if let normalizer = network.imageNormalizer {
+        executor.inputFloats(0).update(from: input + first * inLength, count: count * inLength)
+        normalizer.apply(executor.inputFloats(0), count: count * inLength, areBytes: false)
+      } else {
+        executor.readInput(0, at: UnsafeMutablePointer(mutating: input + first * inLength))
+      }
       executor.write(0, to: target)
       executor.forward()
       executor.copyOutput(0, to: target, count: count * outLength)

@@ -26,6 +26,8 @@ public final class Model: @unchecked Sendable {
   /// Seed and count of the batches run by hand in training: dropout's key.
   var handSeed: UInt64
   var handBatches: UInt64 = 0
+  /// The input of the last forward by hand was uint8.
+  var handInputIsBytes = false
 
   /// A model of the graph's nodes between inputs and outputs.
   ///
@@ -145,6 +147,7 @@ public final class Model: @unchecked Sendable {
     }
     let copy = Network(nodes: nodes, layers: layers)
     copy.inferenceWeights = network.inferenceWeights
+    copy.imageNormalizer = network.imageNormalizer
     return Model(copy, inputs: inputNodes, outputs: outputNodes, seed: handSeed)
   }
 

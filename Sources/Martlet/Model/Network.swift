@@ -82,6 +82,9 @@ final class Network: @unchecked Sendable {
         + "call this before or after the run.")
   }
 
+  /// See ``Model/imageNormalization``.
+  var imageNormalizer: ImageNormalizer?
+
   /// The statistics as they stood at the begin of each open transaction, the outermost first.
   var statisticsBefore: [StateSnapshot] = []
 

@@ -3,6 +3,7 @@ import MartletRuntime
 
 /// Made once per (network, outputs, capacity, training or inference). Any batch of at most `capacity` rows runs on it.
 final class Plan {
+  let network: Network
   let capacity: Int
   let isTraining: Bool
   /// Steps exchange sums with other shards of the batch.
@@ -43,6 +44,7 @@ final class Plan {
     try builder.placeValues()
     if training { try builder.placeGradients(wantsInputGradient: wantsInputGradient) }
 
+    self.network = network
     self.capacity = capacity
     isTraining = training
     version = network.version

@@ -18,7 +18,8 @@ public struct FitOptions {
   public var validation: (inputs: [ArrayView], targets: [ArrayView])?
   /// Random changes of the training images; nil: none. For models with one input of images `[H, W, C]`.
   public var augmentation: Augmentation?
-  /// Of the images, those of validation included; nil: as they are. For models with one input of images `[H, W, C]`.
+  /// Of the images, those of validation included; the model keeps it (``Model/imageNormalization``) and applies it from then on. Nil: the
+  /// model's own, if it has one. For models with one input of images `[H, W, C]`.
   public var normalization: ImageNormalization?
   /// What becomes of a step whose loss or gradient is not finite.
   public var onNonfinite = NonfinitePolicy.error
@@ -121,6 +122,10 @@ extension Trainer {
       }
     }
 
+    // From here on the model has been trained on normalized images, and predictions must see the same.
+    if let normalization = options.normalization, model.imageNormalization == nil {
+      try model.setImageNormalization(normalization)
+    }
     let schedule = BatchSchedule(
       rows: rows, batchSize: batchSize, epochs: options.epochs, stepsPerEpoch: stepsPerEpoch, shuffles: options.shuffles,
       seed: options.seed ?? seed, firstEpoch: options.seed == nil ? epochCount : 0)
@@ -218,11 +223,13 @@ extension Trainer {
     _ inputs: [ArrayView], _ augmentation: Augmentation?, _ normalization: ImageNormalization?, what: String = "inputs"
   ) throws -> ImageReader? {
     guard augmentation != nil || normalization != nil else { return nil }
+    if let normalization { try model.checkAgrees(normalization) }
     guard inputs.count == 1 else {
       throw MartletError(
         .unsupported, "augmentation and normalization are for models with one input; this one has \(inputs.count).")
     }
     return try ImageReader(
-      inputs[0], rowShape: model.inputShapes[0], augmentation, normalization, argument: "\(what)[0]")
+      inputs[0], rowShape: model.inputShapes[0], augmentation, normalization ?? model.imageNormalization,
+      argument: "\(what)[0]")
   }
 }

@@ -101,8 +101,7 @@ public final class Trainer {
 
   /// Loss and hits of a whole data set at inference; changes nothing. The loss of no rows is NaN.
   ///
-  /// - Parameter normalization: of the images, as in the fit; read batch by batch where they lie. Predictions take none: hand
-  ///   in normalised values there.
+  /// - Parameter normalization: of the images, where the model has none of its own (``Model/imageNormalization``).
   public func evaluate(
     _ inputs: [ArrayView], _ targets: [ArrayView], batchSize: Int = 0, normalization: ImageNormalization? = nil
   ) throws -> TrainingResult {

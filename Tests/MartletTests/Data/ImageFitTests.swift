@@ -136,16 +136,21 @@ private final class Pictures {
         var options = fitOptions()
         options.validation = ([try others.view()], [otherTargets])
         var epochs = 0
+        var last: TrainingResult?
         try trainer.fit([pictures.view()], [targets], options) { event in
           guard event.kind == .epoch else { return true }
           epochs += 1
-          #expect(try! trainer.evaluate(x, labels: others.labels) == event.validation)
+          last = event.validation
+          // The model keeps the normalization of the fit.
+          #expect(try! trainer.evaluate([others.view()], [otherTargets]) == event.validation)
           #expect(
             try! trainer.evaluate([others.view()], [otherTargets], batchSize: 256, normalization: self.normalization)
               == event.validation)
           return true
         }
         #expect(epochs == 3)
+        try model.setImageNormalization(nil)
+        #expect(try trainer.evaluate(x, labels: others.labels) == last)
       }
     }
     withExtendedLifetime((pictures, others)) {}

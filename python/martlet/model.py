@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _abi, _arguments, _restore
 from ._all_reduce import AllReduce, KeptCallback
-from ._array import Array, Arrays, describe_all, describe_targets, view
+from ._array import Arrays, describe_all, describe_targets, view
 from ._errors import InvalidArgumentError
 from ._handle import Owner, Self
 from ._inference import Inference
 from ._library import library
+from ._parameters import ModelTensors
 from ._statistics import ModelStatistics
-from ._tensors import LoadResult, names, read_in_order, set_tensors, tensors, text_of, value_view
+from ._tensors import names, text_of
 from .augmentation import normalization_pointer
 from .graph import Input, Node, build
 from .layers import Layer
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
     from .augmentation import PerChannel
     from .checking import Findings
     from .folding import FoldingCertificate
@@ -33,7 +32,7 @@ _WEIGHT_FORMATS = {"float32": _abi.INFERENCE_FLOAT32, "float16": _abi.INFERENCE_
 _WEIGHT_FORMAT_NAMES = {code: name for name, code in _WEIGHT_FORMATS.items()}
 
 
-class Model(ModelStatistics):
+class Model(ModelTensors, ModelStatistics):
     """A network from inputs to outputs: what it is, its parameters and its state.
 
     Parameters
@@ -285,83 +284,6 @@ class Model(ModelStatistics):
             getattr(library(), function)(owner, index, ctypes.byref(out))
             found.append(view(out, owner).copy())
         return found[0] if count == 1 else found
-
-    # -- parameters and state --
-
-    def parameters(self) -> dict[str, Array]:
-        """Name → the parameter itself: a writable view, without a copy, that keeps the memory alive.
-
-        Whoever holds a view may write to it at any time. So from then on :meth:`predict` prepares these parameters anew in
-        every call, which single rows feel most. To read, use :meth:`state_dict`; to write, :meth:`load_state_dict`.
-        """
-        return self._views("", parameters=True)
-
-    def _views(self, prefix: str, *, parameters: bool) -> dict[str, Array]:
-        owner = self._open()
-        return {
-            tensor.name: value_view(owner, tensor)
-            for tensor in tensors(owner)
-            if tensor.is_parameter == parameters and tensor.name.startswith(prefix)
-        }
-
-    def gradients(self) -> dict[str, Array]:
-        """Name → the parameter's gradient itself, as :meth:`parameters`."""
-        return {tensor.name: tensor.gradient for tensor in tensors(self._open()) if tensor.gradient is not None}
-
-    def state(self) -> dict[str, Array]:
-        """Name → what is kept beside the parameters (moving statistics), as :meth:`parameters`."""
-        return self._views("", parameters=False)
-
-    def state_dict(self, *, flatten_order: str = "channels_last") -> dict[str, Array]:
-        """Copies of all parameters and state, under the names of PyTorch's state dictionaries (``"0.weight"``).
-
-        Parameters
-        ----------
-        flatten_order : {"channels_last", "channels_first"}, optional
-            Where a flattened image has its channels, which the columns of the :class:`Dense` behind it follow:
-            ``"channels_last"``, ``(H, W, C)``, as here and in Keras; ``"channels_first"``, ``(C, H, W)``, for PyTorch.
-            :func:`~martlet.converters.to_torch_state_dict` makes tensors of PyTorch's own.
-        """
-        owner = self._open()
-        return {tensor.name: read_in_order(owner, tensor, flatten_order) for tensor in tensors(owner)}
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, ArrayLike], strict: bool = True, *, flatten_order: str | None = None
-    ) -> LoadResult:
-        """Writes parameters and state: all of them, or (after an error) none.
-
-        Parameters
-        ----------
-        state_dict : mapping of str to array
-            As from :meth:`state_dict`, a safetensors reader, or PyTorch.
-        strict : bool, optional
-            Whether every tensor of the model must be there and no other (batch counters may be missing). Otherwise what
-            is missing stays, and what is unknown is left out.
-        flatten_order : {"channels_last", "channels_first"}, optional
-            Where a flattened image has its channels in the network that the tensors are of: ``"channels_last"``, as here and in
-            Keras, or ``"channels_first"``, as in PyTorch: what follows a flattened image is rearranged. If left out, arrays
-            are taken as they are, and PyTorch's tensors of a layer where it matters are refused. PyTorch's values in NumPy
-            arrays cannot be told from others: say ``"channels_first"`` for them.
-
-        Raises
-        ------
-        InvalidArgumentError
-            Names that do not fit. Statistics that are not finite, negative variances and counters: with tensor, channel, value.
-        ShapeError
-            A tensor of another shape.
-        """
-        return set_tensors(self._open(), state_dict, bool(_arguments.flag(strict, "strict")), flatten_order)
-
-    def trainable(self) -> dict[str, bool]:
-        """Parameter name → whether an optimizer changes it."""
-        return {tensor.name: tensor.trainable for tensor in tensors(self._open()) if tensor.is_parameter}
-
-    def set_trainable(self, name: str, trainable: bool) -> None:
-        """Sets whether optimizers change the named parameter, or all parameters of the named layer. Kept with the model."""
-        chosen = [known for known in self.trainable() if known == name or known.startswith(f"{name}.")]
-        value = _arguments.flag(trainable, "trainable")
-        for known in chosen or [name]:
-            library().martlet_model_set_trainable(self._open(), _arguments.text(known, "name"), value)
 
     def set_all_reduce(self, function: AllReduce | None) -> None:
         """Has the model train as one shard of a larger batch; None: alone, as at first.

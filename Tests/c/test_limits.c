@@ -312,7 +312,7 @@ static void test_values_of_state(void) {
   const char *const mean_name = "norm1.running_mean", *const variance_name = "norm1.running_var";
   const char *const count_name = "norm1.num_batches_tracked";
   watch_model(model);
-  const double bad[] = {-0.5, -9e-6, NAN, INFINITY, 1e39};
+  const double bad[] = {-0.5, -9e-6, NAN, INFINITY};
   for (int i = 0; i < CHECK_COUNT(bad); i++) {
     variance[3] = bad[i];
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "norm1.running_var: expected finite numbers of 0 or more",

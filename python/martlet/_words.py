@@ -11,6 +11,7 @@ _NAMES = {"inputs": "x", "targets": "y", "outputs": "out", "grad_outputs": "grad
 #: Functions whose arguments have names of their own.
 _OTHER_NAMES = {
     "martlet_model_check": {"data": "x"},
+    "martlet_model_create": {"inputs": "inputs", "outputs": "outputs"},
     "martlet_shift_recorder_record": {"inputs": "probe"},
 }
 

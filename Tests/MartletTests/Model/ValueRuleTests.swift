@@ -82,7 +82,7 @@ import Testing
     var large = [Double](repeating: 1e39, count: 5)
     try large.withUnsafeMutableBytes {
       let array = try ArrayView($0.baseAddress, .float64, shape: [5])
-      expectError(.invalidArgument, "got 1e+39 in channel 0") {
+      expectError(.invalidArgument, "got 1e+39") {
         try model.setVariables([("2.running_var", array)], strict: false)
       }
     }

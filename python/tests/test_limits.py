@@ -117,7 +117,7 @@ def test_outputs_of_a_model(path):
     x = Input((1,))
     y = ReLU(name="relu")(x)
     net = Model(x, [y] * _abi.MAX_OUTPUTS)
-    with pytest.raises(InvalidArgumentError, match="^outputs: expected"):
+    with pytest.raises(InvalidArgumentError, match=r"^outputs: expected"):
         Model(x, [y] * (_abi.MAX_OUTPUTS + 1))
     with pytest.raises(InvalidArgumentError, match="layer_names"):
         net.submodel(["relu"] * (_abi.MAX_OUTPUTS + 1))

@@ -807,15 +807,34 @@ martlet_status martlet_folding_output_at(const martlet_folding *folding, int32_t
 martlet_status martlet_folding_text(const martlet_folding *folding, char *buffer, size_t capacity, size_t *out_length);
 
 /* -- files: safetensors, the architecture as JSON in its metadata -- */
-/* Written beside path, synced, renamed: path holds the old file or the new one, never a part. */
+/* Written beside path, synced, renamed: path holds the old file or the new one, never a part. Of a submodel, its own layers.
+ * MARTLET_INVALID_ARGUMENT for a path with the ending of another format (.h5, .keras, .pt, .pth, .onnx, .npz, ...),
+ * MARTLET_IO_ERROR. */
 martlet_status martlet_model_save(const martlet_model *model, const char *path);
-/* MARTLET_IO_ERROR if it cannot be read, MARTLET_CORRUPT_FILE if it is not a whole Martlet model. *out is owned. */
+/* MARTLET_IO_ERROR if it cannot be read, MARTLET_UNSUPPORTED for a file of another format (named), MARTLET_CORRUPT_FILE if it is
+ * truncated or is not a valid Martlet model. *out is owned. */
 martlet_status martlet_model_load(martlet_model **out, const char *path);
-/* Parameters and state by name from any safetensors file (F32, F64, F16, BF16; rounded to nearest) into a model that exists: all,
- * or after an error none. strict: every tensor of the model must be there and no other, but batch norm's counters may be missing
- * and become 0; otherwise what is missing stays, and what is unknown is left out. A file of another architecture:
- * MARTLET_INVALID_ARGUMENT for names, MARTLET_SHAPE_MISMATCH for shapes, each with its layer. Since ABI 2. */
-martlet_status martlet_model_load_weights(martlet_model *model, const char *path, int32_t strict);
+/* The names of tensors that a file and a model have in common, and of those that one of them alone has. */
+typedef struct martlet_load_report martlet_load_report;
+enum {
+  MARTLET_LOAD_MATCHED = 0,   /* the model's, read from the file */
+  MARTLET_LOAD_MISSING = 1,   /* the model's that the file does not hold */
+  MARTLET_LOAD_UNEXPECTED = 2 /* the file's that the model does not have, those of data types that are not read included */
+};
+/* Parameters and state by name from any safetensors file (F32, F64, F16, BF16; rounded to nearest; counters are whole numbers of
+ * any integer or floating-point type) into a model that exists: all, or after an error none. strict: every tensor of the model must
+ * be there and no other, but batch norm's counters may be missing and become 0; otherwise what is missing stays, and what is unknown
+ * is left out. A file of which not one name fits is an error in either case. *out_report (owned) may be NULL if it is not wanted.
+ * A file of another architecture: MARTLET_INVALID_ARGUMENT for names, MARTLET_SHAPE_MISMATCH for shapes, each with its layer.
+ * MARTLET_INVALID_ARGUMENT for a value that float32 cannot hold, MARTLET_UNSUPPORTED for a file of another format (named) or a
+ * dtype that a tensor cannot take, MARTLET_IO_ERROR, MARTLET_CORRUPT_FILE. Since ABI 2. */
+martlet_status martlet_model_load_weights(martlet_load_report **out_report, martlet_model *model, const char *path,
+                                          int32_t strict);
+void martlet_load_report_destroy(martlet_load_report *report);
+/* part: MARTLET_LOAD_MATCHED ... The names are *borrowed* until the report is destroyed; 0 and NULL for a part or index that is
+ * not there. Never fail. Since ABI 2. */
+int32_t martlet_load_report_count(const martlet_load_report *report, int32_t part);
+const char *martlet_load_report_name(const martlet_load_report *report, int32_t part, int32_t index);
 
 /* ---- Losses and optimizers --------------------------------------------------------------------------------------------- */
 

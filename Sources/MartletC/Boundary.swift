@@ -55,6 +55,8 @@ final class CStrings: @unchecked Sendable {
 
   deinit { for pointer in pointers { pointer.deallocate() } }
 
+  var count: Int { pointers.count }
+
   subscript(index: Int) -> UnsafePointer<CChar>? { pointers.indices.contains(index) ? UnsafePointer(pointers[index]) : nil }
 }
 

@@ -149,9 +149,35 @@ public func martlet_model_load(_ out: UnsafeMutablePointer<OpaquePointer?>!, _ p
 
 @_cdecl("martlet_model_load_weights") @implementation
 public func martlet_model_load_weights(
-  _ handle: OpaquePointer!, _ path: UnsafePointer<CChar>!, _ strict: Int32
+  _ out_report: UnsafeMutablePointer<OpaquePointer?>!, _ handle: OpaquePointer!, _ path: UnsafePointer<CChar>!,
+  _ strict: Int32
 ) -> martlet_status {
-  boundary { try model(handle).loadWeights(from: text(path, "path"), strict: flag(strict, "strict")) }
+  boundary {
+    let report = try model(handle).loadWeights(from: text(path, "path"), strict: flag(strict, "strict"))
+    if let out_report { try create(out_report) { LoadReportHandle(report) } }
+  }
+}
+
+/// A report with its names as C strings, in the order of the header's constants.
+final class LoadReportHandle {
+  private let parts: [CStrings]
+
+  init(_ report: LoadReport) { parts = [report.matched, report.missing, report.unexpected].map(CStrings.init) }
+
+  subscript(part: Int32) -> CStrings? { parts.indices.contains(Int(part)) ? parts[Int(part)] : nil }
+}
+
+@_cdecl("martlet_load_report_destroy") @implementation
+public func martlet_load_report_destroy(_ report: OpaquePointer!) { destroy(report, as: LoadReportHandle.self) }
+
+@_cdecl("martlet_load_report_count") @implementation
+public func martlet_load_report_count(_ report: OpaquePointer!, _ part: Int32) -> Int32 {
+  (try? object(report, "report", as: LoadReportHandle.self)).flatMap { $0[part].map { Int32(clamping: $0.count) } } ?? 0
+}
+
+@_cdecl("martlet_load_report_name") @implementation
+public func martlet_load_report_name(_ report: OpaquePointer!, _ part: Int32, _ index: Int32) -> UnsafePointer<CChar>! {
+  (try? object(report, "report", as: LoadReportHandle.self)).flatMap { $0[part]?[Int(index)] }
 }
 
 @_cdecl("martlet_model_set_tensors") @implementation

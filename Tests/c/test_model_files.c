@@ -82,7 +82,7 @@ static void test_weights(void) {
   martlet_model *model = make_model(7), *other = make_model(8);
   CHECK_OK(martlet_model_save(model, path_of("weights.safetensors")));
   CHECK(model_fingerprint(model) != model_fingerprint(other));
-  CHECK_OK(martlet_model_load_weights(other, path_of("weights.safetensors"), 1));
+  CHECK_OK(martlet_model_load_weights(NULL, other, path_of("weights.safetensors"), 1));
   CHECK(model_fingerprint(model) == model_fingerprint(other));
 
   martlet_graph *graph = NULL;
@@ -94,16 +94,118 @@ static void test_weights(void) {
   CHECK_OK(martlet_model_create(&narrow, graph, &input, 1, &hidden, 1, 1));
   const uint64_t before = model_fingerprint(narrow);
   const char *weights = path_of("weights.safetensors");
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "norm1", martlet_model_load_weights(narrow, weights, 1));
-  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "layer \"dense1\"", martlet_model_load_weights(narrow, weights, 0));
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "strict", martlet_model_load_weights(narrow, weights, 2));
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "path", martlet_model_load_weights(narrow, NULL, 1));
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_load_weights(NULL, weights, 1));
-  CHECK_FAILS(STATUS(IO_ERROR), "missing", martlet_model_load_weights(narrow, path_of("missing"), 1));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "norm1", martlet_model_load_weights(NULL, narrow, weights, 1));
+  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "layer \"dense1\"", martlet_model_load_weights(NULL, narrow, weights, 0));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "strict", martlet_model_load_weights(NULL, narrow, weights, 2));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "path", martlet_model_load_weights(NULL, narrow, NULL, 1));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_load_weights(NULL, NULL, weights, 1));
+  CHECK_FAILS(STATUS(IO_ERROR), "missing", martlet_model_load_weights(NULL, narrow, path_of("missing"), 1));
   CHECK(model_fingerprint(narrow) == before);
   martlet_model_destroy(narrow);
   martlet_graph_destroy(graph);
   martlet_model_destroy(other);
+  martlet_model_destroy(model);
+}
+
+/* The names of a part of a report, joined by blanks. */
+static const char *names_of(const martlet_load_report *report, int32_t part) {
+  static char text[1024];
+  text[0] = 0;
+  for (int32_t i = 0; i < martlet_load_report_count(report, part); i++) {
+    const char *name = martlet_load_report_name(report, part, i);
+    CHECK(name != NULL);
+    if (name != NULL) snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i == 0 ? "" : " ", name);
+  }
+  return text;
+}
+
+static martlet_model *one_layer(const char *name, int32_t units) {
+  martlet_graph *graph = NULL;
+  martlet_node input, output;
+  martlet_model *model = NULL;
+  CHECK_OK(martlet_graph_create(&graph));
+  CHECK_OK(martlet_graph_input(graph, "in", 1, net_input_shape, &input));
+  CHECK_OK(martlet_graph_dense(graph, name, input, units, NULL, &output));
+  CHECK_OK(martlet_model_create(&model, graph, &input, 1, &output, 1, 1));
+  martlet_graph_destroy(graph);
+  return model;
+}
+
+static void test_load_report(void) {
+  martlet_model *model = make_model(7), *same = one_layer("dense1", NET_HIDDEN), *other = one_layer("elsewhere", NET_HIDDEN);
+  martlet_load_report *report = NULL;
+  CHECK_OK(martlet_model_save(model, path_of("weights.safetensors")));
+  CHECK_OK(martlet_model_load_weights(&report, same, path_of("weights.safetensors"), 0));
+  CHECK_TEXT("dense1.weight dense1.bias", names_of(report, MARTLET_LOAD_MATCHED));
+  CHECK_TEXT("", names_of(report, MARTLET_LOAD_MISSING));
+  CHECK(martlet_load_report_count(report, MARTLET_LOAD_UNEXPECTED) > 2);
+  CHECK(strstr(names_of(report, MARTLET_LOAD_UNEXPECTED), "norm1.weight") != NULL);
+  CHECK_INT(0, martlet_load_report_count(report, 3));
+  CHECK_INT(0, martlet_load_report_count(report, -1));
+  CHECK_INT(0, martlet_load_report_count(NULL, 0));
+  CHECK(martlet_load_report_name(report, MARTLET_LOAD_MATCHED, 2) == NULL);
+  CHECK(martlet_load_report_name(report, MARTLET_LOAD_MATCHED, -1) == NULL);
+  CHECK(martlet_load_report_name(report, 9, 0) == NULL);
+  CHECK(martlet_load_report_name(NULL, 0, 0) == NULL);
+  martlet_load_report_destroy(report);
+  martlet_load_report_destroy(NULL);
+
+  /* A file of which nothing fits is an error, strict or not. */
+  const uint64_t before = model_fingerprint(other);
+  POISON(report);
+  for (int32_t strict = 0; strict < 2; strict++)
+    CHECK_FAILS(STATUS(INVALID_ARGUMENT), "elsewhere.weight",
+                martlet_model_load_weights(&report, other, path_of("weights.safetensors"), strict));
+  CHECK(model_fingerprint(other) == before);
+  martlet_model_destroy(other);
+  martlet_model_destroy(same);
+  martlet_model_destroy(model);
+}
+
+/* A part of a network is a model in a file as well. */
+static void test_submodel(void) {
+  martlet_model *model = make_model(7), *part = NULL, *loaded = NULL, *copy = NULL;
+  const char *names[] = {"norm1"};
+  CHECK_OK(martlet_model_create_submodel(&part, model, names, 1));
+  CHECK(martlet_model_tensor_count(part) < martlet_model_tensor_count(model));
+  CHECK(martlet_model_layer_count(part) < martlet_model_layer_count(model));
+  CHECK_OK(martlet_model_save(part, path_of("part.safetensors")));
+  CHECK_OK(martlet_model_load(&loaded, path_of("part.safetensors")));
+  CHECK_OK(martlet_model_clone(&copy, part));
+  CHECK(model_fingerprint(part) == model_fingerprint(loaded));
+  CHECK(model_fingerprint(part) == model_fingerprint(copy));
+  CHECK_INT(martlet_model_tensor_count(part), martlet_model_tensor_count(loaded));
+  CHECK_INT(0, unlink(path_of("part.safetensors")));
+  martlet_model_destroy(copy);
+  martlet_model_destroy(loaded);
+  martlet_model_destroy(part);
+  martlet_model_destroy(model);
+}
+
+static void test_other_formats(void) {
+  static const struct {
+    const char *word;
+    unsigned char bytes[16];
+  } files[] = {{"zip", {'P', 'K', 3, 4, 20, 0, 8, 8}},
+               {"HDF5", {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'}},
+               {"pickle", {0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46}},
+               {"JSON", {'{', '"', 'm', 'e', 't', 'a', '"', ':'}},
+               {"gzip", {0x1f, 0x8b, 8, 0, 1, 2, 3, 4}},
+               {"GGUF", {'G', 'G', 'U', 'F', 3, 0, 0, 0, 1}},
+               {"NumPy", {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0}}};
+  martlet_model *model = make_model(7), *out;
+  POISON(out);
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    unsigned char bytes[200];
+    memset(bytes, ' ', sizeof bytes);
+    memcpy(bytes, files[i].bytes, sizeof files[i].bytes);
+    write_file(path_of("weights"), bytes, sizeof bytes);
+    CHECK_FAILS(STATUS(UNSUPPORTED), files[i].word, martlet_model_load(&out, path_of("weights")));
+    CHECK_FAILS(STATUS(UNSUPPORTED), files[i].word, martlet_model_load_weights(NULL, model, path_of("weights"), 0));
+  }
+  CHECK_INT(0, unlink(path_of("weights")));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "safetensors", martlet_model_save(model, path_of("model.h5")));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "safetensors", martlet_model_save(model, path_of("model.PT")));
   martlet_model_destroy(model);
 }
 
@@ -263,9 +365,10 @@ static void test_changed_bytes(void) {
   martlet_model_destroy(model);
 }
 
-static const check_test tests[] = {TEST(test_round_trip), TEST(test_arguments),     TEST(test_weights),
-                                   TEST(test_cycles),     TEST(test_failed_save_keeps_the_old_file),
-                                   TEST(test_truncated),  TEST(test_lying_headers), TEST(test_changed_bytes)};
+static const check_test tests[] = {
+    TEST(test_load_report), TEST(test_submodel),      TEST(test_other_formats), TEST(test_round_trip),
+    TEST(test_arguments),   TEST(test_weights),       TEST(test_cycles),        TEST(test_failed_save_keeps_the_old_file),
+    TEST(test_truncated),   TEST(test_lying_headers), TEST(test_changed_bytes)};
 
 int main(int argc, char **argv) {
   if (mkdtemp(folder) == NULL) {

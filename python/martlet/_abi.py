@@ -54,6 +54,7 @@ SHORTCUT_DEFAULT, SHORTCUT_PARAMETER_FREE, SHORTCUT_PROJECTION = range(3)
 PARAMETER, STATE = range(2)
 POPULATION_SEQUENTIAL, POPULATION_ONE_PASS = range(2)
 INFERENCE_FLOAT32, INFERENCE_FLOAT16 = range(2)
+LOAD_MATCHED, LOAD_MISSING, LOAD_UNEXPECTED = range(3)
 LAYER_UNCHANGED, LAYER_CHANGED, LAYER_FOLDED, LAYER_KEPT, LAYER_REMOVED = range(5)
 
 LOSS_CROSS_ENTROPY, LOSS_MEAN_SQUARED_ERROR, LOSS_BINARY_CROSS_ENTROPY = range(3)
@@ -419,6 +420,10 @@ class martlet_model(ctypes.Structure):
     pass
 
 
+class martlet_load_report(ctypes.Structure):
+    pass
+
+
 class martlet_folding(ctypes.Structure):
     pass
 
@@ -445,6 +450,7 @@ HANDLES: tuple[type[ctypes.Structure], ...] = (
     martlet_graph,
     martlet_model,
     martlet_folding,
+    martlet_load_report,
     martlet_findings,
     martlet_shift_recorder,
     martlet_optimizer,
@@ -484,6 +490,7 @@ _statistics = POINTER(martlet_statistics)
 _graph = POINTER(martlet_graph)
 _model = POINTER(martlet_model)
 _folding = POINTER(martlet_folding)
+_load_report = POINTER(martlet_load_report)
 _findings = POINTER(martlet_findings)
 _recorder = POINTER(martlet_shift_recorder)
 _optimizer = POINTER(martlet_optimizer)
@@ -622,7 +629,10 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_folding_text": _status(_folding, c_char_p, c_size_t, _length),
     "martlet_model_save": _status(_model, c_char_p),
     "martlet_model_load": _status(POINTER(_model), c_char_p),
-    "martlet_model_load_weights": _status(_model, c_char_p, c_int32),
+    "martlet_model_load_weights": _status(POINTER(_load_report), _model, c_char_p, c_int32),
+    "martlet_load_report_destroy": _plain(None, _load_report),
+    "martlet_load_report_count": _plain(c_int32, _load_report, c_int32),
+    "martlet_load_report_name": _plain(c_char_p, _load_report, c_int32, c_int32),
     # Losses and optimizers
     "martlet_loss": _status(c_int32, _array, _array, POINTER(c_double), POINTER(c_int64), _array),
     "martlet_optimizer_create": _status(POINTER(_optimizer), _model, POINTER(martlet_optimizer_options)),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _abi
+from . import _abi, _arguments
 from ._array import Array
 from ._errors import InvalidArgumentError, raised_in_callback
 from ._handle import Owner
@@ -29,7 +29,7 @@ class KeptCallback:
     def set(self, model: Owner, function: AllReduce | None) -> None:
         """Sets or takes back what sums over the shards; after an error what was there stays."""
         if function is not None and not callable(function):
-            raise InvalidArgumentError(f"all_reduce must be a callable or None; got {function!r}")
+            raise InvalidArgumentError(f"all_reduce must be a callable or None; got {_arguments.shown(function)}")
         callback = _abi.martlet_all_reduce() if function is None else _abi.martlet_all_reduce(_in_place(function))
         library().martlet_model_set_all_reduce(model, callback, ctypes.c_void_p())
         self._callback = callback

@@ -18,6 +18,23 @@ INT64_MAX = 2**63 - 1
 UINT64_MAX = 2**64 - 1
 
 
+#: Linux's PATH_MAX; no system opens a longer one.
+_LONGEST_PATH = 4096
+#: The most characters of a caller's value that an error message quotes.
+_MOST_SHOWN = 200
+
+
+def shown(value: Any) -> str:
+    """``value`` as an error message quotes it: its ``repr``, or the beginning and how much there is."""
+    if isinstance(value, (str, bytes, bytearray)):
+        unit = "characters" if isinstance(value, str) else "bytes"
+        return repr(value) if len(value) <= _MOST_SHOWN else f"{value[:60]!r}... ({len(value)} {unit})"
+    if isinstance(value, (list, tuple, set, frozenset, dict)) and len(value) > _MOST_SHOWN:
+        return f"a {type(value).__name__} of {len(value)} items"
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "..."
+
+
 def integer(value: Any, name: str, minimum: int = 0, maximum: int = INT64_MAX) -> int:
     """``value`` as an int in ``minimum ... maximum``."""
     try:
@@ -25,7 +42,7 @@ def integer(value: Any, name: str, minimum: int = 0, maximum: int = INT64_MAX) -
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
-        raise InvalidArgumentError(f"{name} must be a whole number; got {value!r} ({type(value).__name__})")
+        raise InvalidArgumentError(f"{name} must be a whole number; got {shown(value)} ({type(value).__name__})")
     if not minimum <= number <= maximum:
         limit = f"at least {minimum}" if number < minimum else f"at most {maximum}"
         raise InvalidArgumentError(f"{name} must be {limit}; got {number}")
@@ -39,7 +56,7 @@ def real(value: Any, name: str) -> float:
             return float(value)
         except (TypeError, ValueError, OverflowError):
             pass
-    raise InvalidArgumentError(f"{name} must be a number; got {value!r} ({type(value).__name__})")
+    raise InvalidArgumentError(f"{name} must be a number; got {shown(value)} ({type(value).__name__})")
 
 
 def float32(value: Any, name: str) -> float:
@@ -54,19 +71,19 @@ def flag(value: Any, name: str) -> int:
     """``value`` as 0 or 1: a bool, 0 or 1, NumPy's included."""
     if (isinstance(value, int) or type(value).__name__ in ("bool_", "bool")) and value in (0, 1):
         return int(value)
-    raise InvalidArgumentError(f"{name} must be True or False; got {value!r} ({type(value).__name__})")
+    raise InvalidArgumentError(f"{name} must be True or False; got {shown(value)} ({type(value).__name__})")
 
 
 def text(value: Any, name: str) -> bytes:
     """``value`` as UTF-8 without a NUL inside."""
     if not isinstance(value, str):
-        raise InvalidArgumentError(f"{name} must be a str; got {value!r} ({type(value).__name__})")
+        raise InvalidArgumentError(f"{name} must be a str; got {shown(value)} ({type(value).__name__})")
     if "\0" in value:
-        raise InvalidArgumentError(f"{name} must not hold a NUL character; got {value!r}")
+        raise InvalidArgumentError(f"{name} must not hold a NUL character; got {shown(value)}")
     try:
         return value.encode()
     except UnicodeEncodeError:
-        raise InvalidArgumentError(f"{name} must be text that UTF-8 can hold; got {value!r}") from None
+        raise InvalidArgumentError(f"{name} must be text that UTF-8 can hold; got {shown(value)}") from None
 
 
 def file_path(value: Any, name: str = "path") -> bytes:
@@ -75,10 +92,15 @@ def file_path(value: Any, name: str = "path") -> bytes:
         path = os.fsencode(value)
     except TypeError:
         raise InvalidArgumentError(
-            f"{name} must be a str, bytes or path object; got {value!r} ({type(value).__name__})"
+            f"{name} must be a str, bytes or path object; got {shown(value)} ({type(value).__name__})"
         ) from None
+    if len(path) > _LONGEST_PATH:
+        raise InvalidArgumentError(
+            f"{name}: expected the path of a file, of at most {_LONGEST_PATH} bytes; got {shown(value)}. "
+            "If these are the contents of a file, write them to one and give its path."
+        )
     if b"\0" in path:
-        raise InvalidArgumentError(f"{name} must not hold a NUL character; got {value!r}")
+        raise InvalidArgumentError(f"{name} must not hold a NUL character; got {shown(value)}")
     return path
 
 
@@ -86,7 +108,7 @@ def one_of(value: Any, name: str, choices: dict[str, int]) -> int:
     """The number that stands for one of the names."""
     if not isinstance(value, str) or value not in choices:
         known = ", ".join(repr(choice) for choice in choices)
-        raise InvalidArgumentError(f"{name} must be one of {known}; got {value!r}")
+        raise InvalidArgumentError(f"{name} must be one of {known}; got {shown(value)}")
     return choices[value]
 
 

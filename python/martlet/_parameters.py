@@ -66,7 +66,7 @@ class ModelTensors(Handle):
             As from :meth:`state_dict`, a safetensors reader, or PyTorch.
         strict : bool, optional
             Whether every tensor of the model must be there and no other (batch counters may be missing). Otherwise what
-            is missing stays, and what is unknown is left out.
+            is missing stays, and what is unknown is left out; but if not one name is the model's, that is an error.
         flatten_order : {"channels_last", "channels_first"}, optional
             Where a flattened image has its channels in the network that the tensors are of: ``"channels_last"``, as here and in
             Keras, or ``"channels_first"``, as in PyTorch: what follows a flattened image is rearranged. If left out, arrays

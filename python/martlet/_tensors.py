@@ -19,10 +19,22 @@ if TYPE_CHECKING:
 
 
 class LoadResult(NamedTuple):
-    """What ``load_state_dict`` met: the model's tensors that were not given, and given ones that the model does not have."""
+    """What loading met: the model's tensors that were not given, given ones that it does not have, and those that were read."""
 
     missing: list[str]
     unexpected: list[str]
+    matched: list[str]
+
+
+def load_result(report: Owner) -> LoadResult:
+    """The library's report on a file."""
+    loaded = library()
+
+    def part(number: int) -> list[str]:
+        count = loaded.martlet_load_report_count(report, number)
+        return [loaded.martlet_load_report_name(report, number, index).decode() for index in range(count)]
+
+    return LoadResult(part(_abi.LOAD_MISSING), part(_abi.LOAD_UNEXPECTED), part(_abi.LOAD_MATCHED))
 
 
 class NamedTensor(NamedTuple):
@@ -118,13 +130,25 @@ def set_tensors(owner: Owner, values: Mapping[str, ArrayLike], strict: bool, fla
     known = set(own)
     unexpected = [name for name in values if name not in known]
     missing = [name for name in own if name not in values]
+    matched = [name for name in own if name in values]
+    if own and values and not matched:
+        raise InvalidArgumentError(
+            f"state_dict: nothing to load: none of its names is one of the model's. It holds {_some(unexpected)}; "
+            f"the model has {_some(own)}. Rename the tensors (a prefix such as 'module.' comes from a wrapper), "
+            "or make the model that was saved."
+        )
     given = {name: value for name, value in values.items() if strict or name in known}
-    read_arrays = {name: as_array(value, f"state_dict[{name!r}]") for name, value in given.items()}
+    read_arrays = {name: as_array(value, f"state_dict[{_arguments.shown(name)}]") for name, value in given.items()}
     known_arrays = {name: value for name, value in read_arrays.items() if name in known}
     _in_own_order(owner, known_arrays, given, flatten_order)
     arrays = Described([known_arrays.get(name, value) for name, value in read_arrays.items()])
     library().martlet_model_set_tensors(owner, names(given), arrays, len(given), int(strict))
-    return LoadResult(missing, unexpected)
+    return LoadResult(missing, unexpected, matched)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(map(_arguments.shown, names[:4])) + more
 
 
 def names(values: Iterable[str]) -> Any:

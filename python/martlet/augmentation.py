@@ -58,7 +58,9 @@ def augmentation_pointer(value: Augmentation | None) -> Any:
     if value is None:
         return None
     if not isinstance(value, Augmentation):
-        raise InvalidArgumentError(f"augment must be an Augmentation or None; got {value!r} ({type(value).__name__})")
+        raise InvalidArgumentError(
+            f"augment must be an Augmentation or None; got {_arguments.shown(value)} ({type(value).__name__})"
+        )
     return ctypes.pointer(value._struct())
 
 

@@ -160,11 +160,13 @@ def conv2d_gradients(
 def _wanted(names: Iterable[str]) -> set[int]:
     """Places in the result."""
     if isinstance(names, str):
-        raise InvalidArgumentError(f'wants must be a collection of names such as ("input", "weight"); got {names!r}')
+        raise InvalidArgumentError(
+            f'wants must be a collection of names such as ("input", "weight"); got {_arguments.shown(names)}'
+        )
     try:
         listed = list(names)
     except TypeError:
-        raise InvalidArgumentError(f"wants must be a collection of names; got {names!r}") from None
+        raise InvalidArgumentError(f"wants must be a collection of names; got {_arguments.shown(names)}") from None
     return {_arguments.one_of(name, f"wants[{index}]", _GRADIENTS) for index, name in enumerate(listed)}
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import _arguments
 from ._array import Array
 from ._errors import CorruptFileError, FileError, InvalidArgumentError
 
@@ -143,7 +144,7 @@ def load(name: str = "auto") -> Dataset:
     if name == "digits":
         return digits()
     if name != "auto":
-        raise InvalidArgumentError(f"name must be 'auto', 'fashion-mnist' or 'digits'; got {name!r}")
+        raise InvalidArgumentError(f"name must be 'auto', 'fashion-mnist' or 'digits'; got {_arguments.shown(name)}")
     try:
         return fashion_mnist()
     except FileError as missing:

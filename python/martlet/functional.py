@@ -75,7 +75,9 @@ def _activation(name: str | None) -> int:
 
 def _channels(x: Array, channel_axis: int, name: str = "x") -> int:
     if channel_axis not in (-1, 1):
-        raise InvalidArgumentError(f"channel_axis must be -1 (last) or 1 (channels first); got {channel_axis!r}")
+        raise InvalidArgumentError(
+            f"channel_axis must be -1 (last) or 1 (channels first); got {_arguments.shown(channel_axis)}"
+        )
     if x.ndim < 2 and not (x.ndim == 1 and channel_axis == -1):
         raise ShapeError(f"{name} has shape {list(x.shape)}; expected [rows, channels] or more axes")
     return int(x.shape[channel_axis])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import _abi
-from ._arguments import one_of, real
+from ._arguments import one_of, real, shown
 from ._errors import InvalidArgumentError
 
 _KINDS = {
@@ -42,7 +42,7 @@ class Initializer:
         one_of(kind, "kind", _KINDS)
         if (value is None) == (kind in _WITH_VALUE):
             need = "needs a value" if value is None else "takes no value"
-            raise InvalidArgumentError(f"the initializer {kind!r} {need}; got {value!r}")
+            raise InvalidArgumentError(f"the initializer {kind!r} {need}; got {shown(value)}")
         self.kind = kind
         self.value = None if value is None else real(value, "value")
 

@@ -16,7 +16,7 @@ from ._inference import Inference
 from ._library import library
 from ._parameters import ModelTensors
 from ._statistics import ModelStatistics
-from ._tensors import names, text_of
+from ._tensors import LoadResult, load_result, names, text_of
 from .augmentation import normalization_pointer
 from .graph import Input, Node, build
 from .layers import Layer
@@ -99,8 +99,9 @@ class Model(ModelTensors, ModelStatistics):
         try:
             return self._layers[name]
         except KeyError:
-            known = ", ".join(repr(known) for known in self._layers)
-            raise InvalidArgumentError(f"the model has no layer named {name!r}; it has {known}") from None
+            known = ", ".join(_arguments.shown(known) for known in list(self._layers)[:12])
+            more = f" and {len(self._layers) - 12} more" if len(self._layers) > 12 else ""
+            raise InvalidArgumentError(f"the model has no layer named {_arguments.shown(name)}; it has {known}{more}") from None
 
     @property
     def input_shapes(self) -> list[tuple[int, ...]]:
@@ -309,7 +310,10 @@ class Model(ModelTensors, ModelStatistics):
     # -- other models, files --
 
     def submodel(self, layer_names: str | Sequence[str]) -> Model:
-        """Another model of the same layers whose outputs are those of the named layers; parameters and state are shared."""
+        """Another model of the same layers whose outputs are those of the named layers; parameters and state are shared.
+
+        It has the layers that these outputs need and no others, in a file and a copy too.
+        """
         wanted = [layer_names] if isinstance(layer_names, str) else list(layer_names)
         out = ctypes.POINTER(_abi.martlet_model)()
         library().martlet_model_create_submodel(ctypes.byref(out), self._open(), names(wanted), len(wanted))
@@ -416,14 +420,19 @@ class Model(ModelTensors, ModelStatistics):
         return check(self._open(), inputs, targets, loss, batch_size, optimizer)
 
     def save(self, path: str | bytes | os.PathLike[str]) -> None:
-        """Writes the model to one safetensors file, whole or not at all."""
+        """Writes the model to one safetensors file, whole or not at all.
+
+        The file's name may have any ending but another format's: ``.h5``, ``.keras``, ``.pt``, ``.pth``, ``.onnx``, ``.npz``
+        and the like.
+        """
         library().martlet_model_save(self._open(), _arguments.file_path(path))
 
-    def load_weights(self, path: str | bytes | os.PathLike[str], strict: bool = True) -> None:
+    def load_weights(self, path: str | bytes | os.PathLike[str], strict: bool = True) -> LoadResult:
         """Reads parameters and state by name from any safetensors file: all of them, or (after an error) none.
 
         The file may be :meth:`save`'s or another library's; an architecture in it is not looked at. Float64, float16 and
-        bfloat16 are converted, rounded to nearest.
+        bfloat16 are converted, rounded to nearest; counters may be of any integer or floating-point type. Tensors of other
+        types (such as float8) are left out with ``strict=False`` if the model does not need them.
 
         Parameters
         ----------
@@ -432,15 +441,24 @@ class Model(ModelTensors, ModelStatistics):
         strict : bool, optional
             As in :meth:`load_state_dict`. Shapes must fit in either case.
 
+        Returns
+        -------
+        LoadResult
+            Names: ``missing`` from the file, ``unexpected`` in it, ``matched`` and read.
+
         Raises
         ------
         FileError, CorruptFileError
-            The file cannot be read; it is not a whole safetensors file.
+            The file cannot be read; it is truncated or is not a valid safetensors file.
+        UnsupportedError
+            The file is of another format, which the message names, or holds a tensor of a type that the model cannot take.
         InvalidArgumentError, ShapeError
             Its names, its shapes are those of another architecture: the message names the layer. The model is unchanged.
         """
+        out = ctypes.POINTER(_abi.martlet_load_report)()
         flag = _arguments.flag(strict, "strict")
-        library().martlet_model_load_weights(self._open(), _arguments.file_path(path), flag)
+        library().martlet_model_load_weights(ctypes.byref(out), self._open(), _arguments.file_path(path), flag)
+        return load_result(Owner(out, library().martlet_load_report_destroy))
 
     def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
         copy: Self = self.clone()  # type: ignore[attr-defined]
@@ -492,7 +510,7 @@ class Sequential(Model):
         node = start = first if first is not None else Input(input_shape)  # type: ignore[arg-type]
         for index, layer in enumerate(items):
             if not isinstance(layer, Layer):
-                raise InvalidArgumentError(f"layers[{index}] must be a layer, like Dense(10); got {layer!r}")
+                raise InvalidArgumentError(f"layers[{index}] must be a layer, like Dense(10); got {_arguments.shown(layer)}")
             node = layer(node)
         if node is start:
             raise InvalidArgumentError("layers must hold at least one layer")
@@ -507,8 +525,10 @@ def load(path: str | bytes | os.PathLike[str]) -> Model:
     ------
     FileError
         The file cannot be read.
+    UnsupportedError
+        It is of another format, which the message names.
     CorruptFileError
-        It is not a whole Martlet model.
+        It is truncated or is not a valid Martlet model.
     """
     return _loaded(Model, path)
 
@@ -539,5 +559,7 @@ def _nodes(value: Any, name: str) -> list[Node]:
     found = list(value) if isinstance(value, (list, tuple)) else [value]
     for item in found:
         if not isinstance(item, Node):
-            raise InvalidArgumentError(f"{name} must be made by Input(...) and by applying layers; got {item!r}")
+            raise InvalidArgumentError(
+                f"{name} must be made by Input(...) and by applying layers; got {_arguments.shown(item)}"
+            )
     return found

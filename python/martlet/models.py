@@ -114,7 +114,7 @@ def _dropout(rate: float) -> float:
     """Below 0 the library takes its own default, which must be asked for with None."""
     value = _arguments.real(rate, "dropout")
     if value < 0:
-        raise InvalidArgumentError(f"dropout must be 0 or more and below 1; got {rate!r}")
+        raise InvalidArgumentError(f"dropout must be 0 or more and below 1; got {_arguments.shown(rate)}")
     return value
 
 

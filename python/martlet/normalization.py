@@ -79,7 +79,7 @@ class BatchRenormalization:
 def _ramp(value: Any, name: str) -> tuple[int, int]:
     """Begin and end, whole numbers; their order is the library's to check."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise InvalidArgumentError(f"{name} must be a pair (begin, end) of numbers of batches; got {value!r}")
+        raise InvalidArgumentError(f"{name} must be a pair (begin, end) of numbers of batches; got {_arguments.shown(value)}")
     begin, end = (_arguments.integer(part, f"{name}[{place}]") for place, part in enumerate(value))
     return begin, end
 
@@ -90,7 +90,7 @@ def _renormalization(value: Any) -> BatchRenormalization | None:
         return value
     if isinstance(value, Mapping) and set(value) <= set(vars(BatchRenormalization())):
         return BatchRenormalization(**value)
-    raise InvalidArgumentError(f"renormalization must be a BatchRenormalization or None; got {value!r}")
+    raise InvalidArgumentError(f"renormalization must be a BatchRenormalization or None; got {_arguments.shown(value)}")
 
 
 class BatchNorm(Layer):

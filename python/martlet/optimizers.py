@@ -145,7 +145,9 @@ def as_rule(value: Any) -> Rule:
         return value
     if isinstance(value, str) and value in _BY_NAME:
         return _BY_NAME[value]()
-    raise InvalidArgumentError(f"optimizer must be SGD(...), Adam(...), AdamW(...) or one of {list(_BY_NAME)}; got {value!r}")
+    raise InvalidArgumentError(
+        f"optimizer must be SGD(...), Adam(...), AdamW(...) or one of {list(_BY_NAME)}; got {_arguments.shown(value)}"
+    )
 
 
 class Optimizer(Handle):

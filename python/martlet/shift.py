@@ -211,7 +211,9 @@ class ShiftRecorder(Handle):
         """The records of one layer, in time."""
         name = str(layer.name) if isinstance(layer, Layer) else layer
         if name not in self.layers:
-            raise InvalidArgumentError(f"{name!r} is not recorded; recorded are {', '.join(map(repr, self.layers))}")
+            raise InvalidArgumentError(
+                f"{_arguments.shown(name)} is not recorded; recorded are {_arguments.shown(self.layers)}"
+            )
         return [record for record in self.records if record.layer == name]
 
     @property

@@ -269,5 +269,5 @@ def _as_tensor(value: Operand) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if value is None or isinstance(value, str):
-        raise InvalidArgumentError(f"a Tensor computes with tensors, arrays and numbers; got {value!r}")
+        raise InvalidArgumentError(f"a Tensor computes with tensors, arrays and numbers; got {_arguments.shown(value)}")
     return Tensor(value)

@@ -385,7 +385,7 @@ class _Watch:
     def __init__(self, callbacks: list[Callback], progress: bool | Progress) -> None:
         for callback in callbacks:
             if not callable(callback):
-                raise InvalidArgumentError(f"callbacks must be callables; got {callback!r}")
+                raise InvalidArgumentError(f"callbacks must be callables; got {_arguments.shown(callback)}")
         self.callbacks = callbacks
         self.history = History()
         self.interrupts = Interrupts()

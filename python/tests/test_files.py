@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import struct
 
 import numpy as np
@@ -155,7 +157,7 @@ def test_weights_of_another_architecture_name_the_layer(net, path):
     with pytest.raises(martlet.ShapeError, match=rf'layer "{layer}" \(conv2d\)') as caught:
         small.load_weights(path)
     assert "the file's has" in str(caught.value)
-    with pytest.raises(InvalidArgumentError, match=r'lacks "0.weight".*which the model does not have'):
+    with pytest.raises(InvalidArgumentError, match=r'nothing to load.*the model has "0.weight"'):
         net.load_weights(path)
     after = small.state_dict()
     assert all(np.array_equal(before[name], after[name]) for name in before)
@@ -252,3 +254,122 @@ def test_every_single_cut_is_an_error(net, path):
         path.write_bytes(whole[:length])
         with pytest.raises(CorruptFileError):
             martlet.load(path)
+
+
+# -- a part of a network --
+
+
+def test_a_submodel_comes_back_from_files_pickles_and_copies(net, batch, path):
+    net.set_trainable("0.bias", False)
+    part = net.submodel("2")
+    x = batch[0]
+    part.save(path)
+    for other in (martlet.load(path), pickle.loads(pickle.dumps(part)), copy.deepcopy(part), part.clone()):
+        assert np.array_equal(other(x), part(x))
+        assert [layer.name for layer in other.layers] == ["0", "1", "2"]
+        assert other.trainable() == part.trainable()
+        assert list(other.state_dict()) == list(part.state_dict())
+    with safetensors.safe_open(path, "np") as file:
+        assert not [name for name in list(file.keys()) if name.startswith("3.")]
+
+
+# -- files that do not fit --
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_weights_of_which_nothing_fits_are_an_error(net, path, strict):
+    before = net.state_dict()
+    wrapped = {f"module.{name}": np.asarray(value + 1) for name, value in before.items()}
+    safetensors.numpy.save_file(wrapped, path)
+    with pytest.raises(InvalidArgumentError, match=r'"module\.0\.\w+".*prefix "module\."'):
+        net.load_weights(path, strict=strict)
+    with pytest.raises(InvalidArgumentError, match=r"'module\.0\.\w+'.*'0\.weight'"):
+        net.load_state_dict(wrapped, strict=strict)
+    assert all(np.array_equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_load_weights_tells_what_it_met(net, path):
+    state = net.state_dict()
+    safetensors.numpy.save_file({"0.bias": state["0.bias"], "head.bias": state["0.bias"]}, path)
+    result = net.load_weights(path, strict=False)
+    assert result.matched == ["0.bias"]
+    assert result.unexpected == ["head.bias"]
+    assert result.missing == [name for name in state if name != "0.bias"]
+    assert net.load_state_dict({"0.bias": state["0.bias"]}, strict=False).matched == ["0.bias"]
+    assert net.load_state_dict({}, strict=False).matched == []
+
+
+def write_raw(path, tensors):
+    """A safetensors file of (name, dtype, shape, bytes)."""
+    header, data = {}, b""
+    for name, dtype, shape, value in tensors:
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(value)]}
+        data += value
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def test_tensors_of_types_that_are_not_read_do_no_harm(net, path):
+    bias = np.arange(5, dtype=np.float32)
+    write_raw(path, [("0.bias", "F32", [5], bias.tobytes()), ("0.scale", "F8_E4M3FNUZ", [3], b"abc"), ("q", "F4", [4], b"ab")])
+    assert net.load_weights(path, strict=False).unexpected == ["0.scale", "q"]
+    assert np.array_equal(net.state_dict()["0.bias"], bias)
+    write_raw(path, [("0.bias", "F8_E4M3FNUZ", [5], b"abcde")])
+    with pytest.raises(martlet.UnsupportedError, match=r'"0\.bias" holds F8_E4M3FNUZ'):
+        net.load_weights(path, strict=False)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("U16", np.uint16(9)), ("U64", np.uint64(9)), ("F32", np.float32(9)), ("U8", np.uint8(9))]
+)
+def test_counters_of_every_type(net, path, dtype, value):
+    write_raw(path, [("1.num_batches_tracked", dtype, [], value.tobytes())])
+    net.load_weights(path, strict=False)
+    assert net.state_dict()["1.num_batches_tracked"] == 9
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("F32", np.float32(1.5)), ("U64", np.uint64(2**63)), ("I8", np.int8(-1))])
+def test_counters_are_whole_numbers(net, path, dtype, value):
+    write_raw(path, [("1.num_batches_tracked", dtype, [], value.tobytes())])
+    with pytest.raises(InvalidArgumentError, match="num_batches_tracked"):
+        net.load_weights(path, strict=False)
+
+
+def test_numbers_beyond_float32_are_refused(net, path):
+    before = net.state_dict()
+    write_raw(path, [("0.bias", "F64", [5], np.array([1, 2, 1e300, 4, 5.0]).tobytes())])
+    with pytest.raises(InvalidArgumentError, match=r'"0\.bias" holds 1e\+300 at element 2'):
+        net.load_weights(path, strict=False)
+    assert np.array_equal(net.state_dict()["0.bias"], before["0.bias"])
+
+
+@pytest.mark.parametrize(
+    ("name", "contents"),
+    [
+        ("zip", b"PK\x03\x04" + b"\x08" * 400),
+        ("HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 400),
+        ("JSON", b'{"metadata": {}, "weight_map": {"0.weight": "a-00001-of-00002.safetensors"}}'),
+        ("pickle", pickle.dumps({"weight": 1.5}, protocol=4)),
+        ("gzip", b"\x1f\x8b\x08\0\1\2\3\4" + b"\0" * 99),
+        ("GGUF", b"GGUF\3\0\0\0" + b"\1" * 99),
+    ],
+)
+def test_other_formats_are_named(net, path, name, contents):
+    path.write_bytes(contents)
+    for call in (martlet.load, net.load_weights):
+        with pytest.raises(martlet.UnsupportedError, match=name):
+            call(path)
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.keras", "model.PT", "model.npz", "model.onnx"])
+def test_a_model_is_not_written_under_the_name_of_another_format(net, tmp_path, name):
+    with pytest.raises(InvalidArgumentError, match="safetensors"):
+        net.save(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("value", [b"\0" * 1_000_000, "x\0" + "y" * 1_000_000, b"{" * 1_000_000, [0] * 1_000_000])
+def test_messages_do_not_hold_the_argument(value):
+    with pytest.raises(InvalidArgumentError) as caught:
+        martlet.load(value)
+    assert len(str(caught.value)) < 500

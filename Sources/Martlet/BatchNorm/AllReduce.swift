@@ -23,7 +23,7 @@ extension Model {
   public func setAllReduce(_ allReduce: AllReduce?) throws {
     try network.refuseDuringExchange("set_all_reduce")
     if allReduce != nil,
-      let layer = layers.first(where: { ($0.layer as? BatchNorm).map { $0.virtualBatchSize != nil } ?? false })
+      let layer = network.layers.first(where: { ($0.layer as? BatchNorm).map { $0.virtualBatchSize != nil } ?? false })
     {
       throw MartletError(
         .unsupported, "Layer \"\(layer.name)\": a batch norm with virtual_batch_size cannot be synchronised over shards.")

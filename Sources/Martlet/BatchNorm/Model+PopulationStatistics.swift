@@ -150,7 +150,7 @@ extension Model {
   /// Statistics of a layer's inputs at inference, over all its places.
   private func measure(_ layer: ModelLayer, _ data: PopulationData) throws -> (PopulationStatistics, batches: Int) {
     let compute = try Compute.shared
-    let places = network.nodes.filter { $0.layer === layer }
+    let places = nodes.map { network.nodes[$0] }.filter { $0.layer === layer }
     let channels = places.first?.shape.last ?? 1
     // Of each place its values, and behind them the weights of the places that have some.
     let weighted = places.indices.filter { places[$0].inputs.count == 2 }

@@ -12,7 +12,7 @@ extension Model {
   ///
   /// Cost: a copy of the statistics, which is what this allocates.
   public func beginStatistics() throws {
-    network.statisticsBefore.append(try StateSnapshot(of: variables.filter { $0.kind == .state }))
+    network.statisticsBefore.append(try StateSnapshot(of: network.layers.flatMap(\.variables).filter { $0.kind == .state }))
   }
 
   /// Ends the last transaction begun: the statistics stay as they are now.

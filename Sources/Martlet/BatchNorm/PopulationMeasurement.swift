@@ -37,18 +37,12 @@ final class PopulationMeasurement {
   /// Batches with rows, so far.
   private(set) var batches = 0
   private let model: Model
-  private let outputs: [Int]
   private let norms: [Network.Node]
   private var executor: Executor?
 
   init(_ model: Model) throws {
     self.model = model
-    let nodes = model.network.nodes
-    let places = nodes.indices.filter { nodes[$0].layer?.layer is BatchNorm }
-    norms = places.map { nodes[$0] }
-    // Norms that the outputs do not need are measured for their own sake.
-    let reached = Set(model.network.nodesReaching(model.outputNodes))
-    outputs = model.outputNodes + places.filter { !reached.contains($0) }
+    norms = model.nodes.map { model.network.nodes[$0] }.filter { $0.layer?.layer is BatchNorm }
     collector = try PopulationCollector(model.layers.filter { $0.layer is BatchNorm })
   }
 
@@ -82,7 +76,7 @@ final class PopulationMeasurement {
     if let executor, executor.plan.capacity >= capacity { return executor }
     let compute = try Compute.shared
     let plan = try Plan(
-      model.network, inputs: model.inputNodes, outputs: outputs, capacity: capacity, training: false, measures: true,
+      model.network, inputs: model.inputNodes, outputs: model.outputNodes, capacity: capacity, training: false, measures: true,
       wantsInputGradient: false, compute: compute)
     let new = try Executor(plan, compute)
     new.population = collector

@@ -28,11 +28,15 @@ extension Model {
   /// The architecture with all options and switches.
   var architecture: JSON {
     let layerNumbers = Dictionary(uniqueKeysWithValues: layers.enumerated().map { (ObjectIdentifier($1), $0) })
-    let nodes = network.nodes.map { node -> JSON in
+    // Of a submodel, a part of the network's: the file is about what this model reaches.
+    let position = Dictionary(uniqueKeysWithValues: nodes.enumerated().map { ($1, $0) })
+    func places(_ nodes: [Int]) -> JSON { Model.integers(nodes.compactMap { position[$0] }) }
+    let described = nodes.map { index -> JSON in
+      let node = network.nodes[index]
       guard let layer = node.layer, let number = layerNumbers[ObjectIdentifier(layer)] else {
-        return .object([("input", Model.integers(node.shape)), ("name", .string(node.name))])
+        return .object([("input", Model.integers(node.shape)), ("name", .string(node.inputName))])
       }
-      return .object([("layer", .integer(Int64(number))), ("from", Model.integers(node.inputs))])
+      return .object([("layer", .integer(Int64(number))), ("from", places(node.inputs))])
     }
     // Only where there is one: other files read as they did before there was such a member.
     let normalization = imageNormalization.map { [("image_normalization", $0.configuration)] } ?? []
@@ -46,7 +50,7 @@ extension Model {
               .object([("name", .string($0.name)), ("kind", .string($0.kind)), ("options", .object($0.layer.configuration))])
             })
         ),
-        ("nodes", .array(nodes)), ("inputs", Model.integers(inputNodes)), ("outputs", Model.integers(outputNodes)),
+        ("nodes", .array(described)), ("inputs", places(inputNodes)), ("outputs", places(outputNodes)),
         ("frozen", .array(variables.filter { $0.kind == .parameter && !$0.isTrainable }.map { .string($0.name) })),
       ] + normalization)
   }
@@ -160,17 +164,8 @@ struct ArchitectureDescription {
     }
     if let unneeded = isNeeded.firstIndex(of: false) {
       throw MartletError.corruptFile(
-        "the architecture: expected nodes that the outputs need; node \(unneeded) (\(excerpt(graph.nodes[unneeded].name))) is read by none."
+        "the architecture: expected nodes that the outputs need; node \(unneeded) (\(excerpt(graph.name(of: unneeded)))) is read by none."
       )
     }
-  }
-
-  /// Shape and type of every tensor the model will have, by name. Takes no memory for them.
-  func tensors() throws -> [String: VariableSpecification] {
-    var result: [String: VariableSpecification] = [:]
-    for entry in graph.layers {
-      for variable in try entry.layer.variables(entry.inputShapes) { result[entry.name + "." + variable.name] = variable }
-    }
-    return result
   }
 }

@@ -37,7 +37,7 @@ extension JSON {
   /// The member of an object; nil if there is none, or if this is not an object.
   subscript(key: String) -> JSON? {
     guard case .object(let members) = self else { return nil }
-    return members.first { $0.key == key }?.value
+    return members.first { $0.key.hasSameBytes(as: key) }?.value
   }
 
   /// The element of an array; nil beyond its ends, or if this is not an array.
@@ -110,9 +110,9 @@ extension JSON: Equatable {
     case (.bool(let x), .bool(let y)): x == y
     case (.integer(let x), .integer(let y)): x == y
     case (.number(let x), .number(let y)): x == y
-    case (.string(let x), .string(let y)): x == y
+    case (.string(let x), .string(let y)): x.hasSameBytes(as: y)
     case (.array(let x), .array(let y)): x == y
-    case (.object(let x), .object(let y)): x.elementsEqual(y) { $0.key == $1.key && $0.value == $1.value }
+    case (.object(let x), .object(let y)): x.elementsEqual(y) { $0.key.hasSameBytes(as: $1.key) && $0.value == $1.value }
     default: false
     }
   }

@@ -109,6 +109,12 @@ func hexadecimal(_ byte: UInt8) -> String {
   (byte < 16 ? "0" : "") + String(byte, radix: 16)
 }
 
+/// The first few strings from a file or a caller in an error message, and how many more there are.
+func excerpts(_ texts: [String], most: Int) -> String {
+  let shown = texts.prefix(most).map { excerpt($0) }.joined(separator: ", ")
+  return texts.count > most ? shown + " and \(texts.count - most) more" : shown
+}
+
 /// A string from a file in an error message: quoted, without control characters, and never long.
 func excerpt(_ text: String, limit: Int = 80) -> String {
   var result = "\""

@@ -12,8 +12,7 @@ extension JSON {
   /// - Throws: ``MartletError/Kind/corruptFile`` with the byte offset.
   ///
   /// Edge cases: `-0` is read as the number −0.0, so that the sign stays; a number too small for Float64 rounds to zero; keys
-  /// that differ only in Unicode normalisation count as the same, as they do for Swift's strings; a byte order mark is
-  /// refused.
+  /// that differ in their bytes are different, though they may be one text in Unicode; a byte order mark is refused.
   /// Cost: one pass; memory in proportion to the text.
   static func parse(
     _ bytes: UnsafeRawBufferPointer, source: String, baseOffset: Int = 0, limits: Limits = Limits()
@@ -96,10 +95,13 @@ struct JSONParser {
     }
   }
 
+  private static let fewMembers = 8
+
   private mutating func parseObject(depth: Int) throws(MartletError) -> JSON {
     position += 1
     var members: [(key: String, value: JSON)] = []
-    var keys = Set<String>()
+    // Most objects have few members, of which comparing each with each is the least work.
+    var keys = Set<Name>()
     skipWhitespace()
     if take("}") { return .object(members) }
     while true {
@@ -107,7 +109,11 @@ struct JSONParser {
       guard peek() == UInt8(ascii: "\"") else { throw failure(expected: "a member's name in double quotes") }
       let start = position
       let key = try parseString()
-      guard keys.insert(key).inserted else {
+      if members.count == Self.fewMembers { keys = Set(members.map { Name($0.key) }) }
+      let isNew =
+        members.count < Self.fewMembers
+        ? !members.contains { $0.key.hasSameBytes(as: key) } : keys.insert(Name(key)).inserted
+      guard isNew else {
         position = start
         throw failure("the name \(excerpt(key)) comes twice in one object")
       }

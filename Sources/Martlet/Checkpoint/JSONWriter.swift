@@ -61,9 +61,9 @@ private struct JSONWriter {
   private mutating func write(object members: [(key: String, value: JSON)]) throws(MartletError) {
     try checkDepth()
     append("{")
-    var keys = Set<String>()
+    var keys = Set<Name>()
     for (index, member) in members.enumerated() {
-      guard keys.insert(member.key).inserted else { throw failure("the key \(excerpt(member.key)) comes twice") }
+      guard keys.insert(Name(member.key)).inserted else { throw failure("the key \(excerpt(member.key)) comes twice") }
       if index > 0 { append(",") }
       write(string: member.key)
       append(":")

@@ -7,8 +7,12 @@ extension Model {
   ///
   /// The file is written beside `path`, synced and renamed: `path` holds the old file or the new one, never a part.
   ///
-  /// - Throws: ``MartletError/Kind/inputOutput`` with the system's reason; the old file is as it was.
+  /// Of a submodel, its own part of the network.
+  ///
+  /// - Throws: ``MartletError/Kind/invalidArgument`` for a path with the ending of another format (.h5, .keras, .pt, .pth, .onnx,
+  ///   .npz, …); ``MartletError/Kind/inputOutput`` with the system's reason; the old file is as it was.
   public func save(to path: String) throws {
+    try FileFormat.checkEnding(of: path)
     let reserve = try MemoryReserve(nodes: network.nodes.count)
     defer { reserve.end() }
     let tensors = variables.compactMap { variable -> SafetensorsTensor? in
@@ -24,61 +28,69 @@ extension Model {
 
   /// Reads a model that ``save(to:)`` wrote.
   ///
-  /// - Throws: ``MartletError/Kind/inputOutput`` if the file cannot be read; ``MartletError/Kind/corruptFile`` if it is
-  ///   not a whole, honest
-  ///   model. No more memory is taken than the file's size warrants.
+  /// - Throws: ``MartletError/Kind/inputOutput`` if the file cannot be read; ``MartletError/Kind/unsupported`` for a file of another
+  ///   format; ``MartletError/Kind/corruptFile`` if it is truncated or is not a valid Martlet model.
+  ///
+  /// Cost: one pass over the file; memory of the model, and of the file's header while it is read.
   public static func load(from path: String) throws -> Model {
-    let file = try Safetensors.read(path)
-    guard let text = file.metadata(named: metadataKey) else {
+    let file = try SafetensorsReader(path)
+    let source = excerpt(path, limit: 400)
+    guard let text = file.header.metadata(named: metadataKey) else {
       throw MartletError.corruptFile(
-        "\(path): a safetensors file without Martlet's architecture (metadata \"\(metadataKey)\"). "
-          + "Build the model first and set its tensors from the file.")
+        "\(source): a safetensors file without Martlet's architecture (metadata \"\(metadataKey)\"). "
+          + "Build the model first and read the tensors into it (load_weights).")
     }
     let reserve = try MemoryReserve(parsing: text.utf8.count)
     defer { reserve.end() }
     do {
-      let description = try ArchitectureDescription(JSON.parse(text, source: "\(path), architecture"))
-      let values = try check(file, against: description.tensors())
+      let description = try ArchitectureDescription(JSON.parse(text, source: "architecture"))
+      try check(file.header, against: description.graph)
       let model = try Model(description.graph, inputs: description.inputs, outputs: description.outputs)
       try model.setImageNormalization(description.imageNormalization)
       for name in description.frozen {
-        let variable = try model.network.variable(named: name)
-        guard variable.kind == .parameter else { throw MartletError.corruptFile("frozen \"\(name)\" is no parameter") }
+        let variable = try model.variable(named: name)
+        guard variable.kind == .parameter else { throw MartletError.corruptFile("frozen \(excerpt(name)) is no parameter") }
         variable.isTrainable = false
       }
-      for (name, tensor) in values {
-        let variable = try model.network.variable(named: name)
-        if let source = tensor.bytes.baseAddress, tensor.bytes.count == variable.count * variable.dataType.byteCount {
-          withExtendedLifetime(file) { variable.storage.base.copyMemory(from: source, byteCount: tensor.bytes.count) }
-          variable.didWrite()
-        }
+      for entry in file.header.entries {
+        let variable = try model.variable(named: entry.name)
+        let bytes = UnsafeMutableRawBufferPointer(
+          start: variable.storage.base, count: variable.count * variable.dataType.byteCount)
+        guard entry.range.count == bytes.count else { continue }
+        try file.read(entry, into: bytes)
+        variable.didWrite()
         try variable.checkOwnValues()
       }
       return model
-    } catch let error as MartletError where error.kind != .outOfMemory {
-      let prefix = error.message.hasPrefix(path) ? "" : "\(path): "
-      throw MartletError.corruptFile(prefix + error.message + (error.message.hasSuffix(".") ? "" : "."))
+    } catch let error as MartletError {
+      // What a graph would call a wrong argument is a wrong file here.
+      let kind: MartletError.Kind = [.outOfMemory, .unsupported, .inputOutput].contains(error.kind) ? error.kind : .corruptFile
+      let message = error.message.utf8.last == UInt8(ascii: ".") ? error.message : error.message + "."
+      throw MartletError(kind, "\(source): \(message)")
     }
   }
 
   /// The file's tensors, each of the shape and type that the architecture says, before any of the model's memory exists.
-  private static func check(
-    _ file: SafetensorsFile, against expected: [String: VariableSpecification]
-  ) throws -> [(String, SafetensorsTensor)] {
-    for tensor in file.tensors where expected[tensor.name] == nil {
-      throw MartletError.corruptFile("the tensor \"\(tensor.name)\" belongs to no layer of the architecture")
+  private static func check(_ header: SafetensorsHeader, against graph: Graph) throws {
+    var known: Set<Name> = []
+    for layer in graph.layers {
+      for specification in try layer.layer.variables(layer.inputShapes) {
+        let name = layer.name + "." + specification.name
+        known.insert(Name(name))
+        guard let entry = header.entry(named: name) else {
+          if specification.name == "num_batches_skipped" { continue }
+          throw MartletError.corruptFile("the tensor \(excerpt(name)) is missing")
+        }
+        let dtype = try entry.readableDtype()
+        guard entry.shape == specification.shape, dtype == specification.dataType.stored else {
+          throw MartletError.corruptFile(
+            "the tensor \(excerpt(name)) should be \(specification.dataType.stored.rawValue) \(Shape.text(specification.shape)); "
+              + "it is \(entry.dtypeName) \(Shape.text(entry.shape))")
+        }
+      }
     }
-    return try expected.compactMap { name, specification in
-      guard let tensor = file.tensor(named: name) else {
-        if name.hasSuffix(".num_batches_skipped") { return nil }
-        throw MartletError.corruptFile("the tensor \"\(name)\" is missing")
-      }
-      guard tensor.shape == specification.shape, tensor.dtype == specification.dataType.stored else {
-        throw MartletError.corruptFile(
-          "the tensor \"\(name)\" should be \(specification.dataType.stored.rawValue) \(Shape.text(specification.shape)); "
-            + "it is \(tensor.dtype.rawValue) \(Shape.text(tensor.shape))")
-      }
-      return (name, tensor)
+    for entry in header.entries where !known.contains(Name(entry.name)) {
+      throw MartletError.corruptFile("the tensor \(excerpt(entry.name)) belongs to no layer of the architecture")
     }
   }
 }

@@ -1,64 +1,112 @@
-// Values out of a tensor's bytes, whatever their address and floating-point type.
+// Values out of a tensor's bytes, whatever their address and type: checked first, then copied to where they belong.
 
 extension SafetensorsTensor {
   /// The number of values.
   var count: Int { bytes.count / dtype.size }
 
-  /// Writes the values as Float32: exact from F32, F16 and BF16, rounded to nearest from F64.
+  // MARK: - Floating point
+
+  /// Checks that Float32 can hold every value: F32, F16 and BF16 exactly, F64 rounded to nearest.
   ///
-  /// - Parameter values: memory for ``count`` values, written as a whole or (after a throw) not at all.
-  /// - Throws: ``MartletError/Kind/unsupported`` for other types.
+  /// - Throws: ``MartletError/Kind/unsupported`` for a type that is not floating-point; ``MartletError/Kind/invalidArgument`` for a
+  ///   finite F64 value that rounds to infinity, with its place.
   ///
-  /// Edge cases: an F64 beyond Float32's range becomes infinite; a NaN stays one.
-  func copyFloat32(into values: UnsafeMutablePointer<Float>) throws(MartletError) {
-    let convert: (Int) -> Float
+  /// Edge cases: infinities and NaN of the file stay what they are.
+  func checkFloat32() throws(MartletError) {
+    try checkIsFloating()
+    guard dtype == .f64 else { return }
+    for index in 0..<count {
+      let value = double(index)
+      guard value.isFinite, !Float(value).isFinite else { continue }
+      throw MartletError.invalidArgument(
+        "Tensor \(excerpt(name)) holds \(value) at element \(index), which float32 cannot hold: its largest number is "
+          + "\(Float.greatestFiniteMagnitude). Scale the tensor, or correct the value, and save it again.")
+    }
+  }
+
+  /// Checks that the values are floating-point, which Float64 always holds.
+  func checkFloat64() throws(MartletError) { try checkIsFloating() }
+
+  private func checkIsFloating() throws(MartletError) {
     switch dtype {
-    case .f32: convert = { Float(bitPattern: bits($0)) }
-    case .f64: convert = { Float(Double(bitPattern: bits($0))) }
-    case .bf16: convert = { Float(bitPattern: UInt32(bits($0) as UInt16) << 16) }
-    case .f16: convert = { Self.float32(half: bits($0)) }
+    case .f32, .f64, .bf16, .f16: return
     default:
       throw MartletError(
         .unsupported,
         "Tensor \(excerpt(name)) holds \(dtype.rawValue); F32, F64, F16 or BF16 is needed here. Convert it and save again.")
     }
-    for index in 0..<count { values[index] = convert(index) }
   }
 
-  /// Writes the values as Float64, all exact; otherwise as ``copyFloat32(into:)``.
-  func copyFloat64(into values: UnsafeMutablePointer<Double>) throws(MartletError) {
-    guard dtype == .f64 else {
-      // The narrower values lie in the second half of the same memory, of which each is read before it is written.
-      let memory = UnsafeMutableRawPointer(values)
-      let narrow = memory.advanced(by: 4 * count)
-      try copyFloat32(into: narrow.assumingMemoryBound(to: Float.self))
-      for index in 0..<count {
-        memory.storeBytes(
-          of: Double(narrow.load(fromByteOffset: 4 * index, as: Float.self)), toByteOffset: 8 * index, as: Double.self)
-      }
-      return
-    }
-    for index in 0..<count { values[index] = Double(bitPattern: bits(index)) }
-  }
-
-  /// The values as 64-bit integers, from I64, I32, I16, I8 and U8.
-  ///
-  /// - Throws: ``MartletError/Kind/unsupported`` for other types.
-  func int64Values() throws(MartletError) -> [Int64] {
-    let convert: (Int) -> Int64
+  /// Writes ``count`` values, which ``checkFloat32()`` has let pass.
+  func copyFloat32(to target: UnsafeMutablePointer<Float>) {
     switch dtype {
-    case .i64: convert = { bits($0) }
-    case .i32: convert = { Int64(bits($0) as Int32) }
-    case .i16: convert = { Int64(bits($0) as Int16) }
-    case .i8: convert = { Int64(bits($0) as Int8) }
-    case .u8: convert = { Int64(bits($0) as UInt8) }
-    default:
+    case .f64: for index in 0..<count { target[index] = Float(double(index)) }
+    case .bf16: for index in 0..<count { target[index] = Float(bitPattern: UInt32(bits(index) as UInt16) << 16) }
+    case .f16: for index in 0..<count { target[index] = Self.float32(half: bits(index)) }
+    default: for index in 0..<count { target[index] = Float(bitPattern: bits(index)) }
+    }
+  }
+
+  /// Writes ``count`` values, which ``checkFloat64()`` has let pass; all are exact.
+  func copyFloat64(to target: UnsafeMutablePointer<Double>) {
+    for index in 0..<count { target[index] = double(index) }
+  }
+
+  /// A floating-point value, exactly.
+  func double(_ index: Int) -> Double {
+    switch dtype {
+    case .f64: Double(bitPattern: bits(index))
+    case .bf16: Double(Float(bitPattern: UInt32(bits(index) as UInt16) << 16))
+    case .f16: Double(Self.float32(half: bits(index)))
+    default: Double(Float(bitPattern: bits(index)))
+    }
+  }
+
+  // MARK: - Counters
+
+  /// The value of a counter: a whole number of 0 or more, of any integer or floating-point type.
+  ///
+  /// - Throws: ``MartletError/Kind/unsupported`` for other types; ``MartletError/Kind/invalidArgument`` for another number of
+  ///   values, or a value that is negative, not whole or too large.
+  func counterValue() throws(MartletError) -> Int64 {
+    guard count == 1 else {
+      throw MartletError.invalidArgument("Tensor \(excerpt(name)) holds \(count) values; a counter is one.")
+    }
+    let value: Int64?
+    let text: String
+    switch dtype {
+    case .f64, .f32, .f16, .bf16:
+      text = "\(double(0))"
+      value = Int64(exactly: double(0))
+    case .u64:
+      let number: UInt64 = bits(0)
+      text = "\(number)"
+      value = Int64(exactly: number)
+    case .i64: (value, text) = Self.described(bits(0) as Int64)
+    case .i32: (value, text) = Self.described(bits(0) as Int32)
+    case .i16: (value, text) = Self.described(bits(0) as Int16)
+    case .i8: (value, text) = Self.described(bits(0) as Int8)
+    case .u32: (value, text) = Self.described(bits(0) as UInt32)
+    case .u16: (value, text) = Self.described(bits(0) as UInt16)
+    case .u8: (value, text) = Self.described(bits(0) as UInt8)
+    case .bool, .c64, .f8e5m2, .f8e4m3, .f8e8m0:
       throw MartletError(
         .unsupported,
-        "Tensor \(excerpt(name)) holds \(dtype.rawValue); I64, I32, I16, I8 or U8 is needed here. Convert it and save again.")
+        "Tensor \(excerpt(name)) holds \(dtype.rawValue); a counter is a whole number of an integer type, F64, F32, F16 or BF16. "
+          + "Convert it and save again.")
     }
-    return (0..<count).map(convert)
+    guard let value, value >= 0 else {
+      throw MartletError.invalidArgument(
+        "Tensor \(excerpt(name)) holds \(text); a counter needs a whole number of 0 or more that fits 64 bits.")
+    }
+    return value
   }
+
+  private static func described<Number: FixedWidthInteger>(_ number: Number) -> (Int64?, String) {
+    (Int64(exactly: number), "\(number)")
+  }
+
+  // MARK: - Bits
 
   /// Value `index` as an integer of its type's width. The buffer, and so the address, need not be aligned.
   private func bits<Bits: FixedWidthInteger & BitwiseCopyable>(_ index: Int) -> Bits {

@@ -23,7 +23,14 @@ enum Safetensors {
   /// The bytes before the header.
   static let prefixLength = 8
 
-  /// Data types by the format's names. Types of less than a byte (F4, F6) are not read.
+  /// Whether a text can be the name of a data type, known here or not: capitals, digits and underscores.
+  static func isDtypeName(_ text: String) -> Bool {
+    let bytes = text.utf8
+    return (1...32).contains(bytes.count)
+      && bytes.allSatisfy { (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
+  }
+
+  /// Data types by the format's names. Tensors of other types (F4, F6, the FNUZ variants of F8, and what may come) are passed over.
   enum Dtype: String, CaseIterable, Sendable {
     case f64 = "F64"
     case f32 = "F32"
@@ -60,9 +67,11 @@ enum Safetensors {
   /// The product leaves zeros out when it looks for overflow: `[0, 2⁶², 2⁶²]` holds no value, and its strides overflow all
   /// the
   /// same in whoever computes them.
-  static func byteCount(shape: [Int], dtype: Dtype) -> Int? {
+  static func byteCount(shape: [Int], dtype: Dtype) -> Int? { byteCount(shape: shape, valueSize: dtype.size) }
+
+  static func byteCount(shape: [Int], valueSize: Int) -> Int? {
     guard shape.count <= Limits.rank else { return nil }
-    var bytes = dtype.size
+    var bytes = valueSize
     var isEmpty = false
     for dimension in shape {
       guard dimension >= 0 else { return nil }
@@ -101,28 +110,40 @@ struct SafetensorsTensor {
   }
 }
 
-/// A file that was read whole: its tensors in the header's order, and its metadata.
+/// A file that was read whole: what its header says, and the tensors' bytes.
 ///
 /// Tensors borrow from the file and keep its bytes alive by themselves.
 final class SafetensorsFile {
-  let tensors: [SafetensorsTensor]
-  let metadata: [(key: String, value: String)]
-  private let indexByName: [String: Int]
+  let header: SafetensorsHeader
+  private let data: Data
 
-  init(tensors: [SafetensorsTensor], metadata: [(key: String, value: String)]) {
-    self.tensors = tensors
-    self.metadata = metadata
-    var indexByName: [String: Int] = [:]
-    for (index, tensor) in tensors.enumerated() { indexByName[tensor.name] = index }
-    self.indexByName = indexByName
+  /// The tensors of a checked header over data of the length it describes.
+  init(header: SafetensorsHeader, data: Data) {
+    self.header = header
+    self.data = data
   }
 
-  func tensor(named name: String) -> SafetensorsTensor? {
-    indexByName[name].map { tensors[$0] }
+  /// The tensors in the header's order, but for those of types that are not read.
+  var tensors: [SafetensorsTensor] {
+    header.entries.compactMap { entry in entry.dtype.map { tensor(entry, $0) } }
   }
 
-  func metadata(named key: String) -> String? {
-    metadata.first { $0.key == key }?.value
+  var metadata: [(key: String, value: String)] { header.metadata }
+
+  /// The tensor of that name; nil if the file has none.
+  ///
+  /// - Throws: ``MartletError/Kind/unsupported`` for one of a type that is not read.
+  func tensor(named name: String) throws(MartletError) -> SafetensorsTensor? {
+    guard let entry = header.entry(named: name) else { return nil }
+    return tensor(entry, try entry.readableDtype())
+  }
+
+  func metadata(named key: String) -> String? { header.metadata(named: key) }
+
+  private func tensor(_ entry: SafetensorsHeader.Entry, _ dtype: Safetensors.Dtype) -> SafetensorsTensor {
+    SafetensorsTensor(
+      name: entry.name, dtype: dtype, shape: entry.shape,
+      bytes: UnsafeRawBufferPointer(rebasing: data.bytes[entry.range]), owner: data)
   }
 
   /// The memory of all tensors of a file.

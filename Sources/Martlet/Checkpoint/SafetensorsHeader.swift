@@ -4,19 +4,37 @@
 struct SafetensorsHeader {
   struct Entry {
     var name: String
-    var dtype: Safetensors.Dtype
+    /// Nil for a type that this library does not read; the tensor is passed over then, unless somebody needs it.
+    var dtype: Safetensors.Dtype?
+    /// As the file says it.
+    var dtypeName: String
     var shape: [Int]
     /// Where the tensor's bytes stand in the data.
     var range: Range<Int>
+
+    /// - Throws: ``MartletError/Kind/unsupported`` for a type that is not read.
+    func readableDtype() throws(MartletError) -> Safetensors.Dtype {
+      if let dtype { return dtype }
+      let known = Safetensors.Dtype.allCases.map(\.rawValue).joined(separator: ", ")
+      throw MartletError(
+        .unsupported,
+        "Tensor \(excerpt(name)) holds \(dtypeName), which this library does not read; it reads \(known). Convert the tensor "
+          + "with the library that wrote it and save it again.")
+    }
   }
 
   /// Tensors in the header's order. Their ranges cover `0..<dataLength` without gap or overlap.
   let entries: [Entry]
   let metadata: [(key: String, value: String)]
   let dataLength: Int
+  private let indexByName: [Name: Int]
+
+  func entry(named name: String) -> Entry? { indexByName[Name(name)].map { entries[$0] } }
+  func metadata(named key: String) -> String? { metadata.first { $0.key.hasSameBytes(as: key) }?.value }
 
   /// The header's length from a file's first eight bytes.
   ///
+  /// - Parameter prefix: at least the eight, and as many more as ``FileFormat`` may want.
   /// - Parameter fileLength: the file's real length, which the header's claim must fit.
   static func length(prefix: UnsafeRawBufferPointer, fileLength: Int, source: String) throws(MartletError) -> Int {
     guard fileLength > 0 else { throw failure(source, "the file is empty") }
@@ -26,6 +44,9 @@ struct SafetensorsHeader {
     }
     let claim = UInt64(littleEndian: prefix.loadUnaligned(as: UInt64.self))
     guard claim <= UInt64(Limits.headerByteCount) else {
+      if let format = FileFormat.of(prefix) {
+        throw MartletError(.unsupported, "\(source): expected a safetensors file; got \(format.name). \(format.remedy)")
+      }
       throw failure(
         source, "bytes 0 to 7 announce a header of \(claim) bytes; at most \(Limits.headerByteCount) are read")
     }
@@ -41,7 +62,7 @@ struct SafetensorsHeader {
   /// Reads and checks a header.
   ///
   /// - Parameter bytes: the header's JSON and nothing else.
-  /// - Throws: ``MartletError/Kind/corruptFile``, or ``MartletError/Kind/unsupported`` for a data type that is not read.
+  /// - Throws: ``MartletError/Kind/corruptFile``.
   init(parsing bytes: UnsafeRawBufferPointer, source: String) throws(MartletError) {
     guard bytes.first == UInt8(ascii: "{") else {
       throw Self.failure(source, "the header must begin with '{' at byte \(Safetensors.prefixLength)")
@@ -56,7 +77,7 @@ struct SafetensorsHeader {
     var entries: [Entry] = []
     var metadata: [(key: String, value: String)] = []
     for (name, value) in members {
-      if name == Safetensors.metadataKey {
+      if name.hasSameBytes(as: Safetensors.metadataKey) {
         metadata = try Self.metadata(value, source: source)
       } else {
         entries.append(try Self.entry(name: name, value, source: source))
@@ -65,6 +86,8 @@ struct SafetensorsHeader {
     self.entries = entries
     self.metadata = metadata
     dataLength = try Self.checkCover(entries, source: source)
+    // No name comes twice: the JSON reader refuses that.
+    indexByName = Dictionary(entries.enumerated().map { (Name($1.name), $0) }, uniquingKeysWith: { first, _ in first })
   }
 
   /// Checks that what follows the header is exactly what the header describes.
@@ -101,22 +124,21 @@ struct SafetensorsHeader {
     guard case .object(let members) = value else {
       throw failure(source, "\(label) must be an object of dtype, shape and data_offsets, it is \(value.kindName)")
     }
-    for member in members where !["dtype", "shape", "data_offsets"].contains(member.key) {
+    for member in members where !["dtype", "shape", "data_offsets"].contains(where: member.key.hasSameBytes) {
       throw failure(source, "\(label) has the unknown member \(excerpt(member.key))")
     }
     guard let dtypeName = value["dtype"]?.string else {
       throw failure(source, "\(label) needs a dtype, such as \"F32\"")
     }
-    guard let dtype = Safetensors.Dtype(rawValue: dtypeName) else {
-      let known = Safetensors.Dtype.allCases.map(\.rawValue).joined(separator: ", ")
-      throw MartletError(
-        .unsupported,
-        "\(source): \(label) has dtype \(excerpt(dtypeName)); readable are \(known). Convert the tensor and save it again.")
+    guard Safetensors.isDtypeName(dtypeName) else {
+      throw failure(source, "\(label) has dtype \(excerpt(dtypeName)), which is no name of a type, such as \"F32\"")
     }
+    let dtype = Safetensors.Dtype(rawValue: dtypeName)
     guard let shape = naturals(value["shape"]) else {
       throw failure(source, "\(label) needs a shape: an array of integers from 0 on")
     }
-    guard let byteCount = Safetensors.byteCount(shape: shape, dtype: dtype) else {
+    // Of a type without a known size the offsets alone tell how many bytes there are.
+    guard let byteCount = Safetensors.byteCount(shape: shape, valueSize: dtype?.size ?? 1) else {
       throw failure(
         source,
         "\(label) has a shape of \(shape.count) dimensions, \(excerpt("\(shape)")); at most \(Limits.rank) "
@@ -128,13 +150,13 @@ struct SafetensorsHeader {
     guard offsets[0] <= offsets[1] else {
       throw failure(source, "\(label) ends at data offset \(offsets[1]), before it begins at \(offsets[0])")
     }
-    guard offsets[1] - offsets[0] == byteCount else {
+    guard dtype == nil || offsets[1] - offsets[0] == byteCount else {
       throw failure(
         source,
         "\(label) of shape \(excerpt("\(shape)")) and dtype \(dtypeName) takes \(byteCount) bytes; its data_offsets span "
           + "\(offsets[1] - offsets[0])")
     }
-    return Entry(name: name, dtype: dtype, shape: shape, range: offsets[0]..<offsets[1])
+    return Entry(name: name, dtype: dtype, dtypeName: dtypeName, shape: shape, range: offsets[0]..<offsets[1])
   }
 
   /// An array of integers that are not negative; nil for everything else.

@@ -1,36 +1,70 @@
 // From a path or from memory to a checked file. Memory is taken for what is really there, never for what a header claims.
 
-extension Safetensors {
-  /// Reads a file whole.
-  ///
-  /// The header is read and checked against the file's real length before memory for the data is taken. The file is read
-  /// and not mapped: were it cut short by another program meanwhile, a mapping would end the process.
+/// An open file whose header was read and checked; tensors are read from it one by one, to where they belong.
+///
+/// The file is read and not mapped: were it cut short by another program meanwhile, a mapping would end the process.
+struct SafetensorsReader: ~Copyable {
+  let header: SafetensorsHeader
+  private let file: InputFile
+  /// The path, as messages name it.
+  private let source: String
+  private let dataStart: Int
+
+  /// Reads the header, and checks it against the file's real length.
   ///
   /// - Throws: ``MartletError/Kind/inputOutput`` if the path cannot be read or is no regular file;
-  ///   ``MartletError/Kind/corruptFile`` if the file is not whole and honest; ``MartletError/Kind/unsupported`` for a data
-  ///   type
-  ///   that is not read; ``MartletError/Kind/outOfMemory``.
-  ///
-  /// Cost: one pass over the file; memory of the file's size.
-  static func read(_ path: String) throws(MartletError) -> SafetensorsFile {
+  ///   ``MartletError/Kind/unsupported`` for a file of another format; ``MartletError/Kind/corruptFile`` if the file is truncated or
+  ///   its header is not valid; ``MartletError/Kind/outOfMemory``.
+  init(_ path: String) throws(MartletError) {
     let file = try InputFile(path)
     let source = excerpt(path, limit: 400)
-
-    let prefix = try SafetensorsFile.Data(count: min(file.length, prefixLength), source: source)
-    try file.readFully(into: prefix.bytes)
+    let prefix = try SafetensorsFile.Data(count: min(file.length, FileFormat.prefixLength), source: source)
+    try file.readFully(into: prefix.bytes, at: 0)
     let headerLength = try SafetensorsHeader.length(
       prefix: UnsafeRawBufferPointer(prefix.bytes), fileLength: file.length, source: source)
 
-    let headerBytes = try SafetensorsFile.Data(count: headerLength, source: source)
-    try file.readFully(into: headerBytes.bytes)
-    let reserve = try MemoryReserve(parsing: headerLength)
-    defer { reserve.end() }
-    let header = try SafetensorsHeader(parsing: UnsafeRawBufferPointer(headerBytes.bytes), source: source)
-    try header.checkDataLength(file.length - prefixLength - headerLength, source: source)
+    let dataStart = Safetensors.prefixLength + headerLength
+    let header = try Self.header(of: file, length: headerLength, source: source)
+    try header.checkDataLength(file.length - dataStart, source: source)
+    self.header = header
+    self.file = file
+    self.source = source
+    self.dataStart = dataStart
+  }
 
+  /// The header's text goes when it was read, before memory for anything else is taken.
+  private static func header(
+    of file: borrowing InputFile, length: Int, source: String
+  ) throws(MartletError) -> SafetensorsHeader {
+    let text = try SafetensorsFile.Data(count: length, source: source)
+    try file.readFully(into: text.bytes, at: Safetensors.prefixLength)
+    let reserve = try MemoryReserve(parsing: length)
+    defer { reserve.end() }
+    return try SafetensorsHeader(parsing: UnsafeRawBufferPointer(text.bytes), source: source)
+  }
+
+  /// Reads a tensor's bytes into memory of their number.
+  func read(_ entry: SafetensorsHeader.Entry, into bytes: UnsafeMutableRawBufferPointer) throws(MartletError) {
+    try file.readFully(into: bytes, at: dataStart + entry.range.lowerBound)
+  }
+
+  /// Reads all tensors' bytes.
+  func readWhole() throws(MartletError) -> SafetensorsFile {
     let data = try SafetensorsFile.Data(count: header.dataLength, source: source)
-    try file.readFully(into: data.bytes)
+    try file.readFully(into: data.bytes, at: dataStart)
     return SafetensorsFile(header: header, data: data)
+  }
+}
+
+extension Safetensors {
+  /// Reads a file whole.
+  ///
+  /// - Throws: as ``SafetensorsReader``.
+  ///
+  /// Cost: one pass over the file; memory of the file's size.
+  static func read(_ path: String) throws(MartletError) -> SafetensorsFile {
+    let reader = try SafetensorsReader(path)
+    return try reader.readWhole()
   }
 
   /// Reads a file that stands in memory, at any address; the result owns a copy of the data.
@@ -47,18 +81,6 @@ extension Safetensors {
     let data = try SafetensorsFile.Data(count: header.dataLength, source: source)
     data.bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[dataStart...]))
     return SafetensorsFile(header: header, data: data)
-  }
-}
-
-extension SafetensorsFile {
-  /// The tensors of a checked header over data of the length it describes.
-  fileprivate convenience init(header: SafetensorsHeader, data: Data) {
-    let tensors = header.entries.map { entry in
-      SafetensorsTensor(
-        name: entry.name, dtype: entry.dtype, shape: entry.shape,
-        bytes: UnsafeRawBufferPointer(rebasing: data.bytes[entry.range]), owner: data)
-    }
-    self.init(tensors: tensors, metadata: header.metadata)
   }
 }
 

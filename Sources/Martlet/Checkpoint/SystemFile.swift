@@ -67,12 +67,14 @@ struct SystemFile: ~Copyable {
     try result.get()
   }
 
-  /// Fills `bytes` from the file's current place.
-  func readFully(into bytes: UnsafeMutableRawBufferPointer) throws(MartletError) {
+  /// Fills `bytes` from a place in the file.
+  func readFully(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(MartletError) {
     guard let start = bytes.baseAddress else { return }
     var done = 0
     while done < bytes.count {
-      let count = retryingInterrupts { read(descriptor, start + done, min(bytes.count - done, Self.largestTransfer)) }
+      let count = retryingInterrupts {
+        pread(descriptor, start + done, min(bytes.count - done, Self.largestTransfer), off_t(offset + done))
+      }
       guard count >= 0 else {
         throw systemError("cannot read", path: path, code: errno, advice: "Check the disk, or fetch the file again.")
       }
@@ -122,7 +124,9 @@ struct InputFile: ~Copyable {
     self.file = file
   }
 
-  func readFully(into bytes: UnsafeMutableRawBufferPointer) throws(MartletError) { try file.readFully(into: bytes) }
+  func readFully(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(MartletError) {
+    try file.readFully(into: bytes, at: offset)
+  }
 }
 
 /// The kind of file in words for an error message.

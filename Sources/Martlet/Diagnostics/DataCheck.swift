@@ -28,7 +28,7 @@ struct DataCheck {
   private func variancesOff() -> [Finding] {
     let limit = Self.mostVarianceRatio(rows: measures.trainingRows)
     return updatedNorms.compactMap { norm in
-      guard let found = measures.trainingInputs[norm.layer.name],
+      guard let found = measures.trainingInputs[Name(norm.layer.name)],
         let variance = try? found.variance(unbiased: !norm.options.biasedMovingVariance)
       else { return nil }
       let epsilon = norm.options.epsilon
@@ -38,7 +38,7 @@ struct DataCheck {
       guard let worst = off.first else { return nil }
       return Finding(
         .movingVarianceOff, .warning, norm.layer.name,
-        "in \(off.count) of \(found.channels) channels of \"\(norm.layer.name)\" (batch_norm) the variance on the data "
+        "in \(off.count) of \(found.channels) channels of \(excerpt(norm.layer.name)) (batch_norm) the variance on the data "
           + "is more than \(limit.short) times above or below the moving variance; most in channel \(worst): "
           + "\(variance[worst].short) against \(Double(norm.moving.variance[worst]).short) (\(ratios[worst].short) "
           + "times). Channels: \(list(off)).",
@@ -50,7 +50,7 @@ struct DataCheck {
 
   private func drifts() -> [Finding] {
     updatedNorms.compactMap { norm in
-      guard let found = measures.inferenceInputs[norm.layer.name], found.count > 0 else { return nil }
+      guard let found = measures.inferenceInputs[Name(norm.layer.name)], found.count > 0 else { return nil }
       let deviations = (0..<found.channels).map { c in
         abs(found.mean[c] - Double(norm.moving.mean[c]))
           / (max(Double(norm.moving.variance[c]), 0) + norm.options.epsilon).squareRoot()
@@ -62,7 +62,7 @@ struct DataCheck {
       guard let worst = off.first else { return nil }
       return Finding(
         .dataDrifted, .warning, norm.layer.name,
-        "in \(off.count) of \(found.channels) channels of \"\(norm.layer.name)\" (batch_norm) the mean of "
+        "in \(off.count) of \(found.channels) channels of \(excerpt(norm.layer.name)) (batch_norm) the mean of "
           + "\(measures.rows) rows is far from the moving mean; most in channel \(worst): \(found.mean[worst].short) "
           + "against \(Double(norm.moving.mean[worst]).short), \(deviations[worst].short) moving deviations, "
           + "\((deviations[worst] * root).short) standard errors. Channels: \(list(off)).",
@@ -74,12 +74,12 @@ struct DataCheck {
 
   private func channelsOff() -> [Finding] {
     structure.layers(ReLU.self).compactMap { layer, _ in
-      let open = measures.opened[layer.name] ?? []
+      let open = measures.opened[Name(layer.name)] ?? []
       let off = open.indices.filter { !open[$0] }
       guard !off.isEmpty else { return nil }
       return Finding(
         .channelsAlwaysOff, .warning, layer.name,
-        "\(off.count) of \(open.count) channels of \"\(layer.name)\" (relu) are 0 for all of \(measures.rows) rows at "
+        "\(off.count) of \(open.count) channels of \(excerpt(layer.name)) (relu) are 0 for all of \(measures.rows) rows at "
           + "inference, and learn nothing: \(list(off)).",
         advice: "Look at the shift of the norm before it, lower the learning rate, or start anew; more rows may still "
           + "open them.",

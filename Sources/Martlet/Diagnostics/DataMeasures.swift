@@ -8,13 +8,13 @@ struct DataMeasures {
   let trainingRows: Int
   /// Of each batch norm by name, in training: the batches' own statistics normalise the layers before, nothing is dropped
   /// out.
-  private(set) var trainingInputs: [String: PopulationStatistics] = [:]
+  private(set) var trainingInputs: [Name: PopulationStatistics] = [:]
   /// Of each batch norm by name, at inference.
-  private(set) var inferenceInputs: [String: PopulationStatistics] = [:]
+  private(set) var inferenceInputs: [Name: PopulationStatistics] = [:]
   /// Rows for which an output is NaN or infinite at inference, and the first of them; one for each output.
   private(set) var nonfiniteRows: [(count: Int, first: Int)] = []
   /// Of each ReLU by name, the channels that some row opens.
-  private(set) var opened: [String: [Bool]] = [:]
+  private(set) var opened: [Name: [Bool]] = [:]
   /// Mean over `trainingRows`; nil without targets.
   private(set) var trainingLoss: Double?
   private(set) var inferenceLoss: Double?
@@ -26,7 +26,7 @@ struct DataMeasures {
 
   init(_ model: Model, _ data: [ArrayView], _ targets: [ArrayView]?, rows: Int, _ options: CheckOptions) throws {
     self.rows = rows
-    let lengths = model.network.nodes.map { $0.shape.reduce(1, *) }
+    let lengths = model.nodes.map { model.network.nodes[$0].shape.reduce(1, *) }
     let floats = lengths.reduce(1) { $0.addingReportingOverflow($1).partialValue }
     let fitting = min(max(Self.mostFloats / max(floats, 1), 2), Model.standardBatchSize)
     let batchSize = min(max(options.batchSize ?? fitting, 2), rows)
@@ -57,7 +57,7 @@ struct DataMeasures {
         try Self.add(executor, count, normPlaces, seen.outputLengths, to: &statistics, workspaces)
         try losses?.add(executor, from: seen.outputNodes.count - lossNodes.count, first: first, count: count, compute)
       }
-      for (norm, found) in zip(check.norms, statistics) { trainingInputs[norm.layer.name] = found }
+      for (norm, found) in zip(check.norms, statistics) { trainingInputs[Name(norm.layer.name)] = found }
       trainingLoss = losses?.takeMean(rows: trainingRows)
     }
 
@@ -100,10 +100,10 @@ struct DataMeasures {
       try losses?.add(executor, from: place, first: first, count: min(count, trainingRows - first), compute)
     }
     nonfiniteRows = nonfinite
-    for (norm, found) in zip(check.norms, statistics) { inferenceInputs[norm.layer.name] = found }
+    for (norm, found) in zip(check.norms, statistics) { inferenceInputs[Name(norm.layer.name)] = found }
     for (relu, places) in zip(relus, open) {
       // A layer in several places is on where one of them is.
-      opened[relu.layer.name] = places.dropFirst().reduce(places[0]) { a, b in
+      opened[Name(relu.layer.name)] = places.dropFirst().reduce(places[0]) { a, b in
         a.count == b.count ? zip(a, b).map { $0 || $1 } : a.map { _ in true }
       }
     }

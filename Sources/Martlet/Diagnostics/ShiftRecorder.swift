@@ -58,7 +58,7 @@ public final class ShiftRecorder {
   private struct Pending {
     let before: Model
     let records: [Record]
-    let gradients: [String: Storage]
+    let gradients: [Name: Storage]
   }
 
   public let model: Model
@@ -82,31 +82,29 @@ public final class ShiftRecorder {
     self.model = model
     self.options = options
     let network = model.network
-    let variablePlaces = Dictionary(uniqueKeysWithValues: network.variables.enumerated().map { (ObjectIdentifier($1), $0) })
+    let variablePlaces = Dictionary(uniqueKeysWithValues: model.variables.enumerated().map { (ObjectIdentifier($1), $0) })
     func parameters(_ layers: [ModelLayer]) -> [Int] {
       layers.flatMap(\.variables).filter { $0.kind == .parameter }.compactMap { variablePlaces[ObjectIdentifier($0)] }
     }
     let order = network.nodesReaching(model.outputNodes)
     places = try layers.map { name in
-      let layer = try network.layer(named: name)
+      let layer = try model.layer(named: name)
       let nodes = order.filter { network.nodes[$0].layer === layer }
       guard nodes.count == 1 else {
-        throw MartletError.invalidArgument("layers: \"\(name)\" stands in \(nodes.count) places; one place is needed.")
+        throw MartletError.invalidArgument("layers: \(excerpt(name)) stands in \(nodes.count) places; one place is needed.")
       }
       let sources = network.nodes[nodes[0]].inputs
       guard sources.count == 1 else {
-        throw MartletError.invalidArgument("layers: \"\(name)\" reads \(sources.count) values; one that reads one is needed.")
+        throw MartletError.invalidArgument(
+          "layers: \(excerpt(name)) reads \(sources.count) values; one that reads one is needed.")
       }
       if let channel = options.channel {
         let channels = network.nodes[sources[0]].shape.last ?? 1
         guard (0..<channels).contains(channel) else {
-          throw MartletError.invalidArgument("channel: \(channel) is not one of the \(channels) that \"\(name)\" reads.")
+          throw MartletError.invalidArgument("channel: \(channel) is not one of the \(channels) that \(excerpt(name)) reads.")
         }
       }
-      var before: [ModelLayer] = []
-      for node in network.nodesReaching(sources) {
-        if let layer = network.nodes[node].layer, !before.contains(where: { $0 === layer }) { before.append(layer) }
-      }
+      let before = network.layers(of: network.nodesReaching(sources))
       return Place(name: name, source: sources[0], own: parameters([layer]), preceding: parameters(before))
     }
   }
@@ -115,7 +113,7 @@ public final class ShiftRecorder {
   ///
   /// - Throws: as a forward pass in training; nothing is recorded then.
   public func record(step: Int, _ inputs: [ArrayView]) throws {
-    records += try distributions(model.clone(), step: step, inputs)
+    records += try distributions(model.cloneWithWholeNetwork(), step: step, inputs)
   }
 
   /// To be called before an update from this batch: finds the distributions, on the probe or on the batch itself, and the
@@ -126,9 +124,9 @@ public final class ShiftRecorder {
   /// - Parameter step: updates done so far, or as the caller counts.
   public func beforeUpdate(step: Int, _ inputs: [ArrayView], _ targets: [ArrayView], probe: [ArrayView]? = nil) throws {
     pending = nil
-    let before = try model.clone()
-    let gradients = try gradients(before.clone(), inputs, targets, of: places)
-    let found = try distributions(before.clone(), step: step, probe ?? inputs)
+    let before = try model.cloneWithWholeNetwork()
+    let gradients = try gradients(before.cloneWithWholeNetwork(), inputs, targets, of: places)
+    let found = try distributions(before.cloneWithWholeNetwork(), step: step, probe ?? inputs)
     pending = Pending(before: before, records: found, gradients: gradients)
   }
 
@@ -139,10 +137,10 @@ public final class ShiftRecorder {
     guard let pending else { throw MartletError.invalidState("after_update needs a before_update first.") }
     var found = pending.records
     for (number, place) in places.enumerated() {
-      guard let old = pending.gradients[place.name] else { continue }
-      let mixed = try pending.before.clone()
+      guard let old = pending.gradients[Name(place.name)] else { continue }
+      let mixed = try pending.before.cloneWithWholeNetwork()
       for index in place.preceding { mixed.variables[index].copyValues(from: model.variables[index]) }
-      guard let new = try gradients(mixed, inputs, targets, of: [place])[place.name] else { continue }
+      guard let new = try gradients(mixed, inputs, targets, of: [place])[Name(place.name)] else { continue }
       var (distance, product, oldSize, newSize) = (0.0, 0.0, 0.0, 0.0)
       for i in 0..<old.byteCount / MemoryLayout<Double>.size {
         let (g, h) = (old.doubles[i], new.doubles[i])
@@ -250,7 +248,7 @@ extension ShiftRecorder {
   /// - Parameter copy: is run.
   private func gradients(
     _ copy: Model, _ inputs: [ArrayView], _ targets: [ArrayView], of places: [Place]
-  ) throws -> [String: Storage] {
+  ) throws -> [Name: Storage] {
     try Trainer.checkOutputs(copy, options.loss)
     let run = Trainer.lossModel(copy, options.loss)
     guard targets.count == run.outputCount else {
@@ -268,7 +266,7 @@ extension ShiftRecorder {
       return gradient
     }
     try withExtendedLifetime(gradients) { try run.backward(gradients.map { try $0.view("gradient") }) }
-    var found: [String: Storage] = [:]
+    var found: [Name: Storage] = [:]
     for place in places {
       let own = place.own.map { copy.variables[$0] }.filter(\.isTrainable)
       guard !own.isEmpty else { continue }
@@ -278,7 +276,7 @@ extension ShiftRecorder {
         for i in 0..<variable.count { next[i] = Double(variable.gradient?[i] ?? 0) }
         next += variable.count
       }
-      found[place.name] = row
+      found[Name(place.name)] = row
     }
     return found
   }

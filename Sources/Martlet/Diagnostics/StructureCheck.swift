@@ -28,20 +28,29 @@ struct StructureCheck {
   private let order: [Int]
   private let outputs: Set<Int>
   private let readers: [Int: [Int]]
+  /// The layers that the outputs need, in the order they run, with their places.
+  private let reachedLayers: [(layer: ModelLayer, places: [Int])]
+  /// Of each place of a norm, its place in ``norms``.
+  private let normAt: [Int: Int]
 
   init(_ model: Model) {
     network = model.network
     order = network.nodesReaching(model.outputNodes)
     outputs = Set(model.outputNodes)
     var readers: [Int: [Int]] = [:]
-    for node in order { for input in network.nodes[node].inputs { readers[input, default: []].append(node) } }
+    var places: [ObjectIdentifier: [Int]] = [:]
+    for node in order {
+      for input in network.nodes[node].inputs { readers[input, default: []].append(node) }
+      if let layer = network.nodes[node].layer { places[ObjectIdentifier(layer), default: []].append(node) }
+    }
     self.readers = readers
-    let (nodes, network) = (order, model.network)
-    norms = network.layers.compactMap { layer in
-      let places = nodes.filter { network.nodes[$0].layer === layer }
-      guard let options = layer.layer as? BatchNorm, let moving = MovingStatistics(layer), !places.isEmpty else { return nil }
+    reachedLayers = network.layers.compactMap { layer in places[ObjectIdentifier(layer)].map { (layer, $0) } }
+    norms = reachedLayers.compactMap { layer, places in
+      guard let options = layer.layer as? BatchNorm, let moving = MovingStatistics(layer) else { return nil }
       return Norm(layer: layer, options: options, places: places, moving: moving)
     }
+    normAt = Dictionary(
+      norms.enumerated().flatMap { number, norm in norm.places.map { ($0, number) } }, uniquingKeysWith: { first, _ in first })
   }
 
   func findings(_ options: CheckOptions, rows: Int?) -> [Finding] {
@@ -52,25 +61,22 @@ struct StructureCheck {
 
   /// The layers of one kind that the outputs need, each once with its places.
   func layers<Kind>(_: Kind.Type) -> [(layer: ModelLayer, places: [Int])] {
-    network.layers.compactMap { layer in
-      let places = order.filter { network.nodes[$0].layer === layer }
-      return layer.layer is Kind && !places.isEmpty ? (layer, places) : nil
-    }
+    reachedLayers.filter { $0.layer.layer is Kind }
   }
 
   // MARK: - The order of layers
 
   private func dropoutsBeforeNorms() -> [Finding] {
-    layers(Dropout.self).compactMap { layer, places in
+    let reachedFrom = normsReached()
+    return layers(Dropout.self).compactMap { layer, places in
       guard let dropout = layer.layer as? Dropout, dropout.rate > 0 else { return nil }
-      let reached = norms.filter { norm in
-        norm.followsBatches && places.contains { place in norm.places.contains { isReached($0, from: place) } }
-      }
+      let reached = Set(places.flatMap { reachedFrom[$0] ?? [] }).sorted().map { norms[$0] }
       guard let first = reached.first else { return nil }
-      let others = reached.count > 1 ? " and \(reached.count - 1) more behind" : ""
+      let count = reached.count > Self.mostReached ? "\(Self.mostReached) or more" : "\(reached.count - 1) more"
+      let others = reached.count > 1 ? " and \(count) behind" : ""
       return Finding(
         .dropoutBeforeBatchNorm, .warning, layer.name,
-        "\"\(layer.name)\" (dropout, rate \(dropout.rate.short)) comes before \"\(first.layer.name)\" "
+        "\(excerpt(layer.name)) (dropout, rate \(dropout.rate.short)) comes before \(excerpt(first.layer.name)) "
           + "(batch_norm)\(others): training shows the norm up to \((1 / (1 - dropout.rate)).short) times the variance "
           + "that inference does.",
         advice: "Put the dropout behind the last batch norm, or update the population statistics after training (Li et "
@@ -79,17 +85,25 @@ struct StructureCheck {
     }
   }
 
-  /// Whether a value goes from one node into another without a batch norm in between.
-  private func isReached(_ target: Int, from start: Int) -> Bool {
-    var open = readers[start] ?? []
-    var seen: Set<Int> = []
-    while let node = open.popLast() {
-      guard seen.insert(node).inserted else { continue }
-      if node == target { return true }
-      if network.nodes[node].layer?.layer is BatchNorm { continue }
-      open += readers[node] ?? []
+  /// Norms counted behind a dropout: the first of them is named, and one more than these are "or more".
+  private static let mostReached = 16
+
+  /// Of each node, the norms that follow batches and that its value goes into without another norm in between: the first few, as
+  /// numbers in ``norms``. One pass from the outputs back.
+  private func normsReached() -> [Int: [Int]] {
+    var reached: [Int: [Int]] = [:]
+    for node in order.reversed() {
+      var found: Set<Int> = []
+      for reader in readers[node] ?? [] {
+        if let norm = normAt[reader] {
+          if norms[norm].followsBatches { found.insert(norm) }
+        } else if network.nodes[reader].layer?.layer is BatchNorm == false {
+          found.formUnion(reached[reader] ?? [])
+        }
+      }
+      if !found.isEmpty { reached[node] = Array(found.sorted().prefix(Self.mostReached + 1)) }
     }
-    return false
+    return reached
   }
 
   private func biasesBeforeNorms() -> [Finding] {
@@ -97,14 +111,14 @@ struct StructureCheck {
       guard let foldable = layer.layer as? any FoldableLayer, foldable.bias else { return nil }
       let behind = places.compactMap { place -> Norm? in
         guard !outputs.contains(place), let reader = readers[place], reader.count == 1 else { return nil }
-        return norms.first { $0.places.contains(reader[0]) && $0.options.takesMeanOut }
+        return normAt[reader[0]].map { norms[$0] }.flatMap { $0.options.takesMeanOut ? $0 : nil }
       }
       guard behind.count == places.count, let norm = behind.first else { return nil }
       let count = layer.variable("bias")?.count ?? 0
       return Finding(
         .biasBeforeBatchNorm, .note, layer.name,
-        "the bias of \"\(layer.name)\" (\(layer.kind), \(count) numbers) does nothing while training: "
-          + "\"\(norm.layer.name)\" (batch_norm) takes each channel's mean out "
+        "the bias of \(excerpt(layer.name)) (\(layer.kind), \(count) numbers) does nothing while training: "
+          + "\(excerpt(norm.layer.name)) (batch_norm) takes each channel's mean out "
           + "again" + (norm.options.shift ? ", and its shift takes the bias's place." : "."),
         advice: norm.options.shift
           ? "Make the layer without a bias." : "Make the layer without a bias; a shift of the norm would have an effect.",
@@ -129,7 +143,7 @@ struct StructureCheck {
         ? "a batch of 1 row" : "the last of \(rows ?? 0) rows in batches of \(options.batchSize ?? 0), a batch of 1 row,"
       return Finding(
         .oneValuePerChannel, .error, norm.layer.name,
-        "\(which) gives \"\(norm.layer.name)\" (batch_norm) one value per channel, which has no variance: training refuses it.",
+        "\(which) gives \(excerpt(norm.layer.name)) (batch_norm) one value per channel, which has no variance: training refuses it.",
         advice: isSingle
           ? "Train on batches of 2 rows or more; one row alone is for inference."
           : "Leave out the last batch (drop_last; dropsLast in Swift), or choose another batch size.",
@@ -155,14 +169,15 @@ struct StructureCheck {
     norms.filter(\.isUntouched).map { norm in
       Finding(
         .statisticsNeverUpdated, .warning, norm.layer.name,
-        "the moving statistics of \"\(norm.layer.name)\" (batch_norm) are still means of 0 and variances of 1, and "
+        "the moving statistics of \(excerpt(norm.layer.name)) (batch_norm) are still means of 0 and variances of 1, and "
           + "num_batches_tracked is 0: inference does not normalise.",
         advice: "Train, load weights with their statistics, or update the population statistics, before predicting.", value: 0)
     }
   }
 
   private func movingThoughFrozen() -> [Finding] {
-    guard order.contains(where: { network.nodes[$0].layer?.variables.contains { $0.isTrainable } ?? false }) else { return [] }
+    guard reachedLayers.contains(where: { $0.layer.variables.contains { $0.isTrainable } }) else { return [] }
+    let before = parametersBefore()
     return norms.compactMap { norm in
       guard norm.options.updatesMoving else { return nil }
       let why: String
@@ -170,24 +185,40 @@ struct StructureCheck {
         why = "normalises with the moving statistics"
       } else if norm.parameters.isEmpty ? !norm.options.trainsScaleShift : !norm.parameters.contains(where: \.isTrainable) {
         why = "does not train its scale and shift"
-      } else if norm.parameters.isEmpty && isBehindFrozenWeights(norm) {
+      } else if norm.parameters.isEmpty && isBehindFrozenWeights(norm, before) {
         why = "stands behind weights that do not train"
       } else {
         return nil
       }
       return Finding(
         .statisticsMoveInFrozenLayer, .warning, norm.layer.name,
-        "\"\(norm.layer.name)\" (batch_norm) \(why), but training goes on moving its statistics (num_batches_tracked "
+        "\(excerpt(norm.layer.name)) (batch_norm) \(why), but training goes on moving its statistics (num_batches_tracked "
           + "is \(norm.moving.batches.pointee)): inference will change all the same.",
         advice: "Freeze the whole layer (freeze, or updates_moving off), unless its statistics are to follow the new data.")
     }
   }
 
   /// The norm is fed by layers with parameters, none of which trains.
-  private func isBehindFrozenWeights(_ norm: Norm) -> Bool {
-    let before = network.nodesReaching(norm.places.flatMap { network.nodes[$0].inputs }).compactMap { network.nodes[$0].layer }
-    let parameters = before.flatMap(\.variables).filter { $0.kind == .parameter }
-    return !parameters.isEmpty && !parameters.contains { $0.isTrainable }
+  private func isBehindFrozenWeights(_ norm: Norm, _ before: [Int: Parameters]) -> Bool {
+    let inputs = norm.places.flatMap { network.nodes[$0].inputs }.compactMap { before[$0] }
+    return inputs.contains { $0 != .none } && !inputs.contains(.training)
+  }
+
+  /// What the layers that made a value have.
+  private enum Parameters: Int {
+    case none, frozen, training
+  }
+
+  /// The parameters behind each node's value, its own layer's included.
+  private func parametersBefore() -> [Int: Parameters] {
+    var found: [Int: Parameters] = [:]
+    for node in order {
+      let parameters = network.nodes[node].layer?.variables.filter { $0.kind == .parameter } ?? []
+      let own: Parameters =
+        parameters.isEmpty ? .none : parameters.contains { $0.isTrainable } ? .training : .frozen
+      found[node] = network.nodes[node].inputs.compactMap { found[$0] }.reduce(own) { $0.rawValue < $1.rawValue ? $1 : $0 }
+    }
+    return found
   }
 
   // MARK: - Tensors
@@ -200,7 +231,7 @@ struct StructureCheck {
       guard let least = small.first else { return nil }
       return Finding(
         .scaleNearZero, .note, norm.layer.name,
-        "\(small.count) of \(scale.count) scales of \"\(norm.layer.name)\" (batch_norm) are nearer to 0 than "
+        "\(small.count) of \(scale.count) scales of \(excerpt(norm.layer.name)) (batch_norm) are nearer to 0 than "
           + "\(Double(Self.leastScale).short), the nearest is \(Double(scale.floats[least]).short): the channels "
           + "\(list(small)) say almost nothing.",
         advice: "Fine where a scale starts at 0; else narrow the layer before it: these channels can go (Liu et al. 2017).",
@@ -211,6 +242,6 @@ struct StructureCheck {
 
 /// The first few, and how many more.
 func list<Item>(_ items: [Item], most: Int = 8) -> String {
-  let shown = items.prefix(most).map { $0 is String ? "\"\($0)\"" : "\($0)" }.joined(separator: ", ")
+  let shown = items.prefix(most).map { ($0 as? String).map { excerpt($0) } ?? "\($0)" }.joined(separator: ", ")
   return items.count > most ? "\(shown), and \(items.count - most) more" : shown
 }

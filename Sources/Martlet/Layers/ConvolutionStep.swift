@@ -73,7 +73,7 @@ final class ConvolutionStep: PlanStep {
       return true
     }
     let byteCount = compute.convolutionPackedByteCount(shape, algorithm: algorithm)
-    if !site.isTraining, let copy = site.packed.floats.current(weight, byteCount: byteCount, pack) { return copy }
+    if !site.isTraining, let copy = site.packed?.floats.current(weight, byteCount: byteCount, pack) { return copy }
     _ = pack(workspace)
     return UnsafeRawPointer(workspace)
   }

@@ -89,7 +89,7 @@ final class DenseStep: PlanStep {
     _ weight: Variable, _ tail: MatrixTail, _ kept: UnsafeMutableRawPointer
   ) -> (PackedMatrix, MatrixTail)? {
     let halves = halves
-    guard let copy = site.packed.halves.current(weight, byteCount: halves.byteCount, { halves.pack(weight, into: $0) }),
+    guard let copy = site.packed?.halves.current(weight, byteCount: halves.byteCount, { halves.pack(weight, into: $0) }),
       let tail = halves.tail(
         tail, copy, kept: kept + self.tail.keptByteCount, version: self.tail.version.map { $0 &+ weight.version })
     else { return nil }
@@ -99,7 +99,7 @@ final class DenseStep: PlanStep {
   /// The packed copy of the weights `[out, in]` as the matrix `[in, out]`; nil as in ``PackedWeights``.
   private func packed(_ weight: Variable, _ compute: Compute) -> PackedMatrix? {
     let byteCount = compute.packedByteCount(columns: outCount, depth: inCount)
-    return site.packed.floats.current(
+    return site.packed?.floats.current(
       weight, byteCount: byteCount,
       { target in
         compute.pack(

@@ -74,9 +74,8 @@ final class Executor: @unchecked Sendable {
   ///
   /// - Returns: false for an output that is an input, or an earlier output, under another name: it stays where that one is.
   func writeOutput(_ index: Int, at place: UnsafeMutableRawPointer?) -> Bool {
-    let buffer = plan.outputs[index]
-    guard !plan.inputs.contains(buffer), !plan.outputs[..<index].contains(buffer) else { return false }
-    move(buffer, to: place)
+    guard plan.ownsOutput[index] else { return false }
+    move(plan.outputs[index], to: place)
     return true
   }
 

@@ -23,7 +23,7 @@ struct FoldingBound {
   private let rewrite: FoldingRewrite
   private var states: [Int: State] = [:]
   /// What rounding does to a value in a layer, relative to its sum of magnitudes: norms that were folded count as their target.
-  private var relativeErrors: [String: Double] = [:]
+  private var relativeErrors: [Name: Double] = [:]
 
   init(_ rewrite: FoldingRewrite) {
     self.rewrite = rewrite
@@ -39,7 +39,7 @@ struct FoldingBound {
         error = max(error, 16 * Self.gamma(Double(shape.inChannels + 12) + around))
       }
       // A layer in several places: the largest of them.
-      for name in norms + [layer.name] { relativeErrors[name] = max(relativeErrors[name] ?? 0, error) }
+      for name in (norms + [layer.name]).map(Name.init) { relativeErrors[name] = max(relativeErrors[name] ?? 0, error) }
     }
   }
 
@@ -104,7 +104,7 @@ struct FoldingBound {
       let unknown = [Double](repeating: .infinity, count: layer.outputShape.last ?? 1)
       return State(size: unknown, error: unknown)
     }
-    let own = 2 * (relativeErrors[layer.name] ?? 0)
+    let own = 2 * (relativeErrors[Name(layer.name)] ?? 0)
     let underflow = 2 * Double(weights.depth + 8) * Self.smallest * (1 + (x.size.max() ?? 0) + (x.error.max() ?? 0))
     var result = State(size: [], error: [], underflow: underflow)
     for o in 0..<weights.filters {
@@ -124,7 +124,7 @@ struct FoldingBound {
   /// (x − mean)·multiplier + shift.
   private func affine(_ layer: ModelLayer, _ x: State) -> State {
     guard let norm = InferenceAffine(layer) else { return x }
-    let own = 2 * (relativeErrors[layer.name] ?? Self.gamma(8))
+    let own = 2 * (relativeErrors[Name(layer.name)] ?? Self.gamma(8))
     let underflow = x.underflow + 8 * Self.smallest
     var result = State(size: [], error: [], underflow: underflow)
     for c in 0..<norm.channels {

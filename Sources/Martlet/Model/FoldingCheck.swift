@@ -19,7 +19,7 @@ struct FoldingCheck {
     if original.inferenceWeights == .float32 {
       self.original = original
     } else {
-      self.original = try original.clone()
+      self.original = try original.cloneWithWholeNetwork()
       self.original.inferenceWeights = .float32
     }
     self.folded = folded
@@ -32,7 +32,7 @@ struct FoldingCheck {
     }
     let (before, after) = (written(original), written(folded))
     compared = rewrite.order.compactMap { node in
-      guard before.contains(node), !rewrite.lost.contains(node), let image = position[rewrite.heir(node)],
+      guard before.contains(node), !rewrite.isLost(node), let image = position[rewrite.heir(node)],
         after.contains(image)
       else { return nil }
       return (node, image)
@@ -47,14 +47,16 @@ struct FoldingCheck {
       }
     }
     var bounds = FoldingBound(rewrite)
-    var layers: [String: FoldingCertificate.Difference] = [:]
+    var layers: [Name: FoldingCertificate.Difference] = [:]
     var byNode: [Int: FoldingCertificate.Difference] = [:]
     for node in rewrite.order {
       let bound = bounds.propagate(to: node)
       guard let measure = measures[node] else { continue }
       let found = FoldingCertificate.Difference(measure.size, measure.difference, bound: bound)
       byNode[node] = found
-      if let name = original.network.nodes[node].layer?.name { layers[name] = layers[name].map { $0.worse(found) } ?? found }
+      if let name = original.network.nodes[node].layer.map({ Name($0.name) }) {
+        layers[name] = layers[name].map { $0.worse(found) } ?? found
+      }
       // An input normalization that was folded read the caller's own numbers; the weights it went into read them rounded.
       let place = original.inputNodes.firstIndex(of: node)
       let isRounded = place.map { data[$0].dataType.exceedsFloat32 } ?? false
@@ -62,12 +64,14 @@ struct FoldingCheck {
     }
     certificate.rows = rows
     certificate.outputs = original.outputNodes.compactMap { byNode[$0] }
-    for place in certificate.layers.indices { certificate.layers[place].difference = layers[certificate.layers[place].name] }
+    for place in certificate.layers.indices {
+      certificate.layers[place].difference = layers[Name(certificate.layers[place].name)]
+    }
   }
 
   /// Rows that run together: few enough that all values of both models fit in some 64 MB.
   private func batchSize(rows: Int) -> Int {
-    let lengths = original.network.nodes.map { $0.shape.reduce(1, *) }
+    let lengths = original.nodes.map { original.network.nodes[$0].shape.reduce(1, *) }
     let floats = lengths.reduce(0) { $0.addingReportingOverflow($1).partialValue }
     return min(max(8 << 20 / max(floats, 1), 1), Model.standardBatchSize, rows)
   }

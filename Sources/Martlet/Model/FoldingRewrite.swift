@@ -5,24 +5,31 @@ struct FoldingRewrite {
   let network: Network
   /// The nodes that the outputs need, and the inputs, in order.
   let order: [Int]
-  private let outputNodes: [Int]
-  /// A vanished node → the node that stands for it.
-  private var heirs: [Int: Int] = [:]
-  /// Nodes whose value no node of the result has: it was normalised in passing, or not yet.
-  private(set) var lost: Set<Int> = []
+  /// Which node stands for which, and who reads it.
+  private var values: FoldedValues
   private(set) var weights: [ObjectIdentifier: FoldingWeights] = [:]
   /// The norms that each layer took in, by name, in the order they were.
   private(set) var takenIn: [ObjectIdentifier: [String]] = [:]
   private(set) var outcomes: [ObjectIdentifier: (FoldingCertificate.Outcome, String)] = [:]
+  private let placesByLayer: [ObjectIdentifier: [Int]]
+
+  /// Norms that one layer takes in; each is a pass over its weights.
+  private static let mostTakenIn = 16
 
   /// - Throws: ``MartletError/Kind/outOfMemory``.
   init(_ network: Network, inputs: [Int], outputs: [Int]) throws {
     self.network = network
-    outputNodes = outputs
-    order = Set(network.nodesReaching(outputs) + inputs).sorted()
+    order = network.nodesReaching(outputs + inputs)
+    values = FoldedValues(network, order: order, outputs: outputs)
+    var placesByLayer: [ObjectIdentifier: [Int]] = [:]
+    for node in order {
+      guard let layer = network.nodes[node].layer else { continue }
+      placesByLayer[ObjectIdentifier(layer), default: []].append(node)
+    }
+    self.placesByLayer = placesByLayer
     for node in order {
       guard let layer = network.nodes[node].layer, layer.layer is Dropout else { continue }
-      heirs[node] = heir(network.nodes[node].inputs[0])
+      values.vanish(node)
       outcomes[ObjectIdentifier(layer)] = (.removed, "gone: at inference it does nothing")
     }
     for layer in network.layers where layer.layer is BatchNorm && !places(layer).isEmpty {
@@ -31,18 +38,13 @@ struct FoldingRewrite {
   }
 
   /// The node whose value stands for this one's in the result.
-  func heir(_ node: Int) -> Int {
-    var node = node
-    while let next = heirs[node] { node = next }
-    return node
-  }
-
-  func hasVanished(_ node: Int) -> Bool { heirs[node] != nil }
+  func heir(_ node: Int) -> Int { values.heir(node) }
+  func hasVanished(_ node: Int) -> Bool { values.heir(node) != node }
+  /// Whether no node of the result has the node's value: it was normalised in passing, or not yet.
+  func isLost(_ node: Int) -> Bool { values.isLost[node] }
   func inputs(_ node: Int) -> [Int] { network.nodes[node].inputs.map(heir) }
 
-  private func places(_ layer: ModelLayer) -> [Int] { order.filter { network.nodes[$0].layer === layer } }
-  private func readers(_ node: Int) -> [Int] { order.filter { !hasVanished($0) && inputs($0).contains(node) } }
-  private func isOutput(_ node: Int) -> Bool { outputNodes.contains { heir($0) == node } }
+  private func places(_ layer: ModelLayer) -> [Int] { placesByLayer[ObjectIdentifier(layer)] ?? [] }
 
   // MARK: - One norm
 
@@ -66,6 +68,10 @@ struct FoldingRewrite {
       case .refused(let reason): reasons.append(reason)
       case .found(let layer, let ways):
         let id = ObjectIdentifier(layer)
+        guard takenIn[id, default: []].count < Self.mostTakenIn else {
+          reasons.append("\(text(layer)) has taken in \(Self.mostTakenIn) already, the most that one layer does")
+          continue
+        }
         guard let weights = try weights[id] ?? FoldingWeights(layer) else { continue }
         guard isBehind ? weights.takeInFollowing(affine) : weights.takeInPreceding(affine) else {
           reasons.append("\(text(layer)) would get weights that are not finite in Float32")
@@ -74,9 +80,8 @@ struct FoldingRewrite {
         self.weights[id] = weights
         takenIn[id, default: []].append(norm.name)
         for way in ways {
-          let gone = Set(way.between + [isBehind ? way.end : way.place])
-          lost.formUnion(order.filter { gone.contains(heir($0)) })
-          heirs[way.place] = inputs(way.place)[0]
+          for node in way.between + [isBehind ? way.end : way.place] { values.lose(node) }
+          values.vanish(way.place)
         }
         return (.folded, "folded into \(text(layer))")
       }
@@ -91,10 +96,10 @@ struct FoldingRewrite {
       var (node, between): (Int, [Int]) = (inputs(place)[0], [])
       while true {
         guard let layer = network.nodes[node].layer else {
-          return .refused("before it is the input \"\(network.nodes[node].name)\"")
+          return .refused("before it is the input \(excerpt(network.nodes[node].name))")
         }
-        if isOutput(node) { return .refused("the value of \(text(node)) before it is an output of the model") }
-        let count = readers(node).count
+        if values.isOutput[node] { return .refused("the value of \(text(node)) before it is an output of the model") }
+        let count = values.readers(node).count
         guard count == 1 else { return .refused("the value of \(text(node)) before it is read by \(count) layers") }
         guard isRenaming(layer) else { break }
         between.append(node)
@@ -119,14 +124,16 @@ struct FoldingRewrite {
     for place in places(norm) {
       var (node, between): (Int, [Int]) = (place, [])
       while true {
-        if isOutput(node) {
+        if values.isOutput[node] {
           return .refused(
             node == place ? "its value is an output of the model" : "\(text(node)) behind it is an output of the model")
         }
-        let readers = readers(node)
-        guard readers.count == 1 else { return .refused("its value is read by \(readers.count) layers") }
+        let readers = values.readers(node)
+        guard readers.count == 1, let reader = readers.first else {
+          return .refused("its value is read by \(readers.count) layers")
+        }
         if node != place { between.append(node) }
-        node = readers[0]
+        node = reader
         guard let layer = network.nodes[node].layer, isRenaming(layer) else { break }
       }
       guard let layer = network.nodes[node].layer, let options = layer.layer as? any FoldableLayer else {
@@ -150,7 +157,8 @@ struct FoldingRewrite {
   /// The weights are those of all places of the layer: it must have no other than these.
   private func judged(_ norm: ModelLayer, _ target: ModelLayer?, _ ways: [Way]) -> Search {
     guard let target else { return .refused("it has no place") }
-    guard Set(places(target)) == Set(ways.map(\.end)) else {
+    let ends = Set(ways.map(\.end))
+    guard places(target).count == ends.count, Set(places(target)) == ends else {
       return .refused("\(text(target)) stands in other places too, without it")
     }
     return .found(target, ways)
@@ -158,6 +166,8 @@ struct FoldingRewrite {
 
   private func isRenaming(_ layer: ModelLayer) -> Bool { layer.layer is Flatten || layer.layer is Reshape }
 
-  private func text(_ node: Int) -> String { "\"\(network.nodes[node].name)\" (\(network.nodes[node].layer?.kind ?? "input"))" }
-  private func text(_ layer: ModelLayer) -> String { "\"\(layer.name)\" (\(layer.kind))" }
+  private func text(_ node: Int) -> String {
+    "\(excerpt(network.nodes[node].name)) (\(network.nodes[node].layer?.kind ?? "input"))"
+  }
+  private func text(_ layer: ModelLayer) -> String { "\(excerpt(layer.name)) (\(layer.kind))" }
 }

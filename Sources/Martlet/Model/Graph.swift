@@ -33,12 +33,15 @@ public struct Graph: Sendable {
     var inputs: [Int]
     /// Of one row.
     var shape: [Int]
-    var name: String
+    /// Which of its layer's places this is, from 1 on.
+    var place = 1
+    /// Empty for a layer's node.
+    var inputName = ""
   }
 
   private(set) var layers: [LayerEntry] = []
   private(set) var nodes: [NodeEntry] = []
-  private var names: Set<String> = []
+  private var names: Set<Name> = []
   private var counters: [String: Int] = [:]
 
   public init() {}
@@ -53,8 +56,8 @@ public struct Graph: Sendable {
     _ = try Shape.rowElementCount(shape, argument: "input shape")
     try checkRoom(inputs: 0)
     let name = try unique(name, kind: "input")
-    names.insert(name)
-    nodes.append(NodeEntry(layer: nil, inputs: [], shape: shape, name: name))
+    names.insert(Name(name))
+    nodes.append(NodeEntry(layer: nil, inputs: [], shape: shape, inputName: name))
     return Node(index: nodes.count - 1)
   }
 
@@ -83,11 +86,11 @@ public struct Graph: Sendable {
       _ = try Shape.rowElementCount(shape, argument: "a row of its output")
       _ = try layer.variables(shapes)
     } catch let error as MartletError {
-      throw MartletError(error.kind, "Layer \"\(name)\": \(error.message)")
+      throw MartletError(error.kind, "Layer \(excerpt(name)): \(error.message)")
     }
-    names.insert(name)
+    names.insert(Name(name))
     layers.append(LayerEntry(name: name, layer: layer, inputShapes: shapes))
-    nodes.append(NodeEntry(layer: layers.count - 1, inputs: inputs.map(\.index), shape: shape, name: name))
+    nodes.append(NodeEntry(layer: layers.count - 1, inputs: inputs.map(\.index), shape: shape))
     return Node(index: nodes.count - 1)
   }
 
@@ -101,7 +104,7 @@ public struct Graph: Sendable {
   public mutating func apply(layerOf node: Node, to inputs: [Node]) throws -> Node {
     guard let number = try entry(node, "layer").layer else {
       throw MartletError.invalidArgument(
-        "layer: node \(node.index) (\"\(nodes[node.index].name)\") is an input, not a layer's.")
+        "layer: node \(node.index) (\(excerpt(name(of: node.index)))) is an input, not a layer's.")
     }
     let reserve = try MemoryReserve(nodes: (nodes.count + inputs.count) / 8)
     defer { reserve.end() }
@@ -125,13 +128,10 @@ public struct Graph: Sendable {
         )
       }
     } catch let error as MartletError {
-      throw MartletError(error.kind, "Layer \"\(first.name)\": \(error.message)")
+      throw MartletError(error.kind, "Layer \(excerpt(first.name)): \(error.message)")
     }
     layers[number].placeCount += 1
-    nodes.append(
-      NodeEntry(
-        layer: number, inputs: inputs.map(\.index), shape: shape,
-        name: Network.nodeName(first.name, place: layers[number].placeCount)))
+    nodes.append(NodeEntry(layer: number, inputs: inputs.map(\.index), shape: shape, place: layers[number].placeCount))
     return Node(index: nodes.count - 1)
   }
 
@@ -143,6 +143,12 @@ public struct Graph: Sendable {
   mutating func startWithScaleZero(_ number: Int) -> Bool {
     defer { layers[number].startsWithScaleZero = true }
     return !layers[number].startsWithScaleZero
+  }
+
+  /// An input's own name; else the layer's, and in its second place "<layer>/2".
+  func name(of node: Int) -> String {
+    let entry = nodes[node]
+    return entry.layer.map { Network.nodeName(layers[$0].name, place: entry.place) } ?? entry.inputName
   }
 
   func entry(_ node: Node, _ argument: String) throws -> NodeEntry {
@@ -166,15 +172,15 @@ public struct Graph: Sendable {
   private mutating func unique(_ name: String?, kind: String) throws -> String {
     if let name {
       try LayerName.check(name)
-      guard !names.contains(name) else {
-        throw MartletError.invalidArgument("name: \"\(name)\" is taken by an earlier layer of this graph.")
+      guard !names.contains(Name(name)) else {
+        throw MartletError.invalidArgument("name: \(excerpt(name)) is taken by an earlier layer of this graph.")
       }
       return name
     }
     while true {
       counters[kind, default: 0] += 1
       let candidate = "\(kind)_\(counters[kind, default: 0])"
-      if !names.contains(candidate) { return candidate }
+      if !names.contains(Name(candidate)) { return candidate }
     }
   }
 }

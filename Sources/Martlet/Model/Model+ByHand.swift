@@ -110,7 +110,7 @@ extension Executor {
   func loadOutputGradients(_ arrays: [ArrayView]) throws {
     for (place, array) in arrays.enumerated() {
       guard let target = outputGradient(place), array.count > 0 else { continue }
-      if plan.outputGradients[..<place].contains(plan.outputGradients[place]) {
+      if !plan.ownsOutputGradient[place] {
         let copy = try Storage(byteCount: array.count * 4, isZeroed: false)
         try array.copy(into: copy.floats, "grad_outputs[\(place)]")
         compute.add(copy.floats, count: array.count, to: target)

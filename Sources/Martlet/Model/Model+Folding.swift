@@ -50,12 +50,12 @@ extension Model {
     let position = Dictionary(uniqueKeysWithValues: left.enumerated().map { ($1, $0) })
     var copies: [ObjectIdentifier: ModelLayer] = [:]
     var layers: [ModelLayer] = []
-    var placeCounts: [ObjectIdentifier: Int] = [:]
+    var places = Network.PlaceCounts()
     let nodes = try left.map { index -> Network.Node in
       let node = network.nodes[index]
       let inputs = rewrite.inputs(index).compactMap { position[$0] }
       guard let original = node.layer else {
-        return Network.Node(layer: nil, inputs: inputs, shape: node.shape, name: node.name)
+        return Network.Node(layer: nil, inputs: inputs, shape: node.shape, place: 1, inputName: node.inputName)
       }
       let id = ObjectIdentifier(original)
       let copy = try copies[id] ?? original.copied(with: rewrite.weights[id])
@@ -63,9 +63,7 @@ extension Model {
         copies[id] = copy
         layers.append(copy)
       }
-      placeCounts[id, default: 0] += 1
-      let name = Network.nodeName(copy.name, place: placeCounts[id, default: 1])
-      return Network.Node(layer: copy, inputs: inputs, shape: node.shape, name: name)
+      return Network.Node(layer: copy, inputs: inputs, shape: node.shape, place: places.next(of: copy), inputName: "")
     }
     let copy = Network(nodes: nodes, layers: layers)
     copy.imageNormalizer = network.imageNormalizer
@@ -98,12 +96,11 @@ extension ModelLayer {
 extension FoldingRewrite {
   /// What became of each layer.
   var report: [FoldingCertificate.Layer] {
-    let used = Set(order.compactMap { network.nodes[$0].layer.map(ObjectIdentifier.init) })
-    return network.layers.filter { used.contains(ObjectIdentifier($0)) }.map { layer in
+    network.layers(of: order).map { layer in
       let id = ObjectIdentifier(layer)
       var (outcome, detail) = outcomes[id] ?? (.unchanged, "as it was")
       if let norms = takenIn[id] {
-        (outcome, detail) = (.changed, "took in " + norms.map { "\"\($0)\"" }.joined(separator: ", "))
+        (outcome, detail) = (.changed, "took in " + norms.map { excerpt($0) }.joined(separator: ", "))
       }
       let nonfinite = layer.variables.filter { $0.nonfiniteCount > 0 }.map(\.localName)
       if !nonfinite.isEmpty { detail += "; NaN or infinity in " + nonfinite.joined(separator: ", ") }

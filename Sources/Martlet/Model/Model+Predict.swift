@@ -22,14 +22,7 @@ extension Model {
       }
       return floats
     }
-    for (place, output) in outputs.enumerated() {
-      for (other, input) in inputs.enumerated() {
-        try ArrayView.checkSeparate(output, "outputs[\(place)]", from: input, "inputs[\(other)]")
-      }
-      for other in 0..<place {
-        try ArrayView.checkSeparate(output, "outputs[\(place)]", from: outputs[other], "outputs[\(other)]")
-      }
-    }
+    try ArrayView.checkSeparate(outputs, "outputs", from: inputs, "inputs")
     let lengths = outputLengths
     try run(rows: rows, batchSize: batchSize) { executor, first, count in
       defer {

@@ -1,9 +1,6 @@
 // Writing a model's tensors and switches.
 
 extension Model {
-  public func variable(named name: String) throws -> Variable { try network.variable(named: name) }
-  public func layer(named name: String) throws -> ModelLayer { try network.layer(named: name) }
-
   /// Writes several tensors at once; all are checked before the first is written.
   ///
   /// - Parameter strict: every tensor of the model must be named; batch norm's counters may be missing and then become 0.
@@ -11,11 +8,13 @@ extension Model {
   ///   tensor cannot have: statistics that are not finite, negative variances and counters, numbers that Float32 cannot hold;
   ///   ``MartletError/Kind/shapeMismatch`` for another shape.
   public func setVariables(_ values: [(name: String, value: ArrayView)], strict: Bool) throws {
-    var seen: Set<String> = []
+    var seen: Set<Name> = []
     var writes: [(Variable, ArrayView)] = []
     for (name, value) in values {
-      let variable = try network.variable(named: name)
-      guard seen.insert(name).inserted else { throw MartletError.invalidArgument("The tensor \"\(name)\" came twice.") }
+      let variable = try variable(named: name)
+      guard seen.insert(Name(name)).inserted else {
+        throw MartletError.invalidArgument("The tensor \(excerpt(name)) came twice.")
+      }
       let holdsCounter = variable.dataType == .int64
       guard value.shape == variable.shape || holdsCounter && value.count == 1 else {
         throw MartletError.shapeMismatch(
@@ -29,11 +28,11 @@ extension Model {
       writes.append((variable, value))
     }
     if strict {
-      let missing = variables.filter { !seen.contains($0.name) }
+      let missing = variables.filter { !seen.contains(Name($0.name)) }
       let needed = missing.filter { !Model.optionalNames.contains($0.localName) }
       guard needed.isEmpty else {
         throw MartletError.invalidArgument(
-          "The model's tensors \(needed.map { "\"\($0.name)\"" }.joined(separator: ", ")) are missing. "
+          "The model's tensors \(excerpts(needed.map(\.name), most: 12)) are missing. "
             + "Give them all, or turn strict off.")
       }
       for variable in missing { variable.storage.integers.pointee = 0 }
@@ -54,7 +53,7 @@ extension Model {
 
   /// Whether optimizers change the parameter. Kept with the model.
   public func setTrainable(_ name: String, _ isTrainable: Bool) throws {
-    let variable = try network.variable(named: name)
+    let variable = try variable(named: name)
     guard variable.kind == .parameter else {
       throw MartletError.invalidArgument("\(name) is state, which optimizers never change; only parameters can be trained.")
     }
@@ -86,7 +85,7 @@ public struct BatchNormSwitches: Equatable, Sendable {
 
 extension Model {
   public func batchNormSwitches(layer name: String) throws -> BatchNormSwitches {
-    let layer = try network.layer(named: name)
+    let layer = try layer(named: name)
     guard let options = layer.layer as? BatchNorm else { throw notBatchNorm(layer) }
     let parameters = layer.variables.filter { $0.kind == .parameter }
     return BatchNormSwitches(
@@ -98,11 +97,11 @@ extension Model {
   public func setBatchNormSwitches(layer name: String?, _ switches: BatchNormSwitches) throws {
     let targets: [ModelLayer]
     if let name {
-      let layer = try network.layer(named: name)
+      let layer = try layer(named: name)
       guard layer.layer is BatchNorm else { throw notBatchNorm(layer) }
       targets = [layer]
     } else {
-      targets = network.layers.filter { $0.layer is BatchNorm }
+      targets = layers.filter { $0.layer is BatchNorm }
     }
     for layer in targets {
       guard var options = layer.layer as? BatchNorm else { continue }
@@ -116,9 +115,9 @@ extension Model {
   }
 
   private func notBatchNorm(_ layer: ModelLayer) -> MartletError {
-    let known = network.layers.filter { $0.layer is BatchNorm }.map { "\"\($0.name)\"" }.joined(separator: ", ")
+    let known = excerpts(layers.filter { $0.layer is BatchNorm }.map(\.name), most: 12)
     return MartletError.invalidArgument(
-      "layer_name: \"\(layer.name)\" is a \(layer.kind), not a batch norm. The model's batch norms: \(known.isEmpty ? "none" : known)."
+      "layer_name: \(excerpt(layer.name)) is a \(layer.kind), not a batch norm. The model's batch norms: \(known.isEmpty ? "none" : known)."
     )
   }
 }

@@ -10,6 +10,14 @@ public final class Model: @unchecked Sendable {
   let network: Network
   let inputNodes: [Int]
   let outputNodes: [Int]
+  /// The nodes that the outputs need, and the inputs, in order. Of a submodel they are a part of the network's.
+  let nodes: [Int]
+  /// Layers in the order they run: those that the outputs need.
+  public let layers: [ModelLayer]
+  /// Parameters and state in the layers' order.
+  public let variables: [Variable]
+  private let layerByName: [Name: ModelLayer]
+  private let variableByName: [Name: Variable]
   /// Shapes of one row.
   public let inputShapes: [[Int]]
   public let outputShapes: [[Int]]
@@ -45,30 +53,30 @@ public final class Model: @unchecked Sendable {
     try Model.check(count: inputs.count, Limits.inputCount, "inputs")
     for node in inputs where try graph.entry(node, "inputs").layer != nil {
       throw MartletError.invalidArgument(
-        "inputs: node \(node.index) (\"\(try graph.entry(node, "inputs").name)\") is a layer, not an input.")
+        "inputs: node \(node.index) (\(excerpt(graph.name(of: node.index)))) is a layer, not an input.")
     }
     guard Set(inputs).count == inputs.count else { throw MartletError.invalidArgument("inputs: the same node came twice.") }
     for node in outputs { _ = try graph.entry(node, "outputs") }
 
     // The part of the graph that the outputs need, and the given inputs even if they are not needed.
-    var needed = Set(inputs.map(\.index))
+    let given = Set(inputs.map(\.index))
+    var needed = given
     var open = outputs.map(\.index)
     while let node = open.popLast() {
       if needed.insert(node).inserted { open.append(contentsOf: graph.nodes[node].inputs) }
     }
     let order = needed.sorted()
-    for node in order where graph.nodes[node].layer == nil && !inputs.contains(Graph.Node(index: node)) {
+    for node in order where graph.nodes[node].layer == nil && !given.contains(node) {
       throw MartletError.invalidArgument(
-        "inputs: the outputs need the input \"\(graph.nodes[node].name)\", which is not among them.")
+        "inputs: the outputs need the input \(excerpt(graph.nodes[node].inputName)), which is not among them.")
     }
     let position = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
     var layers: [Int: ModelLayer] = [:]
     var layerOrder: [ModelLayer] = []
-    var placeCounts: [Int: Int] = [:]
+    var places = Network.PlaceCounts()
     let nodes = try order.map { index -> Network.Node in
       let entry = graph.nodes[index]
       var layer: ModelLayer?
-      var name = entry.name
       if let number = entry.layer {
         if let known = layers[number] {
           layer = known
@@ -81,11 +89,10 @@ public final class Model: @unchecked Sendable {
           layerOrder.append(made)
           layer = made
         }
-        placeCounts[number, default: 0] += 1
-        name = Network.nodeName(graph.layers[number].name, place: placeCounts[number, default: 1])
       }
       return Network.Node(
-        layer: layer, inputs: entry.inputs.compactMap { position[$0] }, shape: entry.shape, name: name)
+        layer: layer, inputs: entry.inputs.compactMap { position[$0] }, shape: entry.shape,
+        place: places.next(of: layer), inputName: entry.inputName)
     }
     let network = Network(nodes: nodes, layers: layerOrder)
     network.initialize(seed: seed)
@@ -102,6 +109,11 @@ public final class Model: @unchecked Sendable {
     self.network = network
     inputNodes = inputs
     outputNodes = outputs
+    nodes = network.nodesReaching(outputs + inputs)
+    layers = network.layers(of: nodes)
+    variables = layers.flatMap(\.variables)
+    layerByName = Dictionary(layers.map { (Name($0.name), $0) }, uniquingKeysWith: { first, _ in first })
+    variableByName = Dictionary(variables.map { (Name($0.name), $0) }, uniquingKeysWith: { first, _ in first })
     inputShapes = inputs.map { network.nodes[$0].shape }
     outputShapes = outputs.map { network.nodes[$0].shape }
     inputLengths = inputShapes.map { $0.reduce(1, *) }
@@ -116,39 +128,37 @@ public final class Model: @unchecked Sendable {
   }
 
   /// Another model of the same layers, whose outputs are those of the named layers ("dense_1/2": its second place). Parameters and
-  /// state are shared, both ways.
+  /// state are shared, both ways; layers that these outputs do not need are not part of it.
   public func submodel(outputs names: [String]) throws -> Model {
     guard !names.isEmpty else { throw MartletError.invalidArgument("layer_names: a model needs at least one output.") }
     try Model.check(count: names.count, Limits.outputCount, "layer_names")
-    let nodes = try names.map { name in
-      guard let node = network.nodes.firstIndex(where: { $0.name == name }) else {
-        _ = try network.layer(named: name)
-        throw MartletError.invalidArgument("The layer \"\(name)\" has no place of its own in this model.")
+    var places = Dictionary(names.map { (Name($0), -1) }, uniquingKeysWith: { first, _ in first })
+    for index in nodes.reversed() {
+      let name = Name(network.nodes[index].name)
+      if places[name] != nil { places[name] = index }
+    }
+    let outputs = try names.map { name in
+      guard let node = places[Name(name)], node >= 0 else {
+        _ = try layer(named: name)
+        throw MartletError.invalidArgument("The layer \(excerpt(name)) has no place of its own in this model.")
       }
       return node
     }
-    return Model(network, inputs: inputNodes, outputs: nodes, seed: handSeed)
+    return Model(network, inputs: inputNodes, outputs: outputs, seed: handSeed)
   }
 
-  /// An independent copy: parameters, state and switches.
-  public func clone() throws -> Model {
-    let reserve = try MemoryReserve(nodes: network.nodes.count)
+  /// An independent copy: parameters, state and switches. Of a submodel, of its own layers.
+  public func clone() throws -> Model { try copy(of: nodes) }
+
+  /// A copy of the whole network, with this model's inputs and outputs: nodes have the same numbers in it.
+  func cloneWithWholeNetwork() throws -> Model { try copy(of: Array(network.nodes.indices)) }
+
+  private func copy(of order: [Int]) throws -> Model {
+    let reserve = try MemoryReserve(nodes: order.count)
     defer { reserve.end() }
-    let layers = try network.layers.map { original in
-      let copy = try ModelLayer(
-        name: original.name, layer: original.layer, inputShapes: original.inputShapes, outputShape: original.outputShape)
-      for (target, source) in zip(copy.variables, original.variables) { target.copyValues(from: source) }
-      return copy
-    }
-    let copies = Dictionary(uniqueKeysWithValues: zip(network.layers.map(ObjectIdentifier.init), layers))
-    let nodes = network.nodes.map { node in
-      Network.Node(
-        layer: node.layer.flatMap { copies[ObjectIdentifier($0)] }, inputs: node.inputs, shape: node.shape, name: node.name)
-    }
-    let copy = Network(nodes: nodes, layers: layers)
-    copy.inferenceWeights = network.inferenceWeights
-    copy.imageNormalizer = network.imageNormalizer
-    return Model(copy, inputs: inputNodes, outputs: outputNodes, seed: handSeed)
+    let (copy, position) = try network.copy(of: order)
+    return Model(
+      copy, inputs: inputNodes.compactMap { position[$0] }, outputs: outputNodes.compactMap { position[$0] }, seed: handSeed)
   }
 
   /// How inference keeps the weights of Dense layers; Float32 at first. Not part of a saved file. Submodels share it.
@@ -157,10 +167,29 @@ public final class Model: @unchecked Sendable {
     set { network.inferenceWeights = newValue }
   }
 
-  /// Layers in the order they run.
-  public var layers: [ModelLayer] { network.layers }
-  /// Parameters and state in the layers' order.
-  public var variables: [Variable] { network.variables }
+  /// The tensor of that name.
+  ///
+  /// - Throws: ``MartletError/Kind/invalidArgument`` if the model has none.
+  public func variable(named name: String) throws -> Variable {
+    guard let variable = variableByName[Name(name)] else {
+      throw MartletError.invalidArgument(
+        "The model has no tensor \(excerpt(name)). Its \(variables.count) tensors: \(excerpts(variables.map(\.name), most: 12))."
+      )
+    }
+    return variable
+  }
+
+  /// The layer of that name.
+  ///
+  /// - Throws: ``MartletError/Kind/invalidArgument`` if the model has none.
+  public func layer(named name: String) throws -> ModelLayer {
+    guard let layer = layerByName[Name(name)] else {
+      let known = layers.prefix(12).map { "\(excerpt($0.name)) (\($0.kind))" }.joined(separator: ", ")
+      let more = layers.count > 12 ? " and \(layers.count - 12) more" : ""
+      throw MartletError.invalidArgument("The model has no layer \(excerpt(name)). Its layers: \(known)\(more).")
+    }
+    return layer
+  }
   /// Numbers that training may change.
   public var parameterCount: Int { variables.filter { $0.kind == .parameter }.reduce(0) { $0 + $1.count } }
 }
@@ -168,7 +197,7 @@ public final class Model: @unchecked Sendable {
 extension Network {
   /// First values of all variables, and state as at the start. Each variable draws from a stream of its own.
   func initialize(seed: UInt64) {
-    for (number, variable) in variables.enumerated() {
+    for (number, variable) in layers.flatMap(\.variables).enumerated() {
       switch variable.dataType {
       case .float32:
         variable.initializer.fill(

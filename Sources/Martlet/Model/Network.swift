@@ -22,7 +22,14 @@ public final class ModelLayer: @unchecked Sendable {
   public var options: any Layer { layer }
   public var kind: String { type(of: layer).kind }
 
-  func variable(_ localName: String) -> Variable? { variables.first { $0.localName == localName } }
+  func variable(_ localName: String) -> Variable? { variables.first { $0.localName.hasSameBytes(as: localName) } }
+
+  /// An independent copy: options, parameters, state and switches.
+  func copied() throws -> ModelLayer {
+    let copy = try ModelLayer(name: name, layer: layer, inputShapes: inputShapes, outputShape: outputShape)
+    for (target, source) in zip(copy.variables, variables) { target.copyValues(from: source) }
+    return copy
+  }
 }
 
 /// The nodes of a model, in an order in which they can run.
@@ -33,10 +40,26 @@ final class Network: @unchecked Sendable {
     let inputs: [Int]
     /// Of one row.
     let shape: [Int]
-    /// The layer's; in its second place "<layer>/2".
-    let name: String
-    /// Of a layer whose weights inference packs.
-    let packed = PackedCopies()
+    /// Which of its layer's places this is, from 1 on.
+    let place: Int
+    /// Empty for a layer's node.
+    let inputName: String
+
+    /// An input's own; else the layer's, and in its second place "<layer>/2". Made at each call: stored, a long name of a layer in many
+    /// places would take more memory than the file it came in.
+    var name: String { layer.map { Network.nodeName($0.name, place: place) } ?? inputName }
+  }
+
+  /// Counts the places of layers while nodes are made in order.
+  struct PlaceCounts {
+    private var counts: [ObjectIdentifier: Int] = [:]
+
+    /// The number of the layer's next place, from 1 on; 1 for an input.
+    mutating func next(of layer: ModelLayer?) -> Int {
+      guard let layer else { return 1 }
+      counts[ObjectIdentifier(layer), default: 0] += 1
+      return counts[ObjectIdentifier(layer), default: 1]
+    }
   }
 
   /// What a layer's node is called in the layer's first, second, … place of a model.
@@ -45,16 +68,38 @@ final class Network: @unchecked Sendable {
   let nodes: [Node]
   /// Each layer once, in the order they run.
   let layers: [ModelLayer]
-  let variables: [Variable]
-  private let variableByName: [String: Variable]
+  /// Of each node, the weights as inference packs them; nil for layers without, and where a layer meets inputs of too many shapes.
+  let packed: [PackedCopies?]
   /// Counts changes that make plans stale: switches, trainable flags.
   private(set) var version = 0
 
   init(nodes: [Node], layers: [ModelLayer]) {
     self.nodes = nodes
     self.layers = layers
-    variables = layers.flatMap(\.variables)
-    variableByName = Dictionary(variables.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    packed = Self.packedCopies(nodes)
+  }
+
+  /// Shapes of inputs for which one layer's weights are kept packed: each may want them in another order.
+  private static let mostPackedShapes = 16
+
+  /// One copy for all places of a layer whose inputs are alike: a layer in many places takes no more memory than in one.
+  private static func packedCopies(_ nodes: [Node]) -> [PackedCopies?] {
+    struct Form: Hashable {
+      let layer: ObjectIdentifier
+      let shapes: [[Int]]
+    }
+    var copies: [Form: PackedCopies] = [:]
+    var counts: [ObjectIdentifier: Int] = [:]
+    return nodes.map { node in
+      guard let layer = node.layer, layer.layer is any FoldableLayer else { return nil }
+      let form = Form(layer: ObjectIdentifier(layer), shapes: node.inputs.map { nodes[$0].shape })
+      if let known = copies[form] { return known }
+      guard counts[form.layer, default: 0] < mostPackedShapes else { return nil }
+      counts[form.layer, default: 0] += 1
+      let new = PackedCopies()
+      copies[form] = new
+      return new
+    }
   }
 
   func didChange() { version += 1 }
@@ -93,30 +138,43 @@ final class Network: @unchecked Sendable {
     didSet { if inferenceWeights != oldValue { didChange() } }
   }
 
-  func variable(named name: String) throws -> Variable {
-    guard let variable = variableByName[name] else {
-      let known = variables.prefix(12).map { "\"\($0.name)\"" }.joined(separator: ", ")
-      throw MartletError.invalidArgument(
-        "The model has no tensor \"\(name)\". Its \(variables.count) tensors: \(known)\(variables.count > 12 ? ", ..." : "").")
-    }
-    return variable
-  }
-
-  func layer(named name: String) throws -> ModelLayer {
-    guard let layer = layers.first(where: { $0.name == name }) else {
-      let known = layers.map { "\"\($0.name)\" (\($0.kind))" }.joined(separator: ", ")
-      throw MartletError.invalidArgument("The model has no layer \"\(name)\". Its layers: \(known).")
-    }
-    return layer
-  }
-
   /// The nodes needed for `outputs`, in order.
   func nodesReaching(_ outputs: [Int]) -> [Int] {
-    var needed: Set<Int> = []
-    var open = outputs
-    while let node = open.popLast() {
-      if needed.insert(node).inserted { open.append(contentsOf: nodes[node].inputs) }
+    // A node reads earlier ones only.
+    var isNeeded = [Bool](repeating: false, count: (outputs.max() ?? -1) + 1)
+    for node in outputs { isNeeded[node] = true }
+    for node in isNeeded.indices.reversed() where isNeeded[node] {
+      for input in nodes[node].inputs { isNeeded[input] = true }
     }
-    return needed.sorted()
+    return isNeeded.indices.filter { isNeeded[$0] }
+  }
+
+  /// The layers of some nodes, each once, in the order they run.
+  func layers(of order: [Int]) -> [ModelLayer] {
+    guard order.count < nodes.count else { return layers }
+    let used = Set(order.compactMap { nodes[$0].layer.map(ObjectIdentifier.init) })
+    return layers.filter { used.contains(ObjectIdentifier($0)) }
+  }
+
+  /// Copies of some nodes, which must hold what they read, and of their layers: in the same order, numbered anew.
+  ///
+  /// A layer of which only later places are among them has its first place in the first of these, as in a file.
+  func copy(of order: [Int]) throws -> (network: Network, position: [Int: Int]) {
+    let position = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
+    let originals = layers(of: order)
+    let copied = try originals.map { try $0.copied() }
+    let copies = Dictionary(uniqueKeysWithValues: zip(originals.map(ObjectIdentifier.init), copied))
+    var places = PlaceCounts()
+    let nodes = order.map { index in
+      let node = self.nodes[index]
+      let layer = node.layer.flatMap { copies[ObjectIdentifier($0)] }
+      return Node(
+        layer: layer, inputs: node.inputs.compactMap { position[$0] }, shape: node.shape,
+        place: places.next(of: layer), inputName: node.inputName)
+    }
+    let network = Network(nodes: nodes, layers: copied)
+    network.inferenceWeights = inferenceWeights
+    network.imageNormalizer = imageNormalizer
+    return (network, position)
   }
 }

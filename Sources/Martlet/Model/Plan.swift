@@ -20,6 +20,10 @@ final class Plan {
   /// Nil where nothing wants the gradient.
   let outputGradients: [BufferID?]
   let inputGradients: [BufferID?]
+  /// Whether an output has a buffer that no input and no earlier output has: another name for one of those has not.
+  let ownsOutput: [Bool]
+  /// Whether an output's gradient has a buffer that no earlier output's has.
+  let ownsOutputGradient: [Bool]
   let layout: BufferPlanner.Layout
   /// What a forward pass changes: the state of its layers, in training.
   let movedVariables: [Variable]
@@ -60,6 +64,10 @@ final class Plan {
     outputs = try outputNodes.map(builder.value)
     outputGradients = outputNodes.map(builder.gradient)
     inputGradients = inputNodes.map(builder.gradient)
+    var taken = Set(inputs)
+    ownsOutput = outputs.map { taken.insert($0).inserted }
+    var gradientsTaken: Set<BufferID> = []
+    ownsOutputGradient = outputGradients.map { $0.map { gradientsTaken.insert($0).inserted } ?? true }
     layout = try builder.planner.layout()
   }
 }

@@ -51,7 +51,7 @@ struct PlanBuilder {
   func value(_ node: Int) throws -> BufferID {
     guard let buffer = values[root[node] ?? node] else {
       throw MartletError.invalidArgument(
-        "outputs: \"\(network.nodes[node].name)\" is needed for them and is not among the model's inputs.")
+        "outputs: \(excerpt(network.nodes[node].name)) is needed for them and is not among the model's inputs.")
     }
     return buffer
   }
@@ -85,7 +85,7 @@ struct PlanBuilder {
       let inputs = network.nodes[head].inputs + (group.residual.map { [$0] } ?? [])
       let sources = inputs.map { root[$0] ?? $0 }
       var site = StepSite(
-        layer: layer, name: network.nodes[head].name, packed: network.nodes[head].packed,
+        layer: layer, name: network.nodes[head].name, packed: network.packed[head],
         inputShapes: inputs.map { network.nodes[$0].shape },
         outputShape: network.nodes[last].shape, capacity: capacity, isTraining: isTraining, compute: compute)
       site.isMeasuring = isMeasuring
@@ -164,14 +164,22 @@ struct PlanBuilder {
     var readers: [Int: [PlanStep]] = [:]
     for place in places { for source in place.sources { readers[source, default: []].append(place.step) } }
     let visible = Set(outputNodes.map { root[$0] ?? $0 })
+    /// How many outputs in a row are made again to make this one.
+    var depths: [Int: Int] = [:]
     for (number, place) in places.enumerated() where place.step.recomputesOutput && !place.step.keepsOutput {
       // A size that overflows is refused by the planner.
       guard floatCount(place.output) >= leastRecomputedByteCount / 4, !visible.contains(place.output),
         (readers[place.output] ?? []).allSatisfy({ !$0.keepsInput || $0.readsBackwardInputs })
       else { continue }
+      let depth = (place.sources.compactMap { depths[$0] }.max() ?? 0) + 1
+      // Making one again recurses as deep; behind so many in a row one is kept.
+      guard depth <= Self.deepestRecomputation else { continue }
+      depths[place.output] = depth
       recomputed[place.output] = number
     }
   }
+
+  private static let deepestRecomputation = 64
 
   /// Where the value of a node is found at a time of the backward pass; made again first, if it is one of those.
   private mutating func backwardValue(_ node: Int, _ time: Int) throws -> BufferID {
@@ -204,7 +212,7 @@ struct PlanBuilder {
       guard let gradOutput = gradients[place.output] else { continue }
       planner.extend(gradOutput, through: now)
       step.gradOutput = gradOutput
-      let heir = step.gradientHeirs.first { isHeir(place.sources[$0], of: place, wanted) }
+      let heir = heir(of: place, wanted)
       step.gradInputs = try place.sources.enumerated().map { index, source in
         guard wanted.contains(source) else { return nil }
         if index == heir {
@@ -234,10 +242,16 @@ struct PlanBuilder {
     }
   }
 
-  /// Whether a source's gradient has no buffer yet and comes from this place alone as far as it is known: then the buffer of the
-  /// output's gradient, which nobody reads after this step, becomes the source's.
-  private func isHeir(_ source: Int, of place: Place, _ wanted: Set<Int>) -> Bool {
-    wanted.contains(source) && gradients[source] == nil && place.sources.count(where: { $0 == source }) == 1
+  /// The first input whose gradient has no buffer yet and comes from this place alone as far as it is known: the buffer of the output's
+  /// gradient, which nobody reads after this step, becomes that of the input's.
+  private func heir(of place: Place, _ wanted: Set<Int>) -> Int? {
+    guard !place.step.gradientHeirs.isEmpty else { return nil }
+    var counts: [Int: Int] = [:]
+    for source in place.sources { counts[source, default: 0] += 1 }
+    return place.step.gradientHeirs.first { index in
+      let source = place.sources[index]
+      return wanted.contains(source) && gradients[source] == nil && counts[source] == 1
+    }
   }
 
   /// Values that trainable variables, or wanted inputs, stand behind.

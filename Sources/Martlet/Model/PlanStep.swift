@@ -7,7 +7,8 @@ struct StepSite {
   let layer: ModelLayer
   /// The node's name: the layer's, with a number where it stands in several places.
   let name: String
-  let packed: PackedCopies
+  /// Nil where inference packs the weights in every run.
+  let packed: PackedCopies?
   /// A batch norm folded into this step's tail (inference).
   var norm: ModelLayer?
   /// An activation applied in the same pass.

@@ -34,6 +34,8 @@ public final class Variable: @unchecked Sendable {
 
   /// "<layer>.<tensor>"
   public let name: String
+  /// The tensor's last name: "weight".
+  let localName: String
   public let shape: [Int]
   /// Steps between neighbours of each axis, in elements: the values lie side by side in row-major order.
   public var strides: [Int] { Shape.contiguousStrides(shape) }
@@ -56,6 +58,7 @@ public final class Variable: @unchecked Sendable {
 
   init(layer: String, _ specification: VariableSpecification) throws {
     name = layer + "." + specification.name
+    localName = specification.name
     shape = specification.shape
     kind = specification.kind
     dataType = specification.dataType
@@ -69,9 +72,6 @@ public final class Variable: @unchecked Sendable {
     storage = try Storage(byteCount: count * dataType.byteCount)
     gradientStorage = kind == .parameter ? try Storage(byteCount: count * 4) : nil
   }
-
-  /// The tensor's last name: "weight".
-  var localName: String { String(name[name.index(after: name.lastIndex(of: ".") ?? name.startIndex)...]) }
 
   /// Where the values lie, to read. Only for float32.
   var floats: UnsafePointer<Float> { UnsafePointer(storage.floats) }

@@ -23,10 +23,7 @@ public final class Optimizer {
   public init(_ model: Model, _ options: OptimizerOptions) throws {
     try options.check()
     self.options = options
-    // A submodel shares layers it does not reach: their gradients are not this model's to follow.
-    let reached = Set(model.network.nodesReaching(model.outputNodes).compactMap { model.network.nodes[$0].layer?.name })
-    let variables = model.network.layers.filter { reached.contains($0.name) }.flatMap(\.variables)
-    let parameters = variables.filter { $0.kind == .parameter }
+    let parameters = model.variables.filter { $0.kind == .parameter }
     finiteWorkspace = try Storage(
       byteCount: Compute.shared.finiteCheckWorkspaceByteCount(count: parameters.map(\.count).max() ?? 0), isZeroed: false)
     slots = try parameters.map { variable in

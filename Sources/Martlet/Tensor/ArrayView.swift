@@ -98,6 +98,36 @@ public struct ArrayView {
     )
   }
 
+  /// Refuses outputs that share memory with an input or with one another, in n·log n of their number.
+  static func checkSeparate(_ outputs: [ArrayView], _ name: String, from inputs: [ArrayView], _ inputName: String) throws {
+    // Of few, looking at every pair is the least work.
+    if outputs.count * (inputs.count + outputs.count) > 64, !overlap(outputs, inputs) { return }
+    for (place, output) in outputs.enumerated() {
+      for (other, input) in inputs.enumerated() {
+        try checkSeparate(output, "\(name)[\(place)]", from: input, "\(inputName)[\(other)]")
+      }
+      for other in 0..<place {
+        try checkSeparate(output, "\(name)[\(place)]", from: outputs[other], "\(name)[\(other)]")
+      }
+    }
+  }
+
+  /// Whether an output shares memory with an input or another output.
+  private static func overlap(_ outputs: [ArrayView], _ inputs: [ArrayView]) -> Bool {
+    let spans =
+      (outputs.compactMap(\.addresses).map { (addresses: $0, isOutput: true) }
+      + inputs.compactMap(\.addresses).map { (addresses: $0, isOutput: false) })
+      .sorted { $0.addresses.lowerBound < $1.addresses.lowerBound }
+    // How far all spans so far reach, and the outputs among them.
+    var (end, outputEnd) = (Int.min, Int.min)
+    for (addresses, isOutput) in spans {
+      if addresses.lowerBound < (isOutput ? end : outputEnd) { return true }
+      end = max(end, addresses.upperBound)
+      if isOutput { outputEnd = max(outputEnd, addresses.upperBound) }
+    }
+    return false
+  }
+
   /// Elements side by side in row-major order. Axes of one element may have any stride.
   public var isContiguous: Bool { count == 0 || hasContiguousStrides }
 

@@ -35,8 +35,8 @@ final class StepMemory {
     targets = try lengths.map { try Storage(byteCount: capacity * $0 * 4) }
     workspace = try Storage(
       byteCount: compute.lossWorkspaceByteCount(rows: capacity, columns: lengths.max() ?? 1), isZeroed: false)
-    extra = try plan.outputGradients.enumerated().map { place, buffer in
-      guard buffer != nil, plan.outputGradients[..<place].contains(buffer) else { return nil }
+    extra = try plan.ownsOutputGradient.enumerated().map { place, isOwn in
+      guard !isOwn else { return nil }
       return try Storage(byteCount: capacity * lengths[place] * 4)
     }
   }

@@ -54,7 +54,7 @@ func writePlainly(_ bytes: [UInt8], to path: String) throws {
 func contents(_ path: String) throws -> [UInt8] {
   let file = try InputFile(path)
   var bytes = [UInt8](repeating: 0, count: file.length)
-  try bytes.withUnsafeMutableBytes { buffer in try file.readFully(into: buffer) }
+  try bytes.withUnsafeMutableBytes { buffer in try file.readFully(into: buffer, at: 0) }
   return bytes
 }
 

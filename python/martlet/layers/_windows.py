@@ -22,7 +22,9 @@ def as_pair(value: Any, name: str, minimum: int = 1) -> Pair:
     """A height and a width: one number for both, or two."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
-            raise InvalidArgumentError(f"{name} must be a whole number, or a pair of them (height, width); got {value!r}")
+            raise InvalidArgumentError(
+                f"{name} must be a whole number, or a pair of them (height, width); got {_arguments.shown(value)}"
+            )
         first, second = (_arguments.integer(part, f"{name}[{index}]", minimum) for index, part in enumerate(value))
         return first, second
     number = _arguments.integer(value, name, minimum)
@@ -42,7 +44,8 @@ def as_sides(value: Any, name: str = "padding") -> Sides:
     if isinstance(value, (tuple, list)):
         if len(value) != 2 or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in value):
             raise InvalidArgumentError(
-                f'{name} must be "valid", "same", a whole number or ((top, bottom), (left, right)); got {value!r}'
+                f'{name} must be "valid", "same", a whole number or ((top, bottom), (left, right)); '
+                f"got {_arguments.shown(value)}"
             )
         return as_pair(value[0], f"{name}[0]", 0), as_pair(value[1], f"{name}[1]", 0)
     number = _arguments.integer(value, name, 0)
@@ -55,7 +58,9 @@ def as_sequence_padding(value: Any) -> SequenceSides:
         _arguments.one_of(value, "padding", _PADDINGS)
         return value
     if isinstance(value, (tuple, list)) and len(value) != 2:
-        raise InvalidArgumentError(f'padding must be "valid", "same", a whole number or (left, right); got {value!r}')
+        raise InvalidArgumentError(
+            f'padding must be "valid", "same", a whole number or (left, right); got {_arguments.shown(value)}'
+        )
     return as_pair(value, "padding", 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
+from .. import _arguments
 from .._errors import InvalidArgumentError
 from ..graph import Node
 from .base import Layer
@@ -21,7 +22,7 @@ class _Join(Layer):
         if not isinstance(x, (list, tuple)) or not all(isinstance(node, Node) for node in x):
             raise InvalidArgumentError(
                 f"{type(self).__name__} is applied to a list of Inputs or other layers' results, as in "
-                f"{type(self).__name__}()([a, b]); got {x!r}"
+                f"{type(self).__name__}()([a, b]); got {_arguments.shown(x)}"
             )
         return Node(self, tuple(x))
 

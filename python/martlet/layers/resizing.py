@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Any
 
+from .. import _arguments
 from .._errors import InvalidArgumentError
 from ._windows import Pair, as_pair, as_sides, shown_pair
 from .base import Layer
@@ -32,7 +33,9 @@ class ZeroPad2D(Layer):
     def __init__(self, padding: Any, *, name: str | None = None) -> None:
         super().__init__(name)
         if isinstance(padding, str):
-            raise InvalidArgumentError(f"padding must be a whole number or ((top, bottom), (left, right)); got {padding!r}")
+            raise InvalidArgumentError(
+                f"padding must be a whole number or ((top, bottom), (left, right)); got {_arguments.shown(padding)}"
+            )
         self.padding: Any = as_sides(padding)
         self._arguments = {"padding": self.padding}
 

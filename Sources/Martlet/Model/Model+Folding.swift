@@ -29,7 +29,7 @@ extension Model {
     let rewrite = try FoldingRewrite(network, inputs: inputNodes, outputs: outputNodes)
     let (model, position) = try rebuilt(rewrite)
     var certificate = FoldingCertificate(layers: rewrite.report, outputs: nil)
-    certificate.nonfiniteTensors = network.variables.filter { $0.nonfiniteCount > 0 }.map(\.name)
+    certificate.nonfiniteTensors = variables.filter { $0.nonfiniteCount > 0 }.map(\.name)
     if let data, let rows {
       try FoldingCheck(self, model, rewrite, position).run(data, rows: rows, into: &certificate)
     }

@@ -111,7 +111,7 @@ extension Trainer {
 extension Network {
   /// The first variable that holds a NaN or an infinity, and how many.
   func firstNonfiniteVariable() -> (Variable, count: Int)? {
-    for variable in variables {
+    for variable in layers.flatMap(\.variables) {
       let count = variable.nonfiniteCount
       if count > 0 { return (variable, count) }
     }

@@ -102,8 +102,8 @@ def attack_loops_by_hand_beside_each_other():
 def attack_one_recorder_and_its_model():
     net, (x, y) = _net(), _data()
     trainer = Trainer(net)
-    recorder = martlet.shift.ShiftRecorder(net, [net.layers[0].name, net.layers[3].name])
-    _together(lambda: recorder.record(0, x), lambda: trainer.step(x, y), lambda: len(recorder.records))
+    recorder = martlet.shift.ShiftRecorder(net, [net.layers[0].name, net.layers[3].name], x)
+    _together(recorder.record, lambda: trainer.step(x, y), lambda: len(recorder.records))
 
 
 def attack_changing_the_number_of_threads():

@@ -825,11 +825,13 @@ enum {
  * any integer or floating-point type) into a model that exists: all, or after an error none. strict: every tensor of the model must
  * be there and no other, but batch norm's counters may be missing and become 0; otherwise what is missing stays, and what is unknown
  * is left out. A file of which not one name fits is an error in either case. *out_report (owned) may be NULL if it is not wanted.
+ * flatten_order: that of the network that the file is of, MARTLET_FLATTEN_...; tensors that are not in this library's are rearranged.
+ * UNKNOWN: this library's for its own files; in another's, tensors that follow a flattened image are refused, with the layer.
  * A file of another architecture: MARTLET_INVALID_ARGUMENT for names, MARTLET_SHAPE_MISMATCH for shapes, each with its layer.
  * MARTLET_INVALID_ARGUMENT for a value that float32 cannot hold, MARTLET_UNSUPPORTED for a file of another format (named) or a
  * dtype that a tensor cannot take, MARTLET_IO_ERROR, MARTLET_CORRUPT_FILE. Since ABI 2. */
 martlet_status martlet_model_load_weights(martlet_load_report **out_report, martlet_model *model, const char *path,
-                                          int32_t strict);
+                                          int32_t strict, int32_t flatten_order);
 void martlet_load_report_destroy(martlet_load_report *report);
 /* part: MARTLET_LOAD_MATCHED ... The names are *borrowed* until the report is destroyed; 0 and NULL for a part or index that is
  * not there. Never fail. Since ABI 2. */

@@ -150,10 +150,11 @@ public func martlet_model_load(_ out: UnsafeMutablePointer<OpaquePointer?>!, _ p
 @_cdecl("martlet_model_load_weights") @implementation
 public func martlet_model_load_weights(
   _ out_report: UnsafeMutablePointer<OpaquePointer?>!, _ handle: OpaquePointer!, _ path: UnsafePointer<CChar>!,
-  _ strict: Int32
+  _ strict: Int32, _ flatten_order: Int32
 ) -> martlet_status {
   boundary {
-    let report = try model(handle).loadWeights(from: text(path, "path"), strict: flag(strict, "strict"))
+    let report = try model(handle).loadWeights(
+      from: text(path, "path"), strict: flag(strict, "strict"), flattenOrder: flattenOrder(flatten_order, "flatten_order"))
     if let out_report { try create(out_report) { LoadReportHandle(report) } }
   }
 }

@@ -231,7 +231,7 @@ static martlet_status call_load(void) {
   return martlet_model_load(&it.made, path);
 }
 static martlet_status call_load_weights(void) {
-  return martlet_model_load_weights(it.model, path, 1);
+  return martlet_model_load_weights(NULL, it.model, path, 1, MARTLET_FLATTEN_UNKNOWN);
 }
 static martlet_status call_set_tensors(void) {
   static float values[CHANNELS];

@@ -1,4 +1,6 @@
 /* Flattened images: channels last here, channels first in PyTorch. */
+#include <unistd.h>
+
 #include "models.h"
 
 enum { HEIGHT = 2, WIDTH = 3, CHANNELS = 2, PLACES = HEIGHT * WIDTH, VALUES = PLACES * CHANNELS, UNITS = 2 };
@@ -91,7 +93,43 @@ static void test_refused(void) {
   martlet_model_destroy(model);
 }
 
-static const check_test tests[] = {TEST(test_orders), TEST(test_refused)};
+/* A file that the library did not write says nothing of its order. */
+static void test_files_of_others(void) {
+  static const char header[] = "{\"dense.weight\":{\"dtype\":\"F32\",\"shape\":[2,12],\"data_offsets\":[0,96]}}    ";
+  char path[] = "/tmp/martlet-test-XXXXXX";
+  const uint64_t length = sizeof header - 1;
+  float values[UNITS * VALUES], found[UNITS * VALUES];
+  for (int i = 0; i < UNITS * VALUES; i++) values[i] = (float)i;
+  const int descriptor = mkstemp(path);
+  FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
+  CHECK(file != NULL);
+  if (file == NULL) return;
+  CHECK(fwrite(&length, 8, 1, file) == 1 && fwrite(header, length, 1, file) == 1 &&
+        fwrite(values, sizeof values, 1, file) == 1);
+  fclose(file);
+
+  martlet_model *model = make_image_model();
+  static const int64_t shape[2] = {UNITS, VALUES};
+  const martlet_array out = floats_of(found, 2, shape);
+  const uint64_t before = model_fingerprint(model);
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "layer \"dense\"",
+              martlet_model_load_weights(NULL, model, path, 0, MARTLET_FLATTEN_UNKNOWN));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "flatten_order", martlet_model_load_weights(NULL, model, path, 0, 3));
+  CHECK(model_fingerprint(model) == before);
+  CHECK_OK(martlet_model_load_weights(NULL, model, path, 0, MARTLET_FLATTEN_CHANNELS_FIRST));
+  CHECK_OK(martlet_model_read_tensor(model, "dense.weight", &out));
+  CHECK_CLOSE(PLACES, found[1], 0);
+  CHECK_CLOSE(VALUES + 1, found[VALUES + CHANNELS], 0);
+  CHECK_OK(martlet_model_load_weights(NULL, model, path, 0, MARTLET_FLATTEN_CHANNELS_LAST));
+  CHECK_OK(martlet_model_read_tensor(model, "dense.weight", &out));
+  CHECK(memcmp(values, found, sizeof values) == 0);
+  CHECK_OK(martlet_model_save(model, path)); /* a file of its own is in its own order */
+  CHECK_OK(martlet_model_load_weights(NULL, model, path, 1, MARTLET_FLATTEN_UNKNOWN));
+  unlink(path);
+  martlet_model_destroy(model);
+}
+
+static const check_test tests[] = {TEST(test_orders), TEST(test_refused), TEST(test_files_of_others)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

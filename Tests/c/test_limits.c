@@ -327,8 +327,10 @@ static void test_values_of_state(void) {
   /* Through a file: the memory itself takes everything. */
   ((float *)tensor_named(broken, variance_name).value.data)[1] = -1;
   CHECK_OK(martlet_model_save(broken, path_of("broken")));
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), variance_name, martlet_model_load_weights(model, path_of("broken"), 1));
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), variance_name, martlet_model_load_weights(model, path_of("broken"), 0));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), variance_name,
+              martlet_model_load_weights(NULL, model, path_of("broken"), 1, MARTLET_FLATTEN_UNKNOWN));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), variance_name,
+              martlet_model_load_weights(NULL, model, path_of("broken"), 0, MARTLET_FLATTEN_UNKNOWN));
   martlet_model *loaded;
   POISON(loaded);
   CHECK_FAILS(STATUS(CORRUPT_FILE), "got -1.0 in channel 1", martlet_model_load(&loaded, path_of("broken")));

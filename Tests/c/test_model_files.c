@@ -82,7 +82,7 @@ static void test_weights(void) {
   martlet_model *model = make_model(7), *other = make_model(8);
   CHECK_OK(martlet_model_save(model, path_of("weights.safetensors")));
   CHECK(model_fingerprint(model) != model_fingerprint(other));
-  CHECK_OK(martlet_model_load_weights(NULL, other, path_of("weights.safetensors"), 1));
+  CHECK_OK(martlet_model_load_weights(NULL, other, path_of("weights.safetensors"), 1, MARTLET_FLATTEN_UNKNOWN));
   CHECK(model_fingerprint(model) == model_fingerprint(other));
 
   martlet_graph *graph = NULL;
@@ -94,12 +94,15 @@ static void test_weights(void) {
   CHECK_OK(martlet_model_create(&narrow, graph, &input, 1, &hidden, 1, 1));
   const uint64_t before = model_fingerprint(narrow);
   const char *weights = path_of("weights.safetensors");
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "norm1", martlet_model_load_weights(NULL, narrow, weights, 1));
-  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "layer \"dense1\"", martlet_model_load_weights(NULL, narrow, weights, 0));
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "strict", martlet_model_load_weights(NULL, narrow, weights, 2));
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "path", martlet_model_load_weights(NULL, narrow, NULL, 1));
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_load_weights(NULL, NULL, weights, 1));
-  CHECK_FAILS(STATUS(IO_ERROR), "missing", martlet_model_load_weights(NULL, narrow, path_of("missing"), 1));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "norm1", martlet_model_load_weights(NULL, narrow, weights, 1, MARTLET_FLATTEN_UNKNOWN));
+  CHECK_FAILS(STATUS(SHAPE_MISMATCH), "layer \"dense1\"",
+              martlet_model_load_weights(NULL, narrow, weights, 0, MARTLET_FLATTEN_UNKNOWN));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "strict",
+              martlet_model_load_weights(NULL, narrow, weights, 2, MARTLET_FLATTEN_UNKNOWN));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "path", martlet_model_load_weights(NULL, narrow, NULL, 1, MARTLET_FLATTEN_UNKNOWN));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "model", martlet_model_load_weights(NULL, NULL, weights, 1, MARTLET_FLATTEN_UNKNOWN));
+  CHECK_FAILS(STATUS(IO_ERROR), "missing",
+              martlet_model_load_weights(NULL, narrow, path_of("missing"), 1, MARTLET_FLATTEN_UNKNOWN));
   CHECK(model_fingerprint(narrow) == before);
   martlet_model_destroy(narrow);
   martlet_graph_destroy(graph);
@@ -135,7 +138,7 @@ static void test_load_report(void) {
   martlet_model *model = make_model(7), *same = one_layer("dense1", NET_HIDDEN), *other = one_layer("elsewhere", NET_HIDDEN);
   martlet_load_report *report = NULL;
   CHECK_OK(martlet_model_save(model, path_of("weights.safetensors")));
-  CHECK_OK(martlet_model_load_weights(&report, same, path_of("weights.safetensors"), 0));
+  CHECK_OK(martlet_model_load_weights(&report, same, path_of("weights.safetensors"), 0, MARTLET_FLATTEN_UNKNOWN));
   CHECK_TEXT("dense1.weight dense1.bias", names_of(report, MARTLET_LOAD_MATCHED));
   CHECK_TEXT("", names_of(report, MARTLET_LOAD_MISSING));
   CHECK(martlet_load_report_count(report, MARTLET_LOAD_UNEXPECTED) > 2);
@@ -155,7 +158,7 @@ static void test_load_report(void) {
   POISON(report);
   for (int32_t strict = 0; strict < 2; strict++)
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "elsewhere.weight",
-                martlet_model_load_weights(&report, other, path_of("weights.safetensors"), strict));
+                martlet_model_load_weights(&report, other, path_of("weights.safetensors"), strict, MARTLET_FLATTEN_UNKNOWN));
   CHECK(model_fingerprint(other) == before);
   martlet_model_destroy(other);
   martlet_model_destroy(same);
@@ -201,7 +204,8 @@ static void test_other_formats(void) {
     memcpy(bytes, files[i].bytes, sizeof files[i].bytes);
     write_file(path_of("weights"), bytes, sizeof bytes);
     CHECK_FAILS(STATUS(UNSUPPORTED), files[i].word, martlet_model_load(&out, path_of("weights")));
-    CHECK_FAILS(STATUS(UNSUPPORTED), files[i].word, martlet_model_load_weights(NULL, model, path_of("weights"), 0));
+    CHECK_FAILS(STATUS(UNSUPPORTED), files[i].word,
+                martlet_model_load_weights(NULL, model, path_of("weights"), 0, MARTLET_FLATTEN_UNKNOWN));
   }
   CHECK_INT(0, unlink(path_of("weights")));
   CHECK_FAILS(STATUS(INVALID_ARGUMENT), "safetensors", martlet_model_save(model, path_of("model.h5")));

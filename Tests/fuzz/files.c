@@ -345,7 +345,7 @@ static void try_file(uint64_t seed, uint64_t number) {
   if (model != NULL) use(model);
   martlet_model_destroy(model);
   const uint64_t values = model_fingerprint(own);
-  const martlet_status weights = martlet_model_load_weights(own, path, below(2));
+  const martlet_status weights = martlet_model_load_weights(NULL, own, path, below(2), below(3));
   count_status(weights);
   told->weights += weights == MARTLET_OK;
   if (weights != MARTLET_OK && model_fingerprint(own) != values) stop("a failed load_weights changed the model");

@@ -102,7 +102,7 @@ int main(int argc, char **argv) {
   check(martlet_model_save(network, path));
   martlet_model_destroy(network);
   check(martlet_model_load(&network, path));
-  check(martlet_model_load_weights(NULL, network, path, 1)); /* or into a network that exists */
+  check(martlet_model_load_weights(NULL, network, path, 1, MARTLET_FLATTEN_UNKNOWN)); /* or into a network that exists */
 
   martlet_result result = {0, 0, 0};
   check(martlet_trainer_create(&trainer, network, MARTLET_LOSS_CROSS_ENTROPY, NULL, 0));

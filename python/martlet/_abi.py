@@ -629,7 +629,7 @@ FUNCTIONS: dict[str, Signature] = {
     "martlet_folding_text": _status(_folding, c_char_p, c_size_t, _length),
     "martlet_model_save": _status(_model, c_char_p),
     "martlet_model_load": _status(POINTER(_model), c_char_p),
-    "martlet_model_load_weights": _status(POINTER(_load_report), _model, c_char_p, c_int32),
+    "martlet_model_load_weights": _status(POINTER(_load_report), _model, c_char_p, c_int32, c_int32),
     "martlet_load_report_destroy": _plain(None, _load_report),
     "martlet_load_report_count": _plain(c_int32, _load_report, c_int32),
     "martlet_load_report_name": _plain(c_char_p, _load_report, c_int32, c_int32),

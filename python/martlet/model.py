@@ -16,7 +16,7 @@ from ._inference import Inference
 from ._library import library
 from ._parameters import ModelTensors
 from ._statistics import ModelStatistics
-from ._tensors import LoadResult, load_result, names, text_of
+from ._tensors import FLATTEN_ORDERS, LoadResult, load_result, names, text_of
 from .augmentation import normalization_pointer
 from .graph import Input, Node, build
 from .layers import Layer
@@ -427,7 +427,9 @@ class Model(ModelTensors, ModelStatistics):
         """
         library().martlet_model_save(self._open(), _arguments.file_path(path))
 
-    def load_weights(self, path: str | bytes | os.PathLike[str], strict: bool = True) -> LoadResult:
+    def load_weights(
+        self, path: str | bytes | os.PathLike[str], strict: bool = True, *, flatten_order: str | None = None
+    ) -> LoadResult:
         """Reads parameters and state by name from any safetensors file: all of them, or (after an error) none.
 
         The file may be :meth:`save`'s or another library's; an architecture in it is not looked at. Float64, float16 and
@@ -440,6 +442,9 @@ class Model(ModelTensors, ModelStatistics):
             The file.
         strict : bool, optional
             As in :meth:`load_state_dict`. Shapes must fit in either case.
+        flatten_order : {"channels_last", "channels_first"}, optional
+            As in :meth:`load_state_dict`. If left out, a file that Martlet wrote is in Martlet's order; tensors of another
+            library's file that follow a flattened image are refused.
 
         Returns
         -------
@@ -457,7 +462,8 @@ class Model(ModelTensors, ModelStatistics):
         """
         out = ctypes.POINTER(_abi.martlet_load_report)()
         flag = _arguments.flag(strict, "strict")
-        library().martlet_model_load_weights(ctypes.byref(out), self._open(), _arguments.file_path(path), flag)
+        order = 0 if flatten_order is None else _arguments.one_of(flatten_order, "flatten_order", FLATTEN_ORDERS)
+        library().martlet_model_load_weights(ctypes.byref(out), self._open(), _arguments.file_path(path), flag, order)
         return load_result(Owner(out, library().martlet_load_report_destroy))
 
     def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:

@@ -111,3 +111,55 @@ def test_tensors_of_pytorch_are_refused_where_it_matters():
     # The arrays that NumPy makes of them cannot be told from others.
     net.load_state_dict({key: value.numpy() for key, value in module.state_dict().items()})
     assert np.abs(net(np.moveaxis(x.numpy(), 1, -1)) - want).max() > 0.05
+
+
+def foreign(path, tensors):
+    """A safetensors file of another library."""
+    import json
+    import struct
+
+    header, body = {}, b""
+    for name, value in tensors.items():
+        array = np.ascontiguousarray(value)
+        kind = {"float32": "F32", "float64": "F64", "int64": "I64"}[array.dtype.name]
+        begin, body = len(body), body + array.tobytes()
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [begin, len(body)]}
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    return path
+
+
+def test_files_of_others_say_their_order(tmp_path):
+    net, other = images(), images()
+    other.load_state_dict({name: np.zeros_like(value) for name, value in net.state_dict().items()})
+    before = other.state_dict()
+    path = foreign(tmp_path / "theirs.safetensors", net.state_dict(flatten_order="channels_first"))
+    for strict in (True, False):
+        with pytest.raises(martlet.InvalidArgumentError, match=r'layer "n" .*flattened image .*channels_first') as caught:
+            other.load_weights(path, strict)
+        assert str(path) in str(caught.value)
+    for name, value in other.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    other.load_weights(path, flatten_order="channels_first")
+    for name, value in other.state_dict().items():
+        np.testing.assert_array_equal(value, net.state_dict()[name])
+    own = foreign(tmp_path / "own.safetensors", net.state_dict())
+    other.load_weights(own, flatten_order="channels_last")
+    np.testing.assert_array_equal(other.state_dict()["d.weight"], net.state_dict()["d.weight"])
+    # A file without the tensors that follow has no order to state; nor has Martlet's own.
+    other.load_weights(foreign(tmp_path / "part.safetensors", {"c.weight": np.zeros((3, 2, 3, 3))}), strict=False)
+    net.save(tmp_path / "net.safetensors")
+    other.load_weights(tmp_path / "net.safetensors")
+    np.testing.assert_array_equal(other.state_dict()["d.weight"], net.state_dict()["d.weight"])
+    with pytest.raises(martlet.InvalidArgumentError, match="flatten_order must be one of"):
+        other.load_weights(path, flatten_order="last")
+
+
+def test_a_norm_over_whole_images_from_a_file(tmp_path):
+    net = Sequential([LayerNorm(over="all", shift=False, name="l")], input_shape=(3, 2, 4))
+    weight = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+    path = foreign(tmp_path / "theirs.safetensors", {"l.weight": weight})
+    net.load_weights(path, flatten_order="channels_first")
+    np.testing.assert_array_equal(net.state_dict()["l.weight"], np.moveaxis(weight, 0, -1))
+    with pytest.raises(martlet.ShapeError, match=r"\[3, 2, 4\]"):
+        net.load_weights(path, flatten_order="channels_last")

@@ -1,7 +1,7 @@
 // A model in one file: safetensors, with the architecture in the metadata.
 
 extension Model {
-  private static let metadataKey = "martlet"
+  static let metadataKey = "martlet"
 
   /// Writes the model: parameters, state, architecture, options and switches.
   ///

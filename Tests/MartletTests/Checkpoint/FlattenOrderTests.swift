@@ -74,6 +74,29 @@ struct FlattenOrderTests {
     }
   }
 
+  @Test func filesOfOthers() throws {
+    let directory = try ScratchDirectory()
+    let model = try images()
+    let theirs = counted(36)
+    try theirs.withUnsafeBytes { bytes in
+      let tensor = SafetensorsTensor(name: "3.weight", dtype: .f32, shape: [2, 18], bytes: bytes)
+      try Safetensors.write([tensor], metadata: [], to: directory("theirs"))
+    }
+    let before = model.allBytes
+    expectError(.invalidArgument, "layer \"3\" (dense)", "channels_first") {
+      try model.loadWeights(from: directory("theirs"), strict: false)
+    }
+    #expect(model.allBytes == before)
+    try model.loadWeights(from: directory("theirs"), strict: false, flattenOrder: .channelsFirst)
+    #expect(try model.values("3.weight") == channelsLast(rows: 2, channels: 3, positions: 6))
+    try model.loadWeights(from: directory("theirs"), strict: false, flattenOrder: .channelsLast)
+    #expect(try model.values("3.weight") == theirs)
+    // Files of this library are in its own order.
+    try model.save(to: directory("own"))
+    try model.loadWeights(from: directory("own"))
+    #expect(try model.values("3.weight") == theirs)
+  }
+
   @Test func whatIsNotKnownIsRefusedByLayer() throws {
     let model = try images()
     let values = [Float](repeating: 0, count: 36)

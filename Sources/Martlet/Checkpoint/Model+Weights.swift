@@ -43,8 +43,8 @@ extension Model {
       }
     }
     report.matched = writes.map(\.0.name)
-    if strict { for variable in missing { variable.storage.integers.pointee = 0 } }
     let scratch = try Storage(byteCount: writes.map { ($0.2?.scratchCount ?? 0) * $0.0.dataType.byteCount }.max() ?? 0)
+    if strict { for variable in missing { variable.storage.integers.pointee = 0 } }
     for (variable, tensor, change) in writes {
       Model.write(tensor, to: variable)
       change?.move(variable.storage.base, scratch.base, variable.dataType.byteCount)

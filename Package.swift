@@ -50,6 +50,7 @@ let package = Package(
   targets: [
     .target(name: "CMartletShims", cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
     .target(name: "CMartletMemory", dependencies: ["CMartletShims"], cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
+    .target(name: "CMartletProcess", cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
     .target(name: "MartletKernels", swiftSettings: [kernelFlags, strippable]),
     .target(
       name: "MartletKernelsBaseline", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: instructionSet([])),
@@ -58,14 +59,16 @@ let package = Package(
     .target(
       name: "MartletRuntime",
       dependencies: [
-        "CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2", "MartletKernelsAVX512",
+        "CMartletProcess", "CMartletShims", "MartletKernels", "MartletKernelsBaseline", "MartletKernelsAVX2",
+        "MartletKernelsAVX512",
       ],
       swiftSettings: [strippable]),
-    .target(name: "Martlet", dependencies: ["CMartletShims", "MartletRuntime"], swiftSettings: [strippable]),
+    .target(
+      name: "Martlet", dependencies: ["CMartletProcess", "CMartletShims", "MartletRuntime"], swiftSettings: [strippable]),
     .systemLibrary(name: "CMartlet", path: "include"),
     .target(
       name: "MartletC",
-      dependencies: ["CMartlet", "CMartletMemory", "CMartletShims", "Martlet"],
+      dependencies: ["CMartlet", "CMartletMemory", "CMartletShims", "Martlet", "MartletRuntime"],
       swiftSettings: [strippable],
       linkerSettings: [
         .unsafeFlags(["-static-stdlib"]),

@@ -8,8 +8,17 @@
  * OWNERSHIP *owned*: the caller destroys it with the matching ..._destroy (which takes NULL).
  *           *borrowed*: valid until its owner is destroyed or the next call that changes the owner.
  *           *caller's memory*: read or written during the call only, never kept.
- * THREADS   Distinct objects may be used on distinct threads freely. One model may run martlet_model_predict on many threads at
- *           once. Everything else: one object, one thread at a time.
+ * THREADS   Distinct objects may be used on distinct threads freely. Calls that leave an object unchanged (const in its
+ *           signature, and martlet_trainer_evaluate) may run on many threads at once. A call that changes it needs it alone, and
+ *           a trainer's or optimizer's step needs the model alone too; submodels count as their model. Of two calls that exclude
+ *           one another the second returns MARTLET_INVALID_STATE ("in use by another thread") and does nothing: the library never
+ *           waits. A callback may use the objects of the call that it belongs to, on the thread on which it is called.
+ *           Destroying an object is not guarded: first let every call that uses it return. Memory behind a martlet_view is not
+ *           guarded either.
+ * PROCESS   After fork() the child may go on with every object that no other thread of the parent was changing. The library may
+ *           be closed with dlclose() when no call is in progress and nobody uses what it handed out; it ends its threads then.
+ *           A call computes with round to nearest, denormal numbers and masked floating-point exceptions on all its threads,
+ *           whatever the caller has set; the caller's control register and exception flags are given back, to callbacks as well.
  * OPTIONS   A struct of options starts with struct_size. Start from its ..._INIT macro; NULL means the defaults. Fields are
  *           only ever appended.
  * DATA      A dense batch is [rows, C], an image batch [N, H, W, C]: the channel is the last axis.
@@ -79,9 +88,13 @@ martlet_status martlet_isa(const char **out_name);
 int32_t martlet_available_isa_count(void);
 const char *martlet_available_isa(int32_t index);
 
-/* Worker threads of the process, the caller's included. Default: the CPUs this process may use, or MARTLET_NUM_THREADS.
- * Results do not depend on it, to the bit.
- * Returns MARTLET_INVALID_ARGUMENT unless 1 <= count <= 1024. */
+/* Worker threads of the process, the caller's included. Results do not depend on it, to the bit.
+ * Default: the environment variable MARTLET_NUM_THREADS; else the first number of OMP_NUM_THREADS; else the processors that the
+ * process may use, but no more than its control groups (a container's quota) give it time for, rounded up. Read once, at first use.
+ * A MARTLET_NUM_THREADS that is not a number in 1 ... MARTLET_MAX_THREADS makes every function that computes return
+ * MARTLET_INVALID_ARGUMENT. Where the system refuses to start so many threads, fewer compute.
+ * Returns MARTLET_INVALID_ARGUMENT unless 1 <= count <= MARTLET_MAX_THREADS. */
+#define MARTLET_MAX_THREADS 1024
 martlet_status martlet_set_num_threads(int32_t count);
 int32_t martlet_num_threads(void);
 

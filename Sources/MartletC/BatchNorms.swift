@@ -89,7 +89,9 @@ public func martlet_statistics_add(
 ) -> martlet_status {
   boundary {
     let holder = try object(statistics, "statistics", as: StatisticsHandle.self)
-    try holder.statistics.add(ArrayView(x, "x"), channelAxis: ChannelAxis(number: Int(channel_axis)))
+    try holder.exclusivity.changing {
+      try holder.statistics.add(ArrayView(x, "x"), channelAxis: ChannelAxis(number: Int(channel_axis)))
+    }
   }
 }
 
@@ -99,7 +101,8 @@ public func martlet_statistics_read(
   _ variance: UnsafePointer<martlet_array>!, _ out_count: UnsafeMutablePointer<Int64>!
 ) -> martlet_status {
   boundary {
-    let found = try object(statistics, "statistics", as: StatisticsHandle.self).statistics
+    let holder = try object(statistics, "statistics", as: StatisticsHandle.self)
+    let found = try holder.exclusivity.reading { holder.statistics }
     let (meanView, varianceView) = try (ArrayView(mean, "mean"), ArrayView(variance, "variance"))
     try meanView.checkResult(found.channels, "mean")
     try varianceView.checkResult(found.channels, "variance")

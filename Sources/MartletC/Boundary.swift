@@ -2,12 +2,15 @@
 import CMartlet
 import CMartletShims
 import Martlet
+import MartletRuntime
 
-/// Runs the body of a C function: a thrown error becomes the thread's message and a status.
+/// Runs the body of a C function in the library's floating-point environment: a thrown error becomes the thread's message and a status.
 ///
 /// It begins only if there is memory for what Swift itself allocates on the way: lists, names, closures. An allocation of Swift's that fails
 /// is served from there, for Swift could only end the process.
 func boundary(_ body: () throws -> Void) -> martlet_status {
+  let environment = FloatingPointEnvironment.enter()
+  defer { environment.leave() }
   guard martlet_reserve_fill() != 0 else {
     Message.set("Out of memory. Free some and call again.")
     return martlet_status(MARTLET_OUT_OF_MEMORY)

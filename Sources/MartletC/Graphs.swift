@@ -19,7 +19,7 @@ public func martlet_graph_input(
     let holder = try object(graph, "graph", as: GraphHandle.self)
     let out = try require(out, "out")
     let row = try shape(rank, dimensions, "shape", limit: Limits.rowRank)
-    let node = try holder.graph.input(row, name: name.map { try text($0, "name") })
+    let node = try holder.change { try $0.input(row, name: name.map { try text($0, "name") }) }
     out.pointee = Int32(node.index)
   }
 }
@@ -32,7 +32,7 @@ func add(
   boundary {
     let holder = try object(graph, "graph", as: GraphHandle.self)
     let out = try require(out, "out")
-    let node = try holder.graph.add(layer(), to: inputs(), name: name.map { try text($0, "name") })
+    let node = try holder.change { try $0.add(layer(), to: inputs(), name: name.map { try text($0, "name") }) }
     out.pointee = Int32(node.index)
   }
 }
@@ -64,7 +64,7 @@ public func martlet_graph_apply_residual_recipe(
   _ graph: OpaquePointer!, _ without_bias: UnsafeMutablePointer<Int32>!, _ zero_scales: UnsafeMutablePointer<Int32>!
 ) -> martlet_status {
   boundary {
-    let recipe = try object(graph, "graph", as: GraphHandle.self).graph.applyResidualRecipe()
+    let recipe = try object(graph, "graph", as: GraphHandle.self).change { $0.applyResidualRecipe() }
     without_bias?.pointee = Int32(recipe.withoutBias.count)
     zero_scales?.pointee = Int32(recipe.zeroScales.count)
   }
@@ -78,7 +78,7 @@ public func martlet_graph_apply(
   boundary {
     let holder = try object(graph, "graph", as: GraphHandle.self)
     let out = try require(out, "out")
-    let node = try holder.graph.apply(layerOf: Graph.Node(index: Int(layer)), to: nodes(inputs, count, "inputs"))
+    let node = try holder.change { try $0.apply(layerOf: Graph.Node(index: Int(layer)), to: nodes(inputs, count, "inputs")) }
     out.pointee = Int32(node.index)
   }
 }

@@ -4,15 +4,27 @@ import Martlet
 
 /// Values of Swift's own kind (structs) in an object, so that C can hold on to them.
 final class GraphHandle {
-  var graph = Graph()
+  private var value = Graph()
+  private let exclusivity = Exclusivity("graph")
+
+  /// A copy, which stays as it is.
+  var graph: Graph { get throws { try exclusivity.reading { value } } }
+  func change<Result>(_ body: (inout Graph) throws -> Result) throws -> Result { try exclusivity.changing { try body(&value) } }
 }
 
+/// A tensor with memory of its own at one address: it may be read and written there by several threads without being moved or freed.
 final class TensorHandle {
-  var tensor: Tensor
-  init(_ tensor: Tensor) { self.tensor = tensor }
+  let tensor: Tensor
+  let floats: UnsafeMutablePointer<Float>?
+
+  init(_ tensor: consuming Tensor) throws {
+    floats = try tensor.withMutableFloats { $0.baseAddress }
+    self.tensor = tensor
+  }
 }
 
 final class StatisticsHandle {
+  let exclusivity = Exclusivity("statistics")
   var statistics: PopulationStatistics
   init(_ statistics: PopulationStatistics) { self.statistics = statistics }
 }

@@ -1,6 +1,7 @@
 // Header section: a model's tensors and batch norm's switches.
 import CMartlet
 import Martlet
+import MartletRuntime
 
 @_cdecl("martlet_model_tensor_count") @implementation
 public func martlet_model_tensor_count(_ handle: OpaquePointer!) -> Int32 {
@@ -18,7 +19,7 @@ private func fill(
   filled.struct_size = info.pointee.struct_size
   filled.name = holder.tensorNames[index]
   filled.kind = variable.kind.rawValue
-  filled.trainable = variable.isTrainable ? 1 : 0
+  filled.trainable = try holder.model.reading { variable.isTrainable ? 1 : 0 }
   filled.value = try exposes ? martlet_view(variable.value) : martlet_view(of: variable)
   filled.gradient = variable.gradientValue?.data
   info.pointee = filled
@@ -165,7 +166,7 @@ public func martlet_model_update_population_statistics_from(
       var index: Int64 = 0
       while true {
         var batch: UnsafePointer<martlet_array>?
-        guard next(Int32(clamping: pass), index, &batch, payload) == 0 else {
+        guard FloatingPointEnvironment.callers({ next(Int32(clamping: pass), index, &batch, payload) }) == 0 else {
           throw MartletError(.cancelled, "The callback stopped the measurement at batch \(index) of pass \(pass).")
         }
         guard let batch else { return }

@@ -123,7 +123,10 @@ public func martlet_model_layer_at(
 public func martlet_model_architecture(
   _ handle: OpaquePointer!, _ buffer: UnsafeMutablePointer<CChar>!, _ capacity: Int, _ out_length: UnsafeMutablePointer<Int>!
 ) -> martlet_status {
-  boundary { try write(model(handle).architectureText, buffer, capacity, out_length) }
+  boundary {
+    let model = try model(handle)
+    try write(model.reading { try model.architectureText }, buffer, capacity, out_length)
+  }
 }
 
 @_cdecl("martlet_model_plan") @implementation

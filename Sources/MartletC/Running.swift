@@ -1,6 +1,7 @@
 // Header section: running a model.
 import CMartlet
 import Martlet
+import MartletRuntime
 
 @_cdecl("martlet_model_predict") @implementation
 public func martlet_model_predict(
@@ -35,7 +36,7 @@ public func martlet_model_predict_rows(
 
 @_cdecl("martlet_model_set_inference_weights") @implementation
 public func martlet_model_set_inference_weights(_ handle: OpaquePointer!, _ format: Int32) -> martlet_status {
-  boundary { try model(handle).inferenceWeights = choice(format, "format") }
+  boundary { try model(handle).setInferenceWeights(choice(format, "format")) }
 }
 
 @_cdecl("martlet_model_inference_weights") @implementation
@@ -56,7 +57,7 @@ public func martlet_model_set_all_reduce(
     let model = try model(handle)
     guard let all_reduce else { return try model.setAllReduce(nil) }
     try model.setAllReduce { sums in
-      guard all_reduce(sums.baseAddress, Int64(sums.count), payload) == 0 else {
+      guard FloatingPointEnvironment.callers({ all_reduce(sums.baseAddress, Int64(sums.count), payload) }) == 0 else {
         throw MartletError(.cancelled, "The all-reduce over the shards failed.")
       }
     }

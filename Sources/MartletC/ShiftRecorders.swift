@@ -1,6 +1,7 @@
 // Header section: internal covariate shift.
 import CMartlet
 import Martlet
+import Synchronization
 
 extension martlet_shift_options: SizedOptions {}
 extension martlet_shift_record: SizedOptions {}
@@ -11,6 +12,8 @@ final class ShiftRecorderHandle {
   private let names: [String]
   private let texts: CStrings
   private var percentiles: [UnsafeMutablePointer<Double>] = []
+  /// As of the last record; readable while another thread records.
+  let count = Atomic<Int>(0)
 
   init(_ recorder: ShiftRecorder, layers: [String]) {
     self.recorder = recorder
@@ -29,6 +32,7 @@ final class ShiftRecorderHandle {
       for (place, value) in record.percentiles.enumerated() { memory[place] = value }
       percentiles.append(memory)
     }
+    count.store(percentiles.count, ordering: .releasing)
   }
 
   func percentiles(of index: Int) -> UnsafePointer<Double>? {
@@ -83,8 +87,10 @@ public func martlet_shift_recorder_record(
   boundary {
     let holder = try handle(recorder)
     let inputs = try ArrayView.list(inputs, input_count, of: holder.recorder.model.inputCount, "inputs")
-    try holder.recorder.record(step: Int(step), inputs)
-    holder.keepPercentiles()
+    try holder.recorder.exclusivity.changing {
+      try holder.recorder.record(step: Int(step), inputs)
+      holder.keepPercentiles()
+    }
   }
 }
 
@@ -112,16 +118,18 @@ public func martlet_shift_recorder_after_update(
   boundary {
     let holder = try handle(recorder)
     let model = holder.recorder.model
-    try holder.recorder.afterUpdate(
-      ArrayView.list(inputs, input_count, of: model.inputCount, "inputs"),
-      ArrayView.list(targets, target_count, of: model.outputCount, "targets"))
-    holder.keepPercentiles()
+    let inputs = try ArrayView.list(inputs, input_count, of: model.inputCount, "inputs")
+    let targets = try ArrayView.list(targets, target_count, of: model.outputCount, "targets")
+    try holder.recorder.exclusivity.changing {
+      try holder.recorder.afterUpdate(inputs, targets)
+      holder.keepPercentiles()
+    }
   }
 }
 
 @_cdecl("martlet_shift_recorder_count") @implementation
 public func martlet_shift_recorder_count(_ recorder: OpaquePointer!) -> Int64 {
-  (try? handle(recorder)).map { Int64($0.recorder.records.count) } ?? 0
+  (try? handle(recorder)).map { Int64($0.count.load(ordering: .acquiring)) } ?? 0
 }
 
 @_cdecl("martlet_shift_recorder_at") @implementation
@@ -132,21 +140,25 @@ public func martlet_shift_recorder_at(
     let holder = try handle(recorder)
     let info = try require(info, "info")
     try checkSize(info.pointee.struct_size, of: martlet_shift_record.self, "info")
-    let records = holder.recorder.records
-    guard records.indices.contains(Int(index)) else {
-      throw MartletError(.invalidArgument, "index must be in 0..<\(records.count); \(index) came.")
-    }
-    let record = records[Int(index)]
-    var filled = martlet_shift_record()
-    filled.struct_size = info.pointee.struct_size
-    filled.step = Int64(record.step)
-    filled.layer = holder.name(record.layer)
-    (filled.mean, filled.deviation) = (record.mean, record.deviation)
-    filled.percentiles = holder.percentiles(of: Int(index))
-    filled.percentile_count = Int64(record.percentiles.count)
-    (filled.gradient_change, filled.gradient_cosine) = (record.gradientChange, record.gradientCosine)
-    info.pointee = filled
+    try holder.recorder.exclusivity.reading { try fill(info, holder, index) }
   }
+}
+
+private func fill(_ info: UnsafeMutablePointer<martlet_shift_record>, _ holder: ShiftRecorderHandle, _ index: Int64) throws {
+  let records = holder.recorder.records
+  guard records.indices.contains(Int(index)) else {
+    throw MartletError(.invalidArgument, "index must be in 0..<\(records.count); \(index) came.")
+  }
+  let record = records[Int(index)]
+  var filled = martlet_shift_record()
+  filled.struct_size = info.pointee.struct_size
+  filled.step = Int64(record.step)
+  filled.layer = holder.name(record.layer)
+  (filled.mean, filled.deviation) = (record.mean, record.deviation)
+  filled.percentiles = holder.percentiles(of: Int(index))
+  filled.percentile_count = Int64(record.percentiles.count)
+  (filled.gradient_change, filled.gradient_cosine) = (record.gradientChange, record.gradientCosine)
+  info.pointee = filled
 }
 
 @_cdecl("martlet_shift_recorder_csv") @implementation
@@ -155,8 +167,10 @@ public func martlet_shift_recorder_csv(
 ) -> martlet_status {
   boundary {
     let recorder = try handle(recorder).recorder
-    let reserve = try MemoryReserve(entries: recorder.records.count, bytesEach: 512 * (recorder.options.percentiles.count + 8))
-    defer { reserve.end() }
-    try write(recorder.csv, buffer, capacity, out_length)
+    try recorder.exclusivity.reading {
+      let reserve = try MemoryReserve(entries: recorder.records.count, bytesEach: 512 * (recorder.options.percentiles.count + 8))
+      defer { reserve.end() }
+      try write(recorder.csv, buffer, capacity, out_length)
+    }
   }
 }

@@ -9,7 +9,7 @@ private func tensor(_ handle: OpaquePointer?, _ argument: String) throws -> Tens
 }
 
 private func makeTensor(_ out: Out?, _ body: () throws -> Tensor) -> martlet_status {
-  boundary { try create(out) { TensorHandle(try body()) } }
+  boundary { try create(out) { try TensorHandle(body()) } }
 }
 
 @_cdecl("martlet_tensor_create") @implementation
@@ -34,9 +34,8 @@ public func martlet_tensor_view(_ handle: OpaquePointer!, _ out: UnsafeMutablePo
   boundary {
     let holder = try object(handle, "tensor", as: TensorHandle.self)
     let out = try require(out, "out")
-    // The view is writable, so the memory must be this tensor's own.
-    let base = try holder.tensor.withMutableFloats { UnsafeMutableRawPointer($0.baseAddress) }
-    out.pointee = try martlet_view(ArrayView(base, .float32, shape: holder.tensor.shape, argument: "tensor"))
+    out.pointee = try martlet_view(
+      ArrayView(UnsafeMutableRawPointer(holder.floats), .float32, shape: holder.tensor.shape, argument: "tensor"))
   }
 }
 
@@ -59,7 +58,8 @@ public func martlet_tensor_get(
 public func martlet_tensor_set(_ handle: OpaquePointer!, _ position: UnsafePointer<Int64>!, _ value: Float) -> martlet_status {
   boundary {
     let holder = try object(handle, "tensor", as: TensorHandle.self)
-    try holder.tensor.setElement(at: index(holder, position), to: value)
+    let offset = try holder.tensor.offset(of: index(holder, position))
+    holder.floats?[offset] = value
   }
 }
 

@@ -1,6 +1,7 @@
 // Header sections: losses and optimizers, training.
 import CMartlet
 import Martlet
+import MartletRuntime
 
 @_cdecl("martlet_loss") @implementation
 public func martlet_loss(
@@ -189,7 +190,7 @@ public func martlet_trainer_fit(
       onEvent: callback.map { callback in
         { event in
           var record = martlet_training_event(event)
-          return callback(&record, payload) == 0
+          return FloatingPointEnvironment.callers { callback(&record, payload) == 0 }
         }
       })
     out?.pointee = martlet_result(result)

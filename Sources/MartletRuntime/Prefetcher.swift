@@ -1,4 +1,5 @@
 // A thread that prepares the next item while the caller works on the present one.
+import CMartletProcess
 import Synchronization
 
 #if canImport(Darwin)
@@ -154,6 +155,8 @@ private final class PrefetchState: @unchecked Sendable {
 
   /// The thread's life.
   static func live(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+    // A thread begins with the environment of the one that made it.
+    martlet_fp_set_standard()
     Unmanaged<PrefetchState>.fromOpaque(argument).takeRetainedValue().work()
     return nil
   }

@@ -9,8 +9,8 @@ import Synchronization
 public final class ThreadPool: @unchecked Sendable {
   private let crew: UnsafeMutablePointer<WorkerCrew>
 
-  /// More threads than this are never used.
-  public static let maximumThreadCount = 256
+  /// The most threads of a pool; larger counts are clamped. MARTLET_MAX_THREADS in the header.
+  public static let maximumThreadCount = 1024
 
   /// The threads that work, the caller's included; at least 1.
   public var threadCount: Int { crew.pointee.threadCount.load(ordering: .relaxed) }
@@ -18,6 +18,13 @@ public final class ThreadPool: @unchecked Sendable {
   public init(threadCount: Int) {
     crew = .allocate(capacity: 1)
     crew.initialize(to: WorkerCrew(threadCount: Self.clamped(threadCount)))
+  }
+
+  /// Ends the workers and starts no more, unless an operation is under way: it keeps them. What runs afterwards runs on its caller.
+  ///
+  /// For the moment when the library is unloaded, where no call is in progress, and when the process exits, where one may be.
+  public func close() {
+    if crew.pointee.startOperation() { crew.pointee.retireWorkers(keep: 0) }
   }
 
   deinit {

@@ -1,4 +1,5 @@
 // The threads behind a ThreadPool, and how pieces of work reach them.
+import CMartletProcess
 import CMartletShims
 import Synchronization
 
@@ -225,6 +226,7 @@ struct WorkerCrew: ~Copyable {
     pthread_sigmask(SIG_SETMASK, &all, &before)
     defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
 
+    martlet_process_will_start_threads()
     crew.pointee.limit.store(wanted, ordering: .releasing)
     for number in crew.pointee.workerCount.load(ordering: .relaxed)..<wanted {
       let worker = crew.pointee.workers + number
@@ -245,6 +247,8 @@ struct WorkerCrew: ~Copyable {
     let worker = argument.assumingMemoryBound(to: Worker.self)
     let number = worker.pointee.number
     let crew = worker.pointee.crew
+    // A thread begins with the environment of the one that made it.
+    martlet_fp_set_standard()
     while crew.pointee.waitForWork(number) { crew.pointee.workUntilClaimed(own: number + 1) }
     return nil
   }
@@ -307,13 +311,13 @@ struct WorkerCrew: ~Copyable {
 }
 
 /// Counts the process's forks, seen from the child.
-final class ForkCounter: Sendable {
-  static let shared = ForkCounter()
+package final class ForkCounter: Sendable {
+  package static let shared = ForkCounter()
   private let count = Atomic<Int>(0)
 
   private init() {
     pthread_atfork(nil, nil) { ForkCounter.shared.count.wrappingAdd(1, ordering: .releasing) }
   }
 
-  var value: Int { count.load(ordering: .acquiring) }
+  package var value: Int { count.load(ordering: .acquiring) }
 }

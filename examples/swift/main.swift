@@ -72,7 +72,7 @@ print(Finding.text(try net.check(on: testX, labels: testLabels, CheckOptions(bat
 print("with batch norm:\n\(try shiftTable(testX, testLabels, normalized: true, steps: 3))")
 
 // Serving: weights rounded to half precision are half the memory to read for each row.
-net.inferenceWeights = .float16
+try net.setInferenceWeights(.float16)
 print("with weights in 16 bits \(try trainer.evaluate(testX, labels: testLabels).accuracy)")
 
 // The same images for a network of convolutions.

@@ -10,7 +10,8 @@ import numpy as np
 
 from . import _abi, _arguments
 from ._array import Array
-from ._errors import InvalidArgumentError, raised_in_callback
+from ._callbacks import CallbackScope, current
+from ._errors import InvalidArgumentError
 from ._handle import Owner
 from ._library import library
 
@@ -32,16 +33,28 @@ class KeptCallback:
             raise InvalidArgumentError(f"all_reduce must be a callable or None; got {_arguments.shown(function)}")
         callback = _abi.martlet_all_reduce() if function is None else _abi.martlet_all_reduce(_in_place(function))
         library().martlet_model_set_all_reduce(model, callback, ctypes.c_void_p())
-        self._callback = callback
+        self._callback = None if function is None else callback
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Calls a function of the library that may call the user's function back, and raises what that raises."""
+        if self._callback is None:
+            function(*arguments)
+            return
+        with CallbackScope() as scope:
+            function(*arguments)
+        scope.reraise()
 
 
 def _in_place(function: AllReduce) -> Callable[[Any, int, Any], int]:
     def call(sums: Any, count: int, payload: Any) -> int:
+        scope = current()
+        if scope is None:  # every call that may come here has one
+            return 1
         try:
             theirs = np.ctypeslib.as_array(sums, (count,))
             # A copy: the function may keep what it was given for longer than the library's memory is there.
             own = theirs.copy()
-            returned = function(own)
+            returned = scope.run(function, own)
             if returned is not own and (isinstance(returned, (list, tuple)) or hasattr(returned, "__array__")):
                 raise InvalidArgumentError(
                     "all_reduce: expected the sums in place, as in sums[:] = total; "
@@ -54,8 +67,7 @@ def _in_place(function: AllReduce) -> Callable[[Any, int, Any], int]:
                 )
             theirs[:] = own
         except BaseException as error:
-            raised_in_callback.exception = error
-            return 1
-        return 0
+            scope.fail(error)
+        return int(scope.stops())
 
     return call

@@ -6,7 +6,6 @@ argument without knowing Martlet.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 
@@ -66,9 +65,6 @@ class LibraryNotFoundError(MartletError, ImportError):
 for _class in [value for value in list(globals().values()) if isinstance(value, type) and issubclass(value, MartletError)]:
     _class.__module__ = "martlet"
 
-#: The exception that ended a callback of this thread, to rise from the call that the callback belongs to.
-raised_in_callback = threading.local()
-
 #: Status number of the C API -> class.
 ERRORS: dict[int, type[MartletError]] = {
     1: InvalidArgumentError,
@@ -88,12 +84,6 @@ def raise_for_status(status: int, function: Any, arguments: Any) -> int:
     """The ``errcheck`` of every function that returns a status: raises its error with the library's own words."""
     if status == 0:
         return 0
-    cause, raised_in_callback.exception = getattr(raised_in_callback, "exception", None), None
-    if cause is not None:
-        try:
-            raise cause
-        finally:
-            del cause  # or this frame and the exception's traceback would hold one another
     from ._library import library
     from ._words import in_python
 

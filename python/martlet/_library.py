@@ -42,10 +42,14 @@ def path() -> str:
 
 
 def candidates() -> list[str]:
-    """Where the library may be, best first: ``$MARTLET_LIBRARY`` alone if set, else the package's own, else a checkout's."""
+    """Where the library may be, best first: ``$MARTLET_LIBRARY`` alone if set, else the package's own, else a checkout's.
+
+    Absolute paths, so that the file that is looked at is the file that is opened: the dynamic linker searches for a bare name
+    elsewhere. A relative ``$MARTLET_LIBRARY`` counts from the current directory.
+    """
     forced = os.environ.get("MARTLET_LIBRARY")
     if forced:
-        return [forced]
+        return [os.path.abspath(forced)]
     here = os.path.dirname(os.path.abspath(__file__))
     checkout = os.path.dirname(os.path.dirname(here))
     return [

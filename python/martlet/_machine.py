@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+from . import _abi
 from ._arguments import integer
 from ._library import library
 
@@ -11,7 +12,7 @@ from ._library import library
 def set_num_threads(count: int) -> None:
     """Sets how many threads the library computes with, the caller's included (1 to 1024).
 
-    Results do not depend on it, to the bit.
+    Results do not depend on it, to the bit. Where the system refuses to start so many threads, fewer compute.
 
     Examples
     --------
@@ -20,11 +21,16 @@ def set_num_threads(count: int) -> None:
     >>> martlet.num_threads()
     2
     """
-    library().martlet_set_num_threads(integer(count, "count", 1, 1024))
+    library().martlet_set_num_threads(integer(count, "count", 1, _abi.MAX_THREADS))
 
 
 def num_threads() -> int:
-    """How many threads the library computes with: by default the CPUs this process may use, or ``$MARTLET_NUM_THREADS``."""
+    """How many threads the library computes with.
+
+    It starts as ``$MARTLET_NUM_THREADS``; where that is not set, as the first number of ``$OMP_NUM_THREADS``; else as the number
+    of processors this process may use, but no more than its control groups (a container's quota) give it time for, rounded up.
+    A ``$MARTLET_NUM_THREADS`` that is not a number from 1 to 1024 is an error of everything that computes.
+    """
     return int(library().martlet_num_threads())
 
 

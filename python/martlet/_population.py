@@ -8,13 +8,15 @@ from typing import Any
 
 from . import _abi
 from ._array import Arrays, Described, describe_all
-from ._errors import CancelledError, InvalidArgumentError
+from ._callbacks import CallbackScope
+from ._errors import InvalidArgumentError
 from ._handle import Owner
-from ._interrupts import Interrupts
 from ._library import library
 
 #: Name -> number in the C API.
 POPULATION_METHODS = {"sequential": _abi.POPULATION_SEQUENTIAL, "one_pass": _abi.POPULATION_ONE_PASS}
+
+_END: Any = object()
 
 
 class _Batches:
@@ -26,23 +28,21 @@ class _Batches:
         self._pass: Iterator[Arrays] = iter(())
         #: The batch that the library reads at present.
         self._present: Described | None = None
-        self.interrupts = Interrupts()
-        self.exception: BaseException | None = None
+        self.scope = CallbackScope()
 
     def __call__(self, number: int, index: int, out: Any, payload: Any) -> int:
         try:
             if index == 0:
-                self._pass = iter(self._batches)
-            try:
-                batch = next(self._pass)
-            except StopIteration:
+                self._pass = self.scope.run(iter, self._batches)
+            batch = self.scope.run(next, self._pass, _END)
+            if batch is _END:
                 self._present = None
-                return 0
+                return int(self.scope.stops())
             self._present = describe_all(batch, self._input_count, "batch")
             out[0] = self._present.pointer()
         except BaseException as error:
-            self.exception = error
-        return int(self.interrupts.pending or self.exception is not None)
+            self.scope.fail(error)
+        return int(self.scope.stops())
 
 
 def update_from_batches(model: Owner, method: int, batches: Iterable[Arrays], input_count: int) -> None:
@@ -54,11 +54,6 @@ def update_from_batches(model: Owner, method: int, batches: Iterable[Arrays], in
         )
     source = _Batches(batches, input_count)
     callback = _abi.martlet_batch_callback(source)
-    try:
-        with source.interrupts:
-            library().martlet_model_update_population_statistics_from(model, method, callback, ctypes.c_void_p())
-    except CancelledError:
-        if source.exception is None:
-            raise
-    if source.exception is not None:
-        raise source.exception
+    with source.scope as scope:
+        library().martlet_model_update_population_statistics_from(model, method, callback, ctypes.c_void_p())
+    scope.reraise()

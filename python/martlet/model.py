@@ -247,7 +247,8 @@ class Model(ModelTensors, ModelStatistics):
         """
         owner = self._open()
         inputs = describe_all(x, self._input_count, "x")
-        library().martlet_model_forward(owner, inputs, len(inputs), _arguments.flag(training, "training"))
+        mode = _arguments.flag(training, "training")
+        self._all_reduce.call(library().martlet_model_forward, owner, inputs, len(inputs), mode)
         return self._copies("martlet_model_output", self._output_count)
 
     def backward(self, grad_output: Arrays, *, accumulate: bool = False) -> Any:
@@ -274,7 +275,8 @@ class Model(ModelTensors, ModelStatistics):
         """
         owner = self._open()
         given = describe_all(grad_output, self._output_count, "grad_output")
-        library().martlet_model_backward(owner, given, len(given), _arguments.flag(accumulate, "accumulate"))
+        mode = _arguments.flag(accumulate, "accumulate")
+        self._all_reduce.call(library().martlet_model_backward, owner, given, len(given), mode)
         return self._copies("martlet_model_input_gradient", self._input_count)
 
     def _copies(self, function: str, count: int) -> Any:

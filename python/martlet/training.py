@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _abi, _arguments
 from ._array import Arrays, Described, describe_all, describe_targets
+from ._callbacks import CallbackScope
 from ._errors import CancelledError, InvalidArgumentError
 from ._handle import Handle, Owner
-from ._interrupts import Interrupts
 from ._library import library
 from .augmentation import Augmentation, augmentation_pointer, normalization_pointer
 from .functional import LOSSES
@@ -218,7 +218,9 @@ class Trainer(Handle):
         """
         inputs, targets = self._data(x, y)
         out = _abi.martlet_result()
-        library().martlet_trainer_step(self._open(), inputs, len(inputs), targets, len(targets), ctypes.byref(out))
+        self.model._all_reduce.call(
+            library().martlet_trainer_step, self._open(), inputs, len(inputs), targets, len(targets), ctypes.byref(out)
+        )
         return _result(out)
 
     def step_micro_batches(self, batches: Iterable[tuple[Arrays, Arrays]], statistics: str = "own") -> Result:
@@ -339,8 +341,8 @@ class Trainer(Handle):
         NonFiniteError
             See ``on_nonfinite``. With ``"skip"`` for an epoch whose every step was skipped; and where the last update left a
             parameter that is not finite.
-        KeyboardInterrupt
-            Ctrl-C: after the step in progress; the model is whole and stays usable.
+        KeyboardInterrupt, or whatever a signal handler raises
+            After the step in progress; the model is whole and stays usable. A handler that returns lets the fit go on.
         """
         inputs, targets = self._data(x, y)
         options = _abi.sized(
@@ -365,17 +367,16 @@ class Trainer(Handle):
         self._history = watch.history
         options.callback = _abi.martlet_training_callback(watch)
         try:
-            with watch.interrupts:
+            with watch.scope:
                 library().martlet_trainer_fit(
                     self._open(), inputs, len(inputs), targets, len(targets), ctypes.byref(options), None
                 )
         except CancelledError:
-            if watch.exception is None and not watch.history.stopped:
+            if not watch.history.stopped:
                 raise
         finally:
             watch.close()
-        if watch.exception is not None:
-            raise watch.exception
+        watch.scope.reraise()
         return watch.history
 
 
@@ -388,8 +389,7 @@ class _Watch:
                 raise InvalidArgumentError(f"callbacks must be callables; got {_arguments.shown(callback)}")
         self.callbacks = callbacks
         self.history = History()
-        self.interrupts = Interrupts()
-        self.exception: BaseException | None = None
+        self.scope = CallbackScope()
         self._wants_bar = progress is True
         self._bar: Progress | None = None if isinstance(progress, bool) else progress
 
@@ -406,10 +406,10 @@ class _Watch:
                 if self._wants_bar or self._bar is not None:
                     self._show(event)
             if self.callbacks:
-                self._tell(_event(event))
+                self.scope.run(self._tell, _event(event))
         except BaseException as error:
-            self.exception = error
-        if self.interrupts.pending or self.exception is not None:
+            self.scope.fail(error)
+        if self.scope.stops():
             self.history.stopped = True
         return int(self.history.stopped)
 

@@ -1,4 +1,4 @@
-"""Ctrl-C during a fit."""
+"""Ctrl-C and other signals while the library computes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import martlet
-from martlet._interrupts import Interrupts
+from martlet._callbacks import CallbackScope
 
 
 def network():
@@ -73,16 +73,21 @@ def test_a_second_ctrl_c_reaches_a_callback_that_hangs(data):
         trainer.fit(*data, epochs=10**7, batch_size=32, callbacks=lambda event: time.sleep(60))
 
 
-def test_a_handler_of_ones_own_is_called_after_the_step(data):
+def test_a_handler_of_ones_own_is_called_after_the_step_and_may_let_the_fit_go_on(data):
     calls = []
-    previous = signal.signal(signal.SIGINT, lambda number, frame: calls.append(number))
+    previous = signal.signal(signal.SIGINT, lambda number, frame: calls.append((number, frame)))
+    trainer = martlet.Trainer(network())
     try:
         with interrupts():
-            history = martlet.Trainer(network()).fit(*data, epochs=10**7, batch_size=32)
+            history = trainer.fit(
+                *data, epochs=10**7, batch_size=32, callbacks=lambda event: bool(calls) and event.step % 100 == 0
+            )
     finally:
         signal.signal(signal.SIGINT, previous)
-    assert calls == [signal.SIGINT]
+    assert [number for number, _ in calls] == [signal.SIGINT]
+    assert calls[0][1] is not None
     assert history.stopped
+    assert history.steps % 100 == 0
 
 
 def test_fits_on_other_threads_leave_signals_alone(data):
@@ -102,9 +107,9 @@ def test_fits_on_other_threads_leave_signals_alone(data):
 def test_ignored_interrupts_stay_ignored():
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with Interrupts() as interrupts:
+        with CallbackScope() as scope:
             os.kill(os.getpid(), signal.SIGINT)
-        assert not interrupts.pending
+        scope.reraise()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, previous)
@@ -124,3 +129,156 @@ def test_a_program_ends_with_the_usual_traceback():
     _, errors = child.communicate(timeout=20)
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert "Exception ignored" not in errors
+
+
+# -- exceptions that signal handlers raise, at any moment
+
+
+class AlarmError(Exception):
+    """What the handler of these tests raises."""
+
+
+def number_raised(begin, call, *arguments):
+    try:
+        begin()
+        call(*arguments)
+    except AlarmError as error:
+        return error.args[0]
+    raise AssertionError("the call ended without an exception")
+
+
+@contextlib.contextmanager
+def alarms():
+    """SIGALRM raises ``AlarmError(n)`` with the number of the last ``begin(n, seconds)``."""
+    present = [0]
+
+    def handler(number, frame):
+        raise AlarmError(present[0])
+
+    def begin(number, seconds):
+        present[0] = number
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    previous = signal.signal(signal.SIGALRM, handler)
+    try:
+        yield begin
+        assert signal.getsignal(signal.SIGALRM) is handler
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def fit(trainer, x, y):
+    trainer.fit(x, y, epochs=10**7, batch_size=32)
+
+
+def fit_with_a_callback(trainer, x, y):
+    trainer.fit(x, y, epochs=10**7, batch_size=32, callbacks=lambda event: sum(range(200)) < 0)
+
+
+def fit_with_validation(trainer, x, y):
+    trainer.fit(x, y, epochs=10**7, batch_size=300, validation_data=(x, y))
+
+
+def fit_within_a_fit(trainer, inner, x, y):
+    trainer.fit(x, y, epochs=10**7, batch_size=32, callbacks=lambda event: fit(inner, x, y))
+
+
+def evaluate(trainer, x, y):
+    while True:
+        trainer.evaluate(x, y)
+
+
+def predict(trainer, x, y):
+    while True:
+        trainer.model.predict(x)
+
+
+def update_statistics(trainer, x, y):
+    def batches():
+        while True:
+            yield x[:32]
+
+    trainer.model.update_population_statistics(batches=batches(), method="one_pass")
+
+
+def steps_with_an_all_reduce(trainer, x, y):
+    trainer.model.set_all_reduce(lambda sums: None)
+    try:
+        while True:
+            trainer.step(x[:32], y[:32])
+    finally:
+        trainer.model.set_all_reduce(None)
+
+
+@pytest.mark.parametrize(
+    "call", [fit, fit_with_a_callback, fit_with_validation, evaluate, predict, update_statistics, steps_with_an_all_reduce]
+)
+def test_each_exception_of_a_signal_handler_rises_from_the_call(data, rng, call):
+    trainer = martlet.Trainer(network())
+    with alarms() as begin:
+        for number in range(300):
+            assert (
+                number_raised(lambda number=number: begin(number, rng.uniform(0.0002, 0.004)), call, trainer, *data) == number
+            )
+    assert np.isfinite(trainer.model(data[0])).all()
+
+
+def test_sys_exit_in_a_handler_of_sigterm_ends_the_program():
+    program = (
+        "import signal, sys, numpy as np, martlet\n"
+        "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(7))\n"
+        "net = martlet.Sequential([martlet.Dense(2)], input_shape=(3,))\n"
+        "print('ready', flush=True)\n"
+        "martlet.Trainer(net).fit(np.zeros((64, 3)), np.zeros(64, np.int64), epochs=10**9)\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(0.2)
+    child.send_signal(signal.SIGTERM)
+    _, errors = child.communicate(timeout=20)
+    assert (child.returncode, errors) == (7, "")
+
+
+def test_a_handler_that_returns_lets_a_fit_go_on_to_its_end(data):
+    calls = []
+    previous = signal.signal(signal.SIGUSR1, lambda number, frame: calls.append(number))
+    expected = martlet.Trainer(network()).fit(*data, epochs=30, batch_size=32)
+
+    def signal_myself(event):
+        if event.step % 50 == 0:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    try:
+        history = martlet.Trainer(network()).fit(*data, epochs=30, batch_size=32, callbacks=signal_myself)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert len(calls) >= 11
+    assert not history.stopped
+    assert history.training == expected.training
+
+
+def test_a_signal_reaches_a_callback_that_hangs_and_one_that_the_callback_asked_for(data):
+    def hang(event):
+        signal.signal(signal.SIGALRM, raise_alarm)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        time.sleep(60)
+
+    def raise_alarm(number, frame):
+        raise AlarmError("of the callback's own")
+
+    previous = signal.getsignal(signal.SIGALRM)
+    try:
+        with pytest.raises(AlarmError, match="of the callback's own"):
+            martlet.Trainer(network()).fit(*data, epochs=10**7, batch_size=32, callbacks=hang)
+        assert signal.getsignal(signal.SIGALRM) is raise_alarm
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_a_fit_within_a_callback_of_a_fit(data):
+    inner = martlet.Trainer(network())
+    outer = martlet.Trainer(network())
+    with alarms() as begin:
+        for number in range(20):
+            assert number_raised(lambda number=number: begin(number, 0.003), fit_within_a_fit, outer, inner, *data) == number

@@ -27,6 +27,30 @@ def test_the_environment_variable_decides(tmp_path):
     assert run(program, MARTLET_LIBRARY=str(copy)).stdout.strip() == str(copy)
 
 
+def test_a_bare_name_is_a_file_of_the_current_directory(tmp_path):
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    shutil.copyfile(_library.path(), here / _library.FILE_NAME)
+    (elsewhere / _library.FILE_NAME).write_bytes(b"not a library")
+    program = "import os; from martlet import _library; paths = _library.candidates(); print(_library.path(), paths)"
+    environment = {
+        **os.environ,
+        "MARTLET_LIBRARY": _library.FILE_NAME,
+        "LD_LIBRARY_PATH": str(elsewhere),
+        "PYTHONPATH": os.path.dirname(os.path.dirname(_library.__file__)),
+    }
+    for folder, works in ((here, True), (tmp_path, False)):
+        found = subprocess.run(
+            [sys.executable, "-c", program], env=environment, cwd=folder, capture_output=True, text=True, check=False
+        )
+        expected = str(folder / _library.FILE_NAME)
+        if works:
+            assert found.stdout.split() == [expected, f"['{expected}']"], found.stderr
+        else:
+            assert f"{expected}: no such file" in found.stderr
+
+
 def test_every_path_tried_is_named_with_the_reason(tmp_path, monkeypatch):
     broken = tmp_path / "broken.so"
     broken.write_bytes(b"not a library")

@@ -28,7 +28,7 @@ extension Model {
       throw MartletError(
         .unsupported, "Layer \"\(layer.name)\": a batch norm with virtual_batch_size cannot be synchronised over shards.")
     }
-    network.allReduce = allReduce
+    try network.exclusivity.changing { network.allReduce = allReduce }
   }
 }
 

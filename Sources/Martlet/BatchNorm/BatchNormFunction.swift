@@ -34,6 +34,8 @@ public enum BatchNormFunction {
     scale: ArrayView? = nil, shift: ArrayView? = nil, statistics: (mean: ArrayView, variance: ArrayView)? = nil,
     into y: ArrayView, read: (UnsafeBufferPointer<Double>, UnsafeBufferPointer<Double>) throws -> Result
   ) throws -> Result? {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let compute = try Compute.shared
     let call = try Call(x, channelAxis, epsilon: epsilon, compute)
     let affine = try ScaleShift(scale: call.channelValues(scale, "scale"), shift: call.channelValues(shift, "shift"))
@@ -94,6 +96,8 @@ public enum BatchNormFunction {
     scale: ArrayView? = nil, shift: ArrayView? = nil, statistics: (mean: ArrayView, variance: ArrayView),
     statisticsAreConstant: Bool, gradOutput: ArrayView, output: ArrayView? = nil, into gradients: Gradients
   ) throws {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let compute = try Compute.shared
     let call = try Call(x, channelAxis, epsilon: epsilon, compute)
     try call.checkShape(gradOutput, "grad_output")

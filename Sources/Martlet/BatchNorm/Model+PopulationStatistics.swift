@@ -35,7 +35,10 @@ extension Model {
   public func updatePopulationStatistics(
     _ inputs: [ArrayView], method: PopulationMethod = .sequential, batchSize: Int = 0
   ) throws {
-    let data = try PopulationData(self, inputs, batchSize: batchSize)
+    try network.exclusivity.changing { try replacePopulation(PopulationData(self, inputs, batchSize: batchSize), method) }
+  }
+
+  private func replacePopulation(_ data: PopulationData, _ method: PopulationMethod) throws {
     switch method {
     case .sequential: try replaceStatistics(of: { $0 is BatchNorm }, data, storePopulation)
     case .onePass: try measureInOnePass(data)
@@ -49,11 +52,7 @@ extension Model {
   /// - Throws: what `batches` throws, too; no statistic has changed then.
   public func updatePopulationStatistics(method: PopulationMethod = .sequential, batches: BatchSource) throws {
     try withoutActuallyEscaping(batches) { batches in
-      let data = PopulationData(self, batches)
-      switch method {
-      case .sequential: try replaceStatistics(of: { $0 is BatchNorm }, data, storePopulation)
-      case .onePass: try measureInOnePass(data)
-      }
+      try network.exclusivity.changing { try replacePopulation(PopulationData(self, batches), method) }
     }
   }
 
@@ -62,6 +61,10 @@ extension Model {
   /// A layer directly behind an input measures the caller's numbers themselves, and normalises them in every run: Float64 and integers
   /// far from zero are not rounded to Float32 first.
   public func fitInputNormalization(_ inputs: [ArrayView], batchSize: Int = 0) throws {
+    try network.exclusivity.changing { try replaceInputNormalization(inputs, batchSize: batchSize) }
+  }
+
+  private func replaceInputNormalization(_ inputs: [ArrayView], batchSize: Int) throws {
     let data = try PopulationData(self, inputs, batchSize: batchSize)
     try replaceStatistics(of: { $0 is InputNormalization }, data) { layer, statistics, _ in
       guard let mean = layer.variable("mean"), let variance = layer.variable("variance"), let count = layer.variable("count")

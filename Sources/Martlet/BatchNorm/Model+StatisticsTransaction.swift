@@ -12,22 +12,29 @@ extension Model {
   ///
   /// Cost: a copy of the statistics, which is what this allocates.
   public func beginStatistics() throws {
-    network.statisticsBefore.append(try StateSnapshot(of: network.layers.flatMap(\.variables).filter { $0.kind == .state }))
+    try network.exclusivity.changing {
+      network.statisticsBefore.append(try StateSnapshot(of: network.layers.flatMap(\.variables).filter { $0.kind == .state }))
+    }
   }
 
   /// Ends the last transaction begun: the statistics stay as they are now.
   ///
   /// - Throws: ``MartletError/Kind/invalidState`` if none is open.
-  public func commitStatistics() throws { _ = try lastTransaction("commit") }
+  public func commitStatistics() throws { _ = try network.exclusivity.changing { try lastTransaction("commit") } }
 
   /// Ends the last transaction begun: the statistics become what they were when it began, to the bit. That takes back what transactions
   /// within it have committed, too.
   ///
   /// - Throws: ``MartletError/Kind/invalidState`` if none is open.
-  public func rollbackStatistics() throws { try lastTransaction("rollback").restore() }
+  public func rollbackStatistics() throws { try network.exclusivity.changing { try lastTransaction("rollback").restore() } }
 
-  /// Runs `body` in a transaction that is committed if it returns and rolled back if it throws.
+  /// Runs `body` in a transaction that is committed if it returns and rolled back if it throws. No other thread may use the model
+  /// meanwhile.
   public func withStatisticsTransaction<Result>(_ body: () throws -> Result) throws -> Result {
+    try network.exclusivity.changing { try runTransaction(body) }
+  }
+
+  private func runTransaction<Result>(_ body: () throws -> Result) throws -> Result {
     try beginStatistics()
     let depth = network.statisticsBefore.count
     do {

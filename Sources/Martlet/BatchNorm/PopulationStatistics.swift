@@ -40,6 +40,8 @@ public struct PopulationStatistics {
   ///
   /// - Throws: ``MartletError/Kind/invalidState`` if there were no values, or only one for the unbiased variance.
   public func variance(unbiased: Bool = false) throws -> [Double] {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let divisor = weight - (unbiased ? 1 : 0)
     guard count > 0, divisor > 0 else {
       throw MartletError.invalidState(
@@ -55,6 +57,8 @@ public struct PopulationStatistics {
   ///
   /// - Throws: ``MartletError/Kind/shapeMismatch`` for another number of channels.
   public mutating func add(_ x: ArrayView, channelAxis: ChannelAxis = .last) throws {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let compute = try Compute.shared
     let shape = try channelAxis.shape(of: x.shape, argument: "x")
     guard shape.channels == channels else {

@@ -20,11 +20,14 @@ enum AtomicFile {
   ///   device, a file without permission to write, or a link to nothing. The temporary file is gone then and the file at
   ///   `path` is as it was; the one exception is said in the message.
   ///
+  /// A process that is killed in the middle leaves its temporary file (".martlet-….tmp"); the next save into the directory removes it.
+  ///
   /// Edge cases: other hard links to the old file keep its old contents.
   static func replace(
     _ path: String, body: (borrowing SystemFile) throws(MartletError) -> Void
   ) throws(MartletError) {
     let target = try Target(path)
+    AbandonedFiles.remove(in: target.directory)
     let temporary = try TemporaryFile(beside: target, path: path)
     do throws(MartletError) {
       try body(temporary.file)
@@ -123,9 +126,13 @@ private struct TemporaryFile: ~Copyable {
   init(beside target: Target, path: String) throws(MartletError) {
     // A clash of 64 random bits means that someone is guessing names; a few tries are plenty.
     for _ in 0..<16 {
-      let name = "\(target.directory)/.martlet-\(String(UInt64.random(in: .min ... .max), radix: 16)).tmp"
+      let name = "\(target.directory)/\(AbandonedFiles.newName())"
       let descriptor = retryingInterrupts { open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644) }
       if descriptor != -1 {
+        guard AbandonedFiles.claim(descriptor) else {
+          close(descriptor)
+          continue
+        }
         file = SystemFile(descriptor: descriptor, path: path)
         self.name = name
         return

@@ -11,7 +11,9 @@ extension Model {
   ///
   /// - Throws: ``MartletError/Kind/invalidArgument`` for a path with the ending of another format (.h5, .keras, .pt, .pth, .onnx,
   ///   .npz, …); ``MartletError/Kind/inputOutput`` with the system's reason; the old file is as it was.
-  public func save(to path: String) throws {
+  public func save(to path: String) throws { try network.exclusivity.reading { try write(to: path) } }
+
+  private func write(to path: String) throws {
     try FileFormat.checkEnding(of: path)
     let reserve = try MemoryReserve(nodes: network.nodes.count)
     defer { reserve.end() }

@@ -19,6 +19,10 @@ extension Model {
   ///   hold; ``MartletError/Kind/unsupported`` for a file of another format, or a type that a tensor cannot take.
   @discardableResult
   public func loadWeights(from path: String, strict: Bool = true, flattenOrder: FlattenOrder? = nil) throws -> LoadReport {
+    try network.exclusivity.changing { try readWeights(from: path, strict: strict, flattenOrder: flattenOrder) }
+  }
+
+  private func readWeights(from path: String, strict: Bool, flattenOrder: FlattenOrder?) throws -> LoadReport {
     let file = try Safetensors.read(path)
     let source = excerpt(path, limit: 400)
     let own = Set(variables.map { Name($0.name) })

@@ -52,7 +52,8 @@ final class ImageBatches: PrefetchSource, @unchecked Sendable {
   private let schedule: BatchSchedule
   private let pixels: [Storage]
   private let indices: [Storage]
-  private var counts = [Int](repeating: 0, count: ImageBatches.slotCount)
+  /// Rows in each slot. Memory rather than an array: one slot is written while another is read.
+  private let counts: Storage
   private let order: Storage
   /// Whose order is in `order`.
   private var epoch: Int?
@@ -68,6 +69,7 @@ final class ImageBatches: PrefetchSource, @unchecked Sendable {
     indices = try (0..<ImageBatches.slotCount).map { _ in
       try Storage(byteCount: schedule.batchSize * MemoryLayout<Int>.size, isZeroed: false)
     }
+    counts = try Storage(byteCount: ImageBatches.slotCount * MemoryLayout<Int>.size)
     order = try Storage(byteCount: schedule.rows * MemoryLayout<Int>.size, isZeroed: false)
   }
 
@@ -89,13 +91,14 @@ final class ImageBatches: PrefetchSource, @unchecked Sendable {
       reader.read(image, reader.choice(image, random), into: target)
       target += reader.length
     }
-    counts[slot] = range.count
+    counts.base.storeBytes(of: range.count, toByteOffset: slot * MemoryLayout<Int>.size, as: Int.self)
   }
 
   func forgetProgress() { epoch = nil }
 
   func contents(_ slot: Int) -> (rows: UnsafeBufferPointer<Int>, pixels: UnsafeMutableRawPointer) {
     let rows = UnsafePointer(indices[slot].base.assumingMemoryBound(to: Int.self))
-    return (UnsafeBufferPointer(start: rows, count: counts[slot]), pixels[slot].base)
+    let count = counts.base.load(fromByteOffset: slot * MemoryLayout<Int>.size, as: Int.self)
+    return (UnsafeBufferPointer(start: rows, count: count), pixels[slot].base)
   }
 }

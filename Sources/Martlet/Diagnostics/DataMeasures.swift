@@ -43,7 +43,7 @@ struct DataMeasures {
         layer.layer = norm
       }
     }
-    copy.inferenceWeights = .float32
+    copy.network.inferenceWeights = .float32
     copy.network.didChange()
     let check = StructureCheck(copy)
     let normPlaces = check.norms.map { norm in norm.places.map { copy.network.nodes[$0].inputs[0] } }

@@ -48,6 +48,12 @@ extension Model {
     if targets != nil && data == nil {
       throw MartletError.invalidArgument("targets came without data: give both, or neither.")
     }
+    return try network.exclusivity.reading { try findings(data, rows: rows, targets, options) }
+  }
+
+  private func findings(
+    _ data: [ArrayView]?, rows: Int?, _ targets: [ArrayView]?, _ options: CheckOptions
+  ) throws -> [Finding] {
     let structure = StructureCheck(self)
     var findings = structure.findings(options, rows: rows)
     findings += OutputCheck(self, loss: targets == nil ? nil : options.loss).findings()

@@ -64,6 +64,7 @@ public final class ShiftRecorder {
   public let model: Model
   public let options: Options
   public private(set) var records: [Record] = []
+  package let exclusivity = Exclusivity("recorder")
   private let places: [Place]
   private var pending: Pending?
 
@@ -113,7 +114,7 @@ public final class ShiftRecorder {
   ///
   /// - Throws: as a forward pass in training; nothing is recorded then.
   public func record(step: Int, _ inputs: [ArrayView]) throws {
-    records += try distributions(model.cloneWithWholeNetwork(), step: step, inputs)
+    try exclusivity.changing { records += try distributions(model.cloneWithWholeNetwork(), step: step, inputs) }
   }
 
   /// To be called before an update from this batch: finds the distributions, on the probe or on the batch itself, and the
@@ -123,6 +124,10 @@ public final class ShiftRecorder {
   ///
   /// - Parameter step: updates done so far, or as the caller counts.
   public func beforeUpdate(step: Int, _ inputs: [ArrayView], _ targets: [ArrayView], probe: [ArrayView]? = nil) throws {
+    try exclusivity.changing { try measureBefore(step: step, inputs, targets, probe: probe) }
+  }
+
+  private func measureBefore(step: Int, _ inputs: [ArrayView], _ targets: [ArrayView], probe: [ArrayView]?) throws {
     pending = nil
     let before = try model.cloneWithWholeNetwork()
     let gradients = try gradients(before.cloneWithWholeNetwork(), inputs, targets, of: places)
@@ -134,6 +139,10 @@ public final class ShiftRecorder {
   ///
   /// - Throws: ``MartletError/Kind/invalidState`` without a ``beforeUpdate(step:_:_:probe:)``.
   public func afterUpdate(_ inputs: [ArrayView], _ targets: [ArrayView]) throws {
+    try exclusivity.changing { try measureAfter(inputs, targets) }
+  }
+
+  private func measureAfter(_ inputs: [ArrayView], _ targets: [ArrayView]) throws {
     guard let pending else { throw MartletError.invalidState("after_update needs a before_update first.") }
     var found = pending.records
     for (number, place) in places.enumerated() {

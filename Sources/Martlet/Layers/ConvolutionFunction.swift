@@ -49,6 +49,8 @@ public struct ConvolutionFunction: Equatable, Sendable {
   }
 
   func convolve(_ x: ArrayView, weight: ArrayView, bias: ArrayView?, into y: ArrayView, on compute: Compute) throws {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let (shape, output) = try check(x.shape, weight.shape)
     try bias?.checkShape([shape.outChannels], "bias")
     let target = try y.target(output, "y")
@@ -96,6 +98,8 @@ public struct ConvolutionFunction: Equatable, Sendable {
   func gradients(
     _ x: ArrayView, weight: ArrayView, gradOutput: ArrayView, into gradients: Gradients, on compute: Compute
   ) throws {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let (shape, output) = try check(x.shape, weight.shape)
     try gradOutput.checkShape(output, "grad_output")
     let gradInput = try gradients.input?.target(x.shape, "grad_input")

@@ -20,7 +20,7 @@ struct FoldingCheck {
       self.original = original
     } else {
       self.original = try original.cloneWithWholeNetwork()
-      self.original.inferenceWeights = .float32
+      self.original.network.inferenceWeights = .float32
     }
     self.folded = folded
     self.rewrite = rewrite

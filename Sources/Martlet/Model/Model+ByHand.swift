@@ -24,6 +24,10 @@ extension Model {
   ///   in training. The state is unchanged after a throw.
   public func forward(_ inputs: [ArrayView], training: Bool) throws {
     try network.refuseDuringExchange("forward")
+    try network.exclusivity.changing { try runForward(inputs, training: training) }
+  }
+
+  private func runForward(_ inputs: [ArrayView], training: Bool) throws {
     let rows = try checkInputs(inputs)
     let executor = try handExecutor(capacity: max(rows, 1), training: training)
     try executor.prepare(rows: rows)
@@ -52,7 +56,9 @@ extension Model {
   }
 
   /// An output of the last ``forward(_:training:)``, in place; until the next forward.
-  public func output(_ index: Int) throws -> ArrayView {
+  public func output(_ index: Int) throws -> ArrayView { try network.exclusivity.reading { try lastOutput(index) } }
+
+  private func lastOutput(_ index: Int) throws -> ArrayView {
     guard let executor = handExecutor, handPhase != .none else {
       throw MartletError.invalidState("There is no output: run forward first.")
     }
@@ -69,6 +75,10 @@ extension Model {
   ///   taken.
   public func backward(_ gradOutputs: [ArrayView], accumulate: Bool = false) throws {
     try network.refuseDuringExchange("backward")
+    try network.exclusivity.changing { try runBackward(gradOutputs, accumulate: accumulate) }
+  }
+
+  private func runBackward(_ gradOutputs: [ArrayView], accumulate: Bool) throws {
     guard let executor = handExecutor, handPhase == .trained else {
       throw MartletError.invalidState(
         handPhase == .differentiated
@@ -91,6 +101,10 @@ extension Model {
 
   /// The gradient by an input after ``backward(_:accumulate:)``, in place; until the next forward.
   public func inputGradient(_ index: Int) throws -> ArrayView {
+    try network.exclusivity.reading { try lastInputGradient(index) }
+  }
+
+  private func lastInputGradient(_ index: Int) throws -> ArrayView {
     guard let executor = handExecutor, handPhase == .differentiated else {
       throw MartletError.invalidState("There is no input gradient: run forward(training) and backward first.")
     }

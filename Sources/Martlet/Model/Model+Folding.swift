@@ -26,6 +26,10 @@ extension Model {
     defer { reserve.end() }
     let rows = try data.map { try checkInputs($0, what: "data") }
     if rows == 0 { throw MartletError.invalidArgument("data: a comparison needs 1 or more rows; 0 came.") }
+    return try network.exclusivity.reading { try fold(checkedOn: data, rows: rows) }
+  }
+
+  private func fold(checkedOn data: [ArrayView]?, rows: Int?) throws -> (model: Model, certificate: FoldingCertificate) {
     let rewrite = try FoldingRewrite(network, inputs: inputNodes, outputs: outputNodes)
     let (model, position) = try rebuilt(rewrite)
     var certificate = FoldingCertificate(layers: rewrite.report, outputs: nil)
@@ -33,7 +37,7 @@ extension Model {
     if let data, let rows {
       try FoldingCheck(self, model, rewrite, position).run(data, rows: rows, into: &certificate)
     }
-    model.inferenceWeights = inferenceWeights
+    model.network.inferenceWeights = inferenceWeights
     return (model, certificate)
   }
 

@@ -12,6 +12,10 @@ extension Model {
   /// - Throws: ``MartletError/Kind/invalidArgument`` unless batchSize ≥ 1.
   public func planDescription(batchSize: Int, training: Bool) throws -> String {
     guard batchSize >= 1 else { throw MartletError.invalidArgument("batch_size must be 1 or more; \(batchSize) came.") }
+    return try network.exclusivity.reading { try describePlan(batchSize: batchSize, training: training) }
+  }
+
+  private func describePlan(batchSize: Int, training: Bool) throws -> String {
     let compute = try Compute.shared
     let plan = try Plan(
       network, inputs: inputNodes, outputs: outputNodes, capacity: batchSize, training: training, wantsInputGradient: false,

@@ -9,7 +9,8 @@ extension Model {
   ///
   /// A row's result does not depend on the rows beside it. Nothing of the model changes.
   ///
-  /// - Throws: ``MartletError/Kind/shapeMismatch`` naming the argument that does not fit.
+  /// - Throws: ``MartletError/Kind/shapeMismatch`` naming the argument that does not fit; ``MartletError/Kind/invalidState`` while
+  ///   another thread changes the model.
   public func predict(_ inputs: [ArrayView], batchSize: Int = 0, into outputs: [ArrayView]) throws {
     let rows = try checkInputs(inputs)
     try checkOutputArrays(outputs, rows: rows, what: "outputs")
@@ -68,13 +69,22 @@ extension Model {
   }
 
   /// Hands an executor out for each batch; `body` loads it, runs it and reads it.
+  ///
+  /// - Throws: ``MartletError/Kind/invalidState`` while another thread changes the model.
   func run(rows: Int, batchSize: Int, _ body: (Executor, _ first: Int, _ count: Int) throws -> Void) throws {
     guard batchSize >= 0 else {
       throw MartletError.invalidArgument("batch_size must be 1 or more, or 0 for a chosen one; \(batchSize) came.")
     }
     // Rows without values can be more than anybody could go through.
     guard rows > 0, inputLengths.contains(where: { $0 > 0 }) || outputLengths.contains(where: { $0 > 0 }) else { return }
-    let size = min(batchSize == 0 ? Model.standardBatchSize : batchSize, rows)
+    try network.exclusivity.reading {
+      try runBatches(rows: rows, size: min(batchSize == 0 ? Model.standardBatchSize : batchSize, rows), body)
+    }
+  }
+
+  private func runBatches(
+    rows: Int, size: Int, _ body: (Executor, _ first: Int, _ count: Int) throws -> Void
+  ) throws {
     let executor = try takeExecutor(capacity: size)
     defer { idleExecutors.give(executor) }
     var first = 0

@@ -8,6 +8,10 @@ extension Model {
   ///   tensor cannot have: statistics that are not finite, negative variances and counters, numbers that Float32 cannot hold;
   ///   ``MartletError/Kind/shapeMismatch`` for another shape.
   public func setVariables(_ values: [(name: String, value: ArrayView)], strict: Bool) throws {
+    try network.exclusivity.changing { try writeVariables(values, strict: strict) }
+  }
+
+  private func writeVariables(_ values: [(name: String, value: ArrayView)], strict: Bool) throws {
     var seen: Set<Name> = []
     var writes: [(Variable, ArrayView)] = []
     for (name, value) in values {
@@ -57,8 +61,10 @@ extension Model {
     guard variable.kind == .parameter else {
       throw MartletError.invalidArgument("\(name) is state, which optimizers never change; only parameters can be trained.")
     }
-    variable.isTrainable = isTrainable
-    network.didChange()
+    try network.exclusivity.changing {
+      variable.isTrainable = isTrainable
+      network.didChange()
+    }
   }
 }
 
@@ -85,6 +91,10 @@ public struct BatchNormSwitches: Equatable, Sendable {
 
 extension Model {
   public func batchNormSwitches(layer name: String) throws -> BatchNormSwitches {
+    try network.exclusivity.reading { try switches(layer: name) }
+  }
+
+  private func switches(layer name: String) throws -> BatchNormSwitches {
     let layer = try layer(named: name)
     guard let options = layer.layer as? BatchNorm else { throw notBatchNorm(layer) }
     let parameters = layer.variables.filter { $0.kind == .parameter }
@@ -95,6 +105,10 @@ extension Model {
 
   /// Sets the switches of one batch norm, or of all with nil.
   public func setBatchNormSwitches(layer name: String?, _ switches: BatchNormSwitches) throws {
+    try network.exclusivity.changing { try write(switches, layer: name) }
+  }
+
+  private func write(_ switches: BatchNormSwitches, layer name: String?) throws {
     let targets: [ModelLayer]
     if let name {
       let layer = try layer(named: name)

@@ -3,9 +3,10 @@ import MartletRuntime
 
 /// A network with parameters and state, made of a ``Graph`` or a list of layers.
 ///
-/// Training or inference is said in every call; there is no mode. Inference (``predict(_:batchSize:into:)``) may run on
-/// many threads at once;
-/// everything else: one thread at a time.
+/// Training or inference is said in every call; there is no mode. Calls that change nothing (``predict(_:batchSize:into:)``,
+/// evaluations, ``check(on:targets:_:)``, ``save(to:)``, ``clone()``) may run on many threads at once; those that change the model or its
+/// submodels need it alone, and throw ``MartletError/Kind/invalidState`` while another thread uses it, as others do meanwhile.
+/// Callbacks may use the model on the thread on which they are called.
 public final class Model: @unchecked Sendable {
   let network: Network
   let inputNodes: [Int]
@@ -45,6 +46,8 @@ public final class Model: @unchecked Sendable {
   ///   - seed: of the parameters' first values; the same seed gives the same model.
   /// - Throws: ``MartletError`` if a node is not of this graph, an input is needed that is not given, or an input is not one.
   public convenience init(_ graph: Graph, inputs: [Graph.Node], outputs: [Graph.Node], seed: UInt64 = 0) throws {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let reserve = try MemoryReserve(nodes: graph.nodes.count)
     defer { reserve.end() }
     guard !outputs.isEmpty else { throw MartletError.invalidArgument("outputs: a model needs at least one output.") }
@@ -153,7 +156,9 @@ public final class Model: @unchecked Sendable {
   /// A copy of the whole network, with this model's inputs and outputs: nodes have the same numbers in it.
   func cloneWithWholeNetwork() throws -> Model { try copy(of: Array(network.nodes.indices)) }
 
-  private func copy(of order: [Int]) throws -> Model {
+  private func copy(of order: [Int]) throws -> Model { try network.exclusivity.reading { try uncheckedCopy(of: order) } }
+
+  private func uncheckedCopy(of order: [Int]) throws -> Model {
     let reserve = try MemoryReserve(nodes: order.count)
     defer { reserve.end() }
     let (copy, position) = try network.copy(of: order)
@@ -162,10 +167,15 @@ public final class Model: @unchecked Sendable {
   }
 
   /// How inference keeps the weights of Dense layers; Float32 at first. Not part of a saved file. Submodels share it.
-  public var inferenceWeights: InferenceWeights {
-    get { network.inferenceWeights }
-    set { network.inferenceWeights = newValue }
+  public var inferenceWeights: InferenceWeights { network.inferenceWeights }
+
+  /// - Throws: ``MartletError/Kind/invalidState`` while another thread uses the model.
+  public func setInferenceWeights(_ format: InferenceWeights) throws {
+    try network.exclusivity.changing { network.inferenceWeights = format }
   }
+
+  /// Runs a body that only reads the model.
+  package func reading<Result>(_ body: () throws -> Result) throws -> Result { try network.exclusivity.reading(body) }
 
   /// The tensor of that name.
   ///

@@ -72,11 +72,14 @@ final class Network: @unchecked Sendable {
   let packed: [PackedCopies?]
   /// Counts changes that make plans stale: switches, trainable flags.
   private(set) var version = 0
+  /// Who is using the layers just now, through whichever model.
+  let exclusivity = Exclusivity("model", shared: "Predict, evaluate, check, save and others that change nothing")
 
   init(nodes: [Node], layers: [ModelLayer]) {
     self.nodes = nodes
     self.layers = layers
     packed = Self.packedCopies(nodes)
+    for variable in layers.flatMap(\.variables) { variable.exclusivity = exclusivity }
   }
 
   /// Shapes of inputs for which one layer's weights are kept packed: each may want them in another order.

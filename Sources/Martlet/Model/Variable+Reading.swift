@@ -5,7 +5,8 @@ extension Variable {
   ///
   /// - Parameter out: contiguous, of the tensor's shape: Float32, Float64 (Float32 values exactly), or Int64 for counters.
   /// - Throws: ``MartletError/Kind/shapeMismatch`` for another shape; ``MartletError/Kind/unsupported`` for another element type;
-  ///   ``MartletError/Kind/invalidArgument`` for memory that is not contiguous. Nothing was written then.
+  ///   ``MartletError/Kind/invalidArgument`` for memory that is not contiguous; ``MartletError/Kind/invalidState`` while another
+  ///   thread changes the model. Nothing was written then.
   public func copyValues(into out: ArrayView) throws {
     guard out.shape == shape else {
       throw MartletError.shapeMismatch(
@@ -22,14 +23,18 @@ extension Variable {
         "out: contiguous memory is needed; the strides \(Shape.text(out.strides)) came for the shape \(Shape.text(shape)).")
     }
     guard let target = out.data, count > 0 else { return }
-    if out.dataType == dataType {
+    try reading { try copy(to: target, out.dataType) }
+  }
+
+  private func copy(to target: UnsafeMutableRawPointer, _ type: DataType) throws {
+    if type == dataType {
       return target.copyMemory(from: storage.base, byteCount: count * dataType.byteCount)
     }
-    if out.dataType == .float32 { try readingView.checkFloat32Range("out: \"\(name)\"") }
+    if type == .float32 { try readingView.checkFloat32Range("out: \"\(name)\"") }
     // Wherever the caller's memory begins, aligned or not.
     for i in 0..<count {
       let value = double(at: i)
-      if out.dataType == .float64 {
+      if type == .float64 {
         target.storeBytes(of: value, toByteOffset: 8 * i, as: Double.self)
       } else {
         target.storeBytes(of: Float(value), toByteOffset: 4 * i, as: Float.self)
@@ -38,7 +43,12 @@ extension Variable {
   }
 
   /// A copy of the values, as Float32.
-  public func copyValues() throws -> Tensor { try Tensor(copying: readingView, argument: name) }
+  public func copyValues() throws -> Tensor { try reading { try Tensor(copying: readingView, argument: name) } }
+
+  private func reading<Result>(_ body: () throws -> Result) throws -> Result {
+    guard let exclusivity else { return try body() }
+    return try exclusivity.reading(body)
+  }
 
   private func double(at i: Int) -> Double {
     switch dataType {

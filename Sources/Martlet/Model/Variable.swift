@@ -55,6 +55,8 @@ public final class Variable: @unchecked Sendable {
   private(set) var version = 0
   private let exposure = Atomic<Bool>(false)
   let gradientStorage: Storage?
+  /// Of the network that it belongs to.
+  var exclusivity: Exclusivity?
 
   init(layer: String, _ specification: VariableSpecification) throws {
     name = layer + "." + specification.name

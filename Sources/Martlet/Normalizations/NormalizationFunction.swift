@@ -41,6 +41,8 @@ public enum NormalizationFunction {
   public static func normalize(
     _ x: ArrayView, with normalization: any Normalization, _ parameters: Parameters = Parameters(), into y: ArrayView
   ) throws {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let call = try Call(x, normalization, parameters)
     let target = try call.target(y, "y")
     try ArrayView.checkSeparate(y, "y", from: x, "x", mayBeSame: true)
@@ -57,6 +59,8 @@ public enum NormalizationFunction {
     _ x: ArrayView, with normalization: any Normalization, _ parameters: Parameters = Parameters(), gradOutput: ArrayView,
     into gradients: Gradients
   ) throws {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let call = try Call(x, normalization, parameters)
     try call.checkShape(gradOutput, "grad_output")
     let input = try gradients.input.flatMap { try call.target($0, "grad_input") }

@@ -9,6 +9,9 @@ public final class Optimizer {
   private let finiteWorkspace: Storage
   /// Updates done: Adam's t.
   public private(set) var stepCount = 0
+  /// Of this, and of the model whose parameters it changes.
+  let exclusivity: Exclusivity
+  private let modelExclusivity: Exclusivity
 
   /// One parameter with the rule's memory of it.
   private struct Slot {
@@ -20,9 +23,16 @@ public final class Optimizer {
   }
 
   /// - Throws: ``MartletError/Kind/invalidArgument`` for a number outside its range.
-  public init(_ model: Model, _ options: OptimizerOptions) throws {
+  public convenience init(_ model: Model, _ options: OptimizerOptions) throws {
+    try self.init(model, options, name: "optimizer")
+  }
+
+  /// - Parameter name: what messages call it.
+  init(_ model: Model, _ options: OptimizerOptions, name: String) throws {
     try options.check()
     self.options = options
+    exclusivity = Exclusivity(name)
+    modelExclusivity = model.network.exclusivity
     let parameters = model.variables.filter { $0.kind == .parameter }
     finiteWorkspace = try Storage(
       byteCount: Compute.shared.finiteCheckWorkspaceByteCount(count: parameters.map(\.count).max() ?? 0), isZeroed: false)
@@ -39,7 +49,7 @@ public final class Optimizer {
 
   public func setLearningRate(_ value: Double) throws {
     try options.check(learningRate: value)
-    options.learningRate = value
+    try exclusivity.changing { options.learningRate = value }
   }
 
   /// One update of every trainable parameter from its gradient.
@@ -47,7 +57,16 @@ public final class Optimizer {
   /// - Throws: ``MartletError/Kind/notFinite`` if a gradient holds a NaN or an infinity; no parameter and nothing of the optimizer
   ///   has changed then.
   public func step() throws {
-    let compute = try Compute.shared
+    try changing { try checkedStep(Compute.shared) }
+  }
+
+  /// Runs a body that changes this and the model.
+  @inline(__always)
+  func changing<Result>(_ body: () throws -> Result) throws -> Result {
+    try exclusivity.changing { try modelExclusivity.changing(body) }
+  }
+
+  private func checkedStep(_ compute: Compute) throws {
     if let variable = nonfiniteGradient(compute) {
       throw MartletError.notFinite(
         "gradients: expected finite numbers; got NaN or infinity in the gradient of \"\(variable.name)\". Nothing was updated. "

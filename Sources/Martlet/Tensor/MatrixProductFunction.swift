@@ -21,6 +21,8 @@ public enum MatrixProductFunction {
   }
 
   static func multiply(_ a: ArrayView, _ b: ArrayView, into c: ArrayView, on compute: Compute) throws {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     guard a.shape.count == 2, b.shape.count == 2 else {
       throw MartletError.shapeMismatch(
         "A matrix product needs two matrices; \(Shape.text(a.shape)) and \(Shape.text(b.shape)) came as a and b.")

@@ -8,6 +8,8 @@ extension Tensor {
   ///
   /// - Throws: ``MartletError/Kind/shapeMismatch`` for other shapes.
   public static func elementwise(_ operation: BinaryOperation, _ a: Tensor, _ b: Tensor) throws -> Tensor {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let compute = try Compute.shared
     func run(_ wide: Tensor, _ narrow: Tensor, columns: Int, _ broadcast: Broadcast, swapped: Bool) throws -> Tensor {
       let result = try Tensor(uninitialized: wide.shape)
@@ -34,6 +36,8 @@ extension Tensor {
 
   /// The function of each element.
   public func mapped(_ operation: UnaryOperation) throws -> Tensor {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let compute = try Compute.shared
     let result = try Tensor(uninitialized: shape)
     compute.unary(operation, storage.floats, count: count, into: result.storage.floats)
@@ -42,6 +46,8 @@ extension Tensor {
 
   /// The activation of each element.
   public func activated(_ activation: Activation) throws -> Tensor {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let compute = try Compute.shared
     let result = try Tensor(uninitialized: shape)
     compute.activate(activation, storage.floats, count: count, into: result.storage.floats)
@@ -50,6 +56,8 @@ extension Tensor {
 
   /// e^(x − max) / Σ e^(x − max) over the last axis.
   public func softmax() throws -> Tensor {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let compute = try Compute.shared
     let result = try Tensor(uninitialized: shape)
     guard count > 0 else { return result }
@@ -62,6 +70,8 @@ extension Tensor {
   ///
   /// - Throws: ``MartletError/Kind/shapeMismatch`` unless both are matrices and the inner dimensions are equal.
   public func matrixProduct(_ b: Tensor, transposed: Bool = false, otherTransposed: Bool = false) throws -> Tensor {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let compute = try Compute.shared
     guard shape.count == 2, b.shape.count == 2 else {
       throw MartletError.shapeMismatch(
@@ -91,6 +101,8 @@ extension Tensor {
   ///
   /// - Throws: ``MartletError/Kind/invalidArgument`` for an axis that is not there, or the extreme of nothing.
   public func reduced(_ operation: ReductionOperation, axis: Int? = nil) throws -> Tensor {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     let compute = try Compute.shared
     var (outer, length, inner) = (1, count, 1)
     var resultShape: [Int] = []

@@ -1,5 +1,7 @@
 // The array type of the Swift API.
 
+import MartletRuntime
+
 /// A Float32 array of any rank, its elements side by side in row-major order.
 ///
 /// A value: a copy is independent, and shares memory only until one of the two is written.
@@ -43,6 +45,8 @@ public struct Tensor: @unchecked Sendable {
   /// - Throws: ``MartletError/Kind/invalidArgument`` for a finite number that Float32 cannot hold; ``MartletError/Kind/outOfMemory``.
   public init(copying view: ArrayView, argument: @autoclosure () -> String = "array") throws {
     try self.init(uninitialized: view.shape)
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     try view.copy(into: storage.floats, argument())
   }
 
@@ -59,7 +63,7 @@ public struct Tensor: @unchecked Sendable {
     try withMutableFloats { $0[offset] = value }
   }
 
-  private func offset(of index: [Int]) throws -> Int {
+  package func offset(of index: [Int]) throws -> Int {
     guard index.count == shape.count else {
       throw MartletError.shapeMismatch(
         "index: \(shape.count) numbers are needed for the shape \(Shape.text(shape)); \(index.count) came.")

@@ -84,6 +84,12 @@ extension Trainer {
     onEvent: ((TrainingEvent) -> Bool)? = nil
   ) throws -> TrainingResult {
     try model.network.refuseDuringExchange("A trainer's fit")
+    return try optimizer.changing { try runFit(inputs, targets, options, onEvent) }
+  }
+
+  private func runFit(
+    _ inputs: [ArrayView], _ targets: [ArrayView], _ options: FitOptions, _ onEvent: ((TrainingEvent) -> Bool)?
+  ) throws -> TrainingResult {
     let rows = try model.checkInputs(inputs)
     let checked = try checkTargets(targets, rows: rows)
     for target in checked { try target.checkValues(rows: rows) }

@@ -21,7 +21,7 @@ extension Trainer {
     if let size, size < 1 {
       throw MartletError.invalidArgument("micro_batch_size must be 1 or more rows; \(size) came.")
     }
-    microBatchSize = size
+    try optimizer.exclusivity.changing { microBatchSize = size }
   }
 
   /// One step on a batch that comes in parts: one update by the mean gradient over the rows of all of them.
@@ -36,6 +36,12 @@ extension Trainer {
     microBatches: [(inputs: [ArrayView], targets: [ArrayView])], statistics: MicroBatchStatistics = .own
   ) throws -> TrainingResult {
     try model.network.refuseDuringExchange("A trainer's step")
+    return try optimizer.changing { try runStep(microBatches, statistics) }
+  }
+
+  private func runStep(
+    _ microBatches: [(inputs: [ArrayView], targets: [ArrayView])], _ statistics: MicroBatchStatistics
+  ) throws -> TrainingResult {
     try refuseShards()
     var parts: [Part] = []
     var total = 0

@@ -8,6 +8,8 @@ import MartletRuntime
 ///
 /// If an output ends in a ``Softmax`` and the loss is cross-entropy, or in a ``Sigmoid`` and the loss is binary cross-entropy, the two are
 /// taken together: the loss reads that layer's input, which keeps the gradient exact where a probability rounds to 0 or 1.
+///
+/// Evaluations may run on several threads at once. Steps and fits need the trainer and the model alone: see ``Model``.
 public final class Trainer {
   public let model: Model
   public let loss: Loss
@@ -32,7 +34,7 @@ public final class Trainer {
     self.model = model
     self.loss = loss
     self.seed = seed
-    self.optimizer = try Optimizer(model, optimizer)
+    self.optimizer = try Optimizer(model, optimizer, name: "trainer")
     lossModel = Trainer.lossModel(model, loss)
     try Trainer.checkOutputs(model, loss)
   }
@@ -73,6 +75,10 @@ public final class Trainer {
   @discardableResult
   public func step(_ inputs: [ArrayView], _ targets: [ArrayView]) throws -> TrainingResult {
     try model.network.refuseDuringExchange("A trainer's step")
+    return try optimizer.changing { try runStep(inputs, targets) }
+  }
+
+  private func runStep(_ inputs: [ArrayView], _ targets: [ArrayView]) throws -> TrainingResult {
     let rows = try model.checkInputs(inputs)
     defer { stepTargets.removeAll(keepingCapacity: true) }
     try checkTargets(targets, rows: rows, into: &stepTargets)
@@ -110,6 +116,14 @@ public final class Trainer {
 
   /// - Parameter what: stands before the names of the arguments in messages.
   func evaluate(
+    _ inputs: [ArrayView], _ targets: [ArrayView], batchSize: Int, normalization: ImageNormalization?, what: String
+  ) throws -> TrainingResult {
+    try model.network.exclusivity.reading {
+      try runEvaluation(inputs, targets, batchSize: batchSize, normalization: normalization, what: what)
+    }
+  }
+
+  private func runEvaluation(
     _ inputs: [ArrayView], _ targets: [ArrayView], batchSize: Int, normalization: ImageNormalization?, what: String
   ) throws -> TrainingResult {
     let rows = try model.checkInputs(inputs, what: what + "inputs")

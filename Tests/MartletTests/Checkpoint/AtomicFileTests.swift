@@ -81,6 +81,23 @@ import Testing
     #expect(scratch.names == ["file"])
   }
 
+  /// Of savers that were killed; those of living savers, and whatever else lies there, stay.
+  @Test func abandonedFilesGo() throws {
+    let scratch = try ScratchDirectory()
+    let kept = [".martlet-1f.txt", ".martlet-.tmp", ".martlet-xyz.tmp", ".martlet-0123456789abcdef0.tmp", "other.tmp"]
+    for name in kept + [".martlet-1f.tmp", ".martlet-0123456789abcdef.tmp"] { try writePlainly(old, to: scratch(name)) }
+    try #require(symlink(scratch("other.tmp"), scratch(".martlet-2.tmp")) == 0)
+    try #require(mkfifo(scratch(".martlet-3.tmp"), 0o644) == 0)
+    try AtomicFile.replace(scratch("file")) { (file) throws(MartletError) in
+      // Another save into the directory, in the middle of this one.
+      do { try replace(scratch("second"), with: old) } catch { throw .inputOutput("\(error)") }
+      try file.writeFully(new)
+    }
+    #expect(try contents(scratch("file")) == new)
+    #expect(try contents(scratch("second")) == old)
+    #expect(scratch.names == (kept + [".martlet-2.tmp", ".martlet-3.tmp", "file", "second"]).sorted())
+  }
+
   @Test(.enabled(if: access("/dev/full", W_OK) == 0, "the system has no /dev/full")) func aFullDiskIsSaid() {
     let error = martletError {
       let file = SystemFile(descriptor: open("/dev/full", O_WRONLY), path: "model")

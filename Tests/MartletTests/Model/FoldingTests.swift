@@ -171,14 +171,14 @@ import Testing
       [Dense(6, bias: false), BatchNorm(), Dropout(0.4), Sigmoid(), Dense(3), Dropout(0.1)], inputShape: [4], seed: 1)
     randomiseAffine(model, seed: 2)
     try model.setTrainable("0.weight", false)
-    model.inferenceWeights = .float16
+    try model.setInferenceWeights(.float16)
     let x = try randomTensor([9, 4], seed: 3)
     let (folded, certificate) = try model.folded(checkedOn: x)
     #expect(folded.inferenceWeights == .float16 && certificate.isWithinBounds)
     #expect(try !folded.variable(named: "0.weight").isTrainable && !folded.variable(named: "0.bias").isTrainable)
     let scratch = try ScratchDirectory()
     let path = scratch("folded.safetensors")
-    folded.inferenceWeights = .float32
+    try folded.setInferenceWeights(.float32)
     try folded.save(to: path)
     #expect(try Model.load(from: path).predict(x).bits == folded.predict(x).bits)
     #expect(try folded.clone().predict(x).bits == folded.predict(x).bits)

@@ -24,7 +24,7 @@ import Testing
     let model = try Model.sequential([Dense(300), Dense(7)], inputShape: [50], seed: 4)
     let x = try randomTensor([40, 50], seed: 2)
     let exact = try model.predict(x)
-    model.inferenceWeights = .float16
+    try model.setInferenceWeights(.float16)
     #expect(try model.clone().inferenceWeights == .float16)
     let rounded = try model.predict(x)
     #expect(rounded.bits != exact.bits)
@@ -42,7 +42,7 @@ import Testing
     for row in [0, 39] {
       #expect(try model.predict(x.rows(row..<row + 1)).bits == rounded.rows(row..<row + 1).bits)
     }
-    model.inferenceWeights = .float32
+    try model.setInferenceWeights(.float32)
     #expect(try model.predict(x).bits == exact.bits)
   }
 
@@ -54,7 +54,7 @@ import Testing
     let scaled = try Tensor(weight.values.enumerated().map { Float(Double($1) * size) * ($0 < 50 ? 1e3 : 1) }, shape: [7, 50])
     try model.setVariables([("0.weight", scaled.view())], strict: false)
     let exact = try model.predict(x)
-    model.inferenceWeights = .float16
+    try model.setInferenceWeights(.float16)
     #expect(try model.planDescription(batchSize: 40, training: false).contains("0 dense, float16 weights"))
     let rounded = try model.predict(x)
     #expect(rounded.bits != exact.bits)
@@ -85,9 +85,9 @@ import Testing
     for seed in 1..<3 as Range<UInt64> {
       let data = try randomTensor([64, 20], seed: seed)
       try model.updatePopulationStatistics([data.view()])
-      model.inferenceWeights = .float32
+      try model.setInferenceWeights(.float32)
       let exact = try model.predict(x)
-      model.inferenceWeights = .float16
+      try model.setInferenceWeights(.float16)
       let rounded = try model.predict(x)
       for (a, b) in zip(exact.values, rounded.values) { #expect(abs(a - b) <= 1e-2) }
       #expect(exact.values.contains { abs($0) > 1 })
@@ -103,7 +103,7 @@ import Testing
     try model.setVariables([("0.weight", weight.view())], strict: false)
     let x = try Tensor([1, 2], shape: [1, 2])
     let exact = try model.predict(x)
-    model.inferenceWeights = .float16
+    try model.setInferenceWeights(.float16)
     let plan = try model.planDescription(batchSize: 1, training: false)
     #expect(plan.contains("0 dense, float32 weights") && plan.contains("1 dense, float16 weights"))
     let first = try model.submodel(outputs: ["0"])

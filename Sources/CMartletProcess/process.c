@@ -9,8 +9,10 @@
 
 /* ---- floating-point environment ---- */
 
-/* The environment in which this thread entered the library, where it is not the standard one; for callbacks. */
+/* The environment in which this thread entered the library, where it is not the standard one (with IS_SET, for 0 is one, too); for
+ * callbacks. */
 static _Thread_local uint64_t callers_control;
+#define IS_SET ((uint64_t)1 << 63)
 
 static void set_control(uint64_t control) {
 #if defined(__x86_64__)
@@ -24,7 +26,7 @@ static void set_control(uint64_t control) {
 
 martlet_fp_environment martlet_fp_enter_slowly_(martlet_fp_environment before) {
   before.outer = callers_control;
-  callers_control = before.control;
+  callers_control = before.control | IS_SET;
   martlet_fp_set_standard();
   return before;
 }
@@ -40,7 +42,7 @@ void martlet_fp_leave_slowly_(martlet_fp_environment before) {
 }
 
 void martlet_fp_begin_callback(void) {
-  if (callers_control != 0) set_control(callers_control);
+  if (callers_control != 0) set_control(callers_control & ~IS_SET);
 }
 
 void martlet_fp_end_callback(void) {

@@ -37,20 +37,17 @@ class CallbackScope:
 
     def __enter__(self) -> CallbackScope:
         self._outer = current()
-        _thread.scope = self
-        if threading.current_thread() is threading.main_thread():
-            self._replace_handlers()
+        try:
+            _thread.scope = self
+            if threading.current_thread() is threading.main_thread():
+                self._replace_handlers()
+        except BaseException:  # of a handler that has not been replaced yet
+            self._leave()
+            raise
         return self
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
-        _thread.scope = self._outer
-        while True:
-            try:
-                self._give_handlers_back()
-                self._run_pending()
-                break
-            except BaseException as exception:  # of a handler that has been given back
-                self.fail(exception)
+        self._leave()
         # What the library says of a call that a callback ended is less than the callback's own exception.
         return self.exception is not None
 
@@ -60,6 +57,8 @@ class CallbackScope:
         """Calls a function of the user's; to be called inside a ``try``."""
         self._runs_users_code = True
         try:
+            while self._pending:  # signals that came just before; from here on they are not noted
+                self._handle(self._pending.pop(0))
             return function(*arguments)
         finally:
             self._runs_users_code = False
@@ -77,6 +76,16 @@ class CallbackScope:
         return self.exception is not None
 
     # -- after the call
+
+    def _leave(self) -> None:
+        while True:
+            try:
+                _thread.scope = self._outer
+                self._give_handlers_back()
+                self._run_pending()
+                return
+            except BaseException as exception:  # of a handler that has been given back
+                self.fail(exception)
 
     def reraise(self) -> None:
         """Raises what a callback or a signal handler raised, if anything."""
@@ -105,6 +114,9 @@ class CallbackScope:
         else:
             self._pending.append(number)
 
+    def _handle(self, number: int) -> None:
+        self._handlers[number](number, sys._getframe())
+
     def _give_handlers_back(self) -> None:
         for number, handler in self._handlers.items():
             if signal.getsignal(number) == self._note:
@@ -114,7 +126,7 @@ class CallbackScope:
         while self._pending:
             number = self._pending.pop(0)
             try:
-                self._handlers[number](number, sys._getframe())
+                self._handle(number)
             except BaseException as error:
                 self.fail(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -276,9 +277,11 @@ def test_a_signal_reaches_a_callback_that_hangs_and_one_that_the_callback_asked_
         signal.signal(signal.SIGALRM, previous)
 
 
-def test_a_fit_within_a_callback_of_a_fit(data):
+def test_a_fit_within_a_callback_of_a_fit(data, rng):
     inner = martlet.Trainer(network())
     outer = martlet.Trainer(network())
     with alarms() as begin:
-        for number in range(20):
-            assert number_raised(lambda number=number: begin(number, 0.003), fit_within_a_fit, outer, inner, *data) == number
+        for number in range(200):
+            start = functools.partial(begin, number, rng.uniform(0.0001, 0.006))
+            assert number_raised(start, fit_within_a_fit, outer, inner, *data) == number
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -28,8 +28,8 @@ def num_threads() -> int:
     """How many threads the library computes with.
 
     It starts as ``$MARTLET_NUM_THREADS``; where that is not set, as the first number of ``$OMP_NUM_THREADS``; else as the
-    number of processors this process may use, but no more than its control groups (a container's quota) give it time for, rounded up.
-    A ``$MARTLET_NUM_THREADS`` that is not a number from 1 to 1024 is an error of everything that computes.
+    number of processors this process may use, but no more than its control groups (a container's quota) give it time for,
+    rounded up. A ``$MARTLET_NUM_THREADS`` that is not a number from 1 to 1024 is an error of everything that computes.
     """
     return int(library().martlet_num_threads())
 

@@ -10,6 +10,8 @@ extension Loss {
   /// - Returns: of no rows, or rows without values, the loss is NaN.
   /// - Throws: ``MartletError`` if output and target are not what the loss takes; `gradient` is unchanged then.
   public func callAsFunction(_ output: ArrayView, _ target: ArrayView, gradient: ArrayView? = nil) throws -> TrainingResult {
+    let environment = FloatingPointEnvironment.enter()
+    defer { environment.leave() }
     try evaluate(output, target, gradient: gradient, argument: "target")
   }
 

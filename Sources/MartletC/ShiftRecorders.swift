@@ -168,7 +168,8 @@ public func martlet_shift_recorder_csv(
   boundary {
     let recorder = try handle(recorder).recorder
     try recorder.exclusivity.reading {
-      let reserve = try MemoryReserve(entries: recorder.records.count, bytesEach: 512 * (recorder.options.percentiles.count + 8))
+      let reserve = try MemoryReserve(
+        entries: recorder.records.count, bytesEach: 512 * (recorder.options.percentiles.count + 8))
       defer { reserve.end() }
       try write(recorder.csv, buffer, capacity, out_length)
     }

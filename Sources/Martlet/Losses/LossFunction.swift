@@ -12,7 +12,7 @@ extension Loss {
   public func callAsFunction(_ output: ArrayView, _ target: ArrayView, gradient: ArrayView? = nil) throws -> TrainingResult {
     let environment = FloatingPointEnvironment.enter()
     defer { environment.leave() }
-    try evaluate(output, target, gradient: gradient, argument: "target")
+    return try evaluate(output, target, gradient: gradient, argument: "target")
   }
 
   /// - Parameter argument: what messages call the target.

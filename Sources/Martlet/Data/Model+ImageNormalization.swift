@@ -15,14 +15,15 @@ extension Model {
   ///   channel, or one; ``MartletError/Kind/invalidArgument`` for numbers out of range. Nothing has changed then.
   public func setImageNormalization(_ normalization: ImageNormalization?) throws {
     try network.refuseDuringExchange("set_image_normalization")
-    guard let normalization else { return network.imageNormalizer = nil }
+    guard let normalization else { return try network.exclusivity.changing { network.imageNormalizer = nil } }
     guard inputShapes.count == 1, inputShapes[0].count == 3 else {
       throw MartletError.shapeMismatch(
         "normalization: expected a model with one input of images [height, width, channels]; got "
           + "\(inputShapes.map(Shape.text).joined(separator: ", ")).")
     }
     try normalization.check(channels: inputShapes[0][2])
-    network.imageNormalizer = try ImageNormalizer(normalization, channels: inputShapes[0][2])
+    let normalizer = try ImageNormalizer(normalization, channels: inputShapes[0][2])
+    try network.exclusivity.changing { network.imageNormalizer = normalizer }
   }
 
   /// Refuses a normalization of a call that is another than the model's.

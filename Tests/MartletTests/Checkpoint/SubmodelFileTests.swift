@@ -57,7 +57,7 @@ import Testing
     try folded.save(to: directory("folded"))
     #expect(try Model.load(from: directory("folded")).predict(x).values == folded.predict(x).values)
     // Half precision compares with a copy whose nodes keep their numbers.
-    part.inferenceWeights = .float16
+    try part.setInferenceWeights(.float16)
     #expect(try part.folded(checkedOn: x).certificate.isWithinBounds)
     #expect(try part.check(on: x).allSatisfy { $0.layer != "4" })
   }

@@ -71,10 +71,11 @@ import Testing
       }
       #expect(result.correct == 1)
     }
+    let probabilities = try Tensor([0, 1, 0, 1, 1, 0], shape: [3, 2])
+    #expect(try Loss.crossEntropy(logits.view("x"), probabilities.view("t")).correct == 1)
     let targets = try Tensor([0, 1, 0, 1, 1, 1], shape: [3, 2])
-    #expect(try Loss.crossEntropy(logits.view("x"), targets.view("t")).correct == 1)
     #expect(try Loss.binaryCrossEntropy(logits.view("x"), targets.view("t")).correct == 1)
-    withExtendedLifetime((logits, targets)) {}
+    withExtendedLifetime((logits, probabilities, targets)) {}
   }
 
   @Test func anUnfittedInputNormalizationIsRefused() throws {

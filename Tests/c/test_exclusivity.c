@@ -120,7 +120,8 @@ static void test_model_in_training(void) {
   CHECK_FAILS(busy, word, martlet_model_plan(model, 4, 1, NULL, 0, &length));
   CHECK_FAILS(busy, word, martlet_model_architecture(model, text, sizeof text, &length));
   CHECK_FAILS(busy, word, martlet_model_save(model, "/nonexistent/never-written.safetensors"));
-  CHECK_FAILS(busy, word, martlet_model_load_weights(model, "/nonexistent/never-read.safetensors", 1));
+  CHECK_FAILS(busy, word,
+              martlet_model_load_weights(NULL, model, "/nonexistent/never-read.safetensors", 1, MARTLET_FLATTEN_UNKNOWN));
   CHECK_FAILS(busy, word, martlet_model_set_tensors(model, tensors, &bias_array, 1, 0));
   CHECK_FAILS(busy, word, martlet_model_read_tensor(model, "dense1.bias", &bias_array));
   CHECK_FAILS(busy, word, martlet_model_tensor_spec_at(model, 0, &info));

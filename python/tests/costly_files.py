@@ -160,7 +160,7 @@ def ladder(count: int) -> bytes:
 
 
 def hostile_names(count: int) -> bytes:
-    marks = "e" + "\u0301\u0323" * 500
+    marks = "e" + "\u0301\u0323" * 240
     layers = [(f"{marks}{i}", "relu", {}) for i in range(count)]
     return safetensors([], network(layers, [at(i, i) for i in range(count)], [count], [1]))
 

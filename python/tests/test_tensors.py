@@ -63,7 +63,7 @@ def test_reading_asks_for_no_memory_of_the_values(net, monkeypatch):
     def refuse(*arguments):
         raise AssertionError("a writable view was made")
 
-    monkeypatch.setattr("martlet.model.value_view", refuse)
+    monkeypatch.setattr("martlet._parameters.value_view", refuse)
     state = net.state_dict()
     net.load_state_dict(state)
     net.trainable()

@@ -48,6 +48,59 @@ import Testing
     }
   }
 
+  private func randomRequests(_ random: inout TestRandom, count: Int) -> [Request] {
+    (0..<count).map { _ in
+      let first = Int.random(in: -1...100, using: &random)
+      // Many sizes that are equal, as in networks.
+      let byteCount = 64 * Int.random(in: 0...9, using: &random)
+      return Request(byteCount: byteCount, first: first, last: first + Int.random(in: 0...40, using: &random))
+    }
+  }
+
+  /// The places are those of the rule, word for word: the largest first, each at the lowest place without a neighbour in time.
+  @Test(arguments: 1...20) func placesAreThoseOfTheRule(_ seed: Int) throws {
+    var random = TestRandom(seed: UInt64(seed))
+    let requests = randomRequests(&random, count: 150)
+    var planner = BufferPlanner()
+    for request in requests {
+      _ = try planner.request(byteCount: request.byteCount, from: request.first, through: request.last)
+    }
+    var offsets = [Int](repeating: -1, count: requests.count)
+    let order = requests.indices.sorted { (requests[$0].byteCount, $1) > (requests[$1].byteCount, $0) }
+    for i in order {
+      let size = max(requests[i].byteCount, 64)
+      var offset = 0
+      let neighbours = requests.indices.filter {
+        offsets[$0] >= 0 && requests[$0].first <= requests[i].last && requests[i].first <= requests[$0].last
+      }
+      for j in neighbours.sorted(by: { offsets[$0] < offsets[$1] }) {
+        if offset + size <= offsets[j] { break }
+        offset = max(offset, offsets[j] + max(requests[j].byteCount, 64))
+      }
+      offsets[i] = offset
+    }
+    #expect(try planner.layout().offsets == offsets)
+  }
+
+  /// Where searches would take long, buffers go above all that are alive with them: no two overlap, whenever the change comes.
+  @Test(arguments: [0, 1, 100, 2000]) func manyBuffersAreStacked(_ mostLooks: Int) throws {
+    var random = TestRandom(seed: 7)
+    let requests = randomRequests(&random, count: 200)
+    var planner = BufferPlanner()
+    for request in requests {
+      _ = try planner.request(byteCount: request.byteCount, from: request.first, through: request.last)
+    }
+    let layout = try planner.layout(mostLooks: mostLooks)
+    for (i, a) in requests.enumerated() {
+      #expect(layout.offsets[i] + a.byteCount <= layout.byteCount)
+      for (j, b) in requests.enumerated() where j < i && a.first <= b.last && b.first <= a.last {
+        let (x, y) = (layout.offsets[i], layout.offsets[j])
+        #expect(x + max(a.byteCount, 1) <= y || y + max(b.byteCount, 1) <= x, "buffers \(j), \(i)")
+      }
+    }
+    #expect(layout.byteCount <= layout.unsharedByteCount)
+  }
+
   @Test func sharesMemoryByLifetime() throws {
     var planner = BufferPlanner()
     for time in 0..<10 { _ = try planner.request(byteCount: 640, from: time, through: time + 1) }

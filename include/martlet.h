@@ -551,7 +551,8 @@ typedef struct martlet_model martlet_model;
 martlet_status martlet_model_create(martlet_model **out, const martlet_graph *graph, const martlet_node *inputs,
                                     int32_t input_count, const martlet_node *outputs, int32_t output_count, uint64_t seed);
 /* Another model of the same layers, whose outputs are the outputs of the named layers ("dense_1/2" is the second place of
- * "dense_1"): parameters and state are shared, both ways. */
+ * "dense_1"): parameters and state are shared, both ways. It has the layers that these outputs need and no others, in lists, copies
+ * and files. */
 martlet_status martlet_model_create_submodel(martlet_model **out, const martlet_model *model, const char *const *layer_names,
                                              int32_t count);
 /* An independent copy, parameters, state and switches included. */

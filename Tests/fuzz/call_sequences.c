@@ -1,15 +1,17 @@
 /* Random sequences of calls with right and wrong arguments: nothing may crash, every failure has a message, and what succeeds
  * stays usable.
  *
- *   call_sequences [calls [seed]]       default: 20000 calls, a seed from the clock, which is printed
+ *   call_sequences [calls | seconds"s" [seed]]       default: 20000 calls, a seed from the clock, which is printed
  *
  * The same seed makes the same calls in the same build (compilers evaluate arguments in orders of their own). Objects live in a
  * few slots that calls fill, use and empty. Where a call takes an argument, a wrong one comes every few times: NULL, an odd
  * number, an array that lies. Handles that were destroyed are never used again: no library can survive that.
  */
+#include <limits.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "data_calls.h"
 #include "plain_functions.h"
 #include "training_calls.h"
 
@@ -370,19 +372,25 @@ static void call_destroy(void) {
 }
 
 int main(int argc, char **argv) {
-  static void (*const groups[])(void) = {call_machine,     call_tensor,      call_tensor,       call_matmul, call_batch_norm,
-                                         call_normalize,   call_convolution, call_statistics,   call_graph,  call_graph,
-                                         call_graph,       call_make_model,  call_describe,     call_change, call_population,
-                                         call_transaction, call_run,         call_run,          call_run,    call_train,
-                                         call_train,       call_train,       call_micro_batches};
-  const long calls = argc > 1 ? atol(argv[1]) : 20000;
+  static void (*const groups[])(void) = {
+      call_machine,     call_tensor,      call_tensor,        call_matmul,     call_batch_norm,
+      call_normalize,   call_convolution, call_statistics,    call_graph,      call_graph,
+      call_graph,       call_make_model,  call_describe,      call_change,     call_population,
+      call_transaction, call_run,         call_run,           call_run,        call_train,
+      call_train,       call_train,       call_micro_batches, call_all_reduce, call_shift_recorder,
+      call_image_fit,   call_load_weights};
+  char *unit = NULL;
+  long calls = argc > 1 ? strtol(argv[1], &unit, 10) : 20000;
+  const time_t end = unit != NULL && *unit == 's' ? time(NULL) + calls : 0;
+  if (end != 0) calls = LONG_MAX;
   const uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL) ^ (uint64_t)getpid() << 20;
-  printf("call_sequences %ld %llu\n", calls, (unsigned long long)seed);
+  printf("call_sequences %s %llu\n", argc > 1 ? argv[1] : "20000", (unsigned long long)seed);
   fflush(stdout);
   random_state = seed;
   snprintf(saved_path, sizeof saved_path, "/tmp/martlet-fuzz-%d", (int)getpid());
   fill(buffer, BUFFER, 1);
-  for (long call = 0; call < calls; call++) {
+  long call = 0;
+  for (; call < calls && (end == 0 || call % 256 != 0 || time(NULL) < end); call++) {
     if (one_in(60)) {
       call_destroy();
     } else {
@@ -401,6 +409,6 @@ int main(int argc, char **argv) {
   for (int status = 0; status < 10; status++) {
     if (calls_by_status[status] > 0) printf("  %-26s %ld\n", martlet_status_name(status), calls_by_status[status]);
   }
-  printf("1 passed, 0 failed (%ld calls)\n", calls);
+  printf("1 passed, 0 failed (%ld calls)\n", call);
   return 0;
 }

@@ -7,6 +7,9 @@ import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -373,3 +376,25 @@ def test_messages_do_not_hold_the_argument(value):
     with pytest.raises(InvalidArgumentError) as caught:
         martlet.load(value)
     assert len(str(caught.value)) < 500
+
+
+def test_savers_that_were_killed_leave_nothing_for_ever(net, tmp_path):
+    program = (
+        "import sys, martlet\n"
+        "net = martlet.Sequential([martlet.Dense(500), martlet.Dense(500)], input_shape=(500,))\n"
+        "print('ready', flush=True)\n"
+        "while True:\n"
+        "    net.save(sys.argv[1])\n"
+    )
+    file = tmp_path / "model.safetensors"
+    for number in range(6):
+        child = subprocess.Popen([sys.executable, "-c", program, str(file)], stdout=subprocess.PIPE)
+        assert child.stdout.readline() == b"ready\n"
+        time.sleep(0.01 * number)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        # One more, at the most common place to die: the file is there and has no living saver.
+        (tmp_path / f".martlet-{number:x}.tmp").write_bytes(b"a part")
+    net.save(tmp_path / "other.safetensors")
+    assert {path.name for path in tmp_path.iterdir()} <= {"model.safetensors", "other.safetensors"}

@@ -46,3 +46,29 @@ def test_an_unknown_one_is_a_clear_error():
     assert found.returncode == 1
     assert "UnsupportedError" in found.stderr
     assert "mmx" in found.stderr
+
+
+def threads(**environment):
+    """``num_threads()`` and what batch norm says, in a process with these variables."""
+    program = "import martlet; print(martlet.num_threads()); martlet.batch_norm([[1.0], [3.0]])"
+    inherited = {name: value for name, value in os.environ.items() if name not in ("MARTLET_NUM_THREADS", "OMP_NUM_THREADS")}
+    return subprocess.run(
+        [sys.executable, "-c", program], env={**inherited, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_environment_sets_the_threads():
+    assert threads(MARTLET_NUM_THREADS="7").stdout == "7\n"
+    assert threads(OMP_NUM_THREADS="3,2").stdout == "3\n"
+    assert threads(MARTLET_NUM_THREADS="5", OMP_NUM_THREADS="3").stdout == "5\n"
+    usual = threads().stdout
+    assert 1 <= int(usual) <= len(os.sched_getaffinity(0))
+    assert threads(OMP_NUM_THREADS="none").stdout == usual
+
+
+@pytest.mark.parametrize("value", ["0", "99999", "many"])
+def test_a_wrong_number_of_threads_is_an_error_of_what_computes(value):
+    found = threads(MARTLET_NUM_THREADS=value)
+    assert found.returncode == 1
+    assert "InvalidArgumentError" in found.stderr
+    assert f'MARTLET_NUM_THREADS: expected a whole number in 1...1024; got "{value}"' in found.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import numpy as np
@@ -94,3 +95,60 @@ def test_results_do_not_depend_on_the_thread_count(rng):
             assert all(np.array_equal(a, b) for a, b in zip(found[0], other))
     finally:
         martlet.set_num_threads(before)
+
+
+def test_a_model_in_training_is_in_use(rng):
+    norm = martlet.BatchNorm()
+    net = martlet.Sequential([martlet.Dense(4), norm, martlet.Dense(2)], input_shape=(3,))
+    trainer = martlet.Trainer(net)
+    x, y = rng.normal(size=(8, 3)).astype(np.float32), rng.integers(0, 2, 8)
+    refused = []
+
+    def elsewhere():
+        for call in (
+            lambda: net.predict(x),
+            norm.freeze,
+            lambda: trainer.step(x, y),
+            lambda: trainer.evaluate(x, y),
+            net.clone,
+        ):
+            try:
+                call()
+            except martlet.InvalidStateError as error:
+                refused.append("in use by another thread" in str(error))
+
+    def callback(event):
+        # The fit's own thread may use the model.
+        net.predict(x)
+        trainer.evaluate(x, y)
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+
+    trainer.fit(x, y, epochs=1, batch_size=8, callbacks=callback)
+    assert refused == [True] * 10
+    assert net.predict(x).shape == (8, 2)
+
+
+def test_freezing_during_predictions_is_refused_or_done(rng):
+    norm = martlet.BatchNorm()
+    net = martlet.Sequential([martlet.Dense(64), norm, martlet.Dense(2)], input_shape=(16,))
+    x = rng.normal(size=(500, 16)).astype(np.float32)
+    stop = threading.Event()
+
+    def freeze():
+        while not stop.is_set():
+            for call in (norm.freeze, norm.unfreeze):
+                with contextlib.suppress(martlet.InvalidStateError):
+                    call()
+
+    thread = threading.Thread(target=freeze)
+    thread.start()
+    try:
+        for _ in range(300):
+            with contextlib.suppress(martlet.InvalidStateError):
+                net.predict(x)
+    finally:
+        stop.set()
+        thread.join()
+    assert np.isfinite(net.predict(x)).all()

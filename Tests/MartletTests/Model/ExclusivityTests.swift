@@ -44,8 +44,8 @@ private func onAnotherThread(_ body: @escaping () -> Void) {
   @Test func anErrorEndsTheUse() throws {
     struct Failure: Error {}
     let use = Exclusivity("thing")
-    #expect(throws: Failure.self) { try use.changing { throw Failure() } }
-    #expect(throws: Failure.self) { try use.reading { throw Failure() } }
+    #expect(throws: Failure.self) { try use.changing { () throws -> Void in throw Failure() } }
+    #expect(throws: Failure.self) { try use.reading { () throws -> Void in throw Failure() } }
     onAnotherThread { #expect(throws: Never.self) { try use.changing {} } }
   }
 
@@ -59,7 +59,7 @@ private func onAnotherThread(_ body: @escaping () -> Void) {
     let optimizer = try Optimizer(model, .sgd())
     let x = try randomTensor([8, 5], seed: 1, -1...1)
     let labels: [Int32] = [0, 1, 2, 0, 1, 2, 0, 1]
-    nonisolated(unsafe) var events = 0
+    var events = 0
     try trainer.fit(x, labels: labels, FitOptions(batchSize: 8)) { event in
       events += 1
       // On this thread the model may be used.
@@ -67,10 +67,8 @@ private func onAnotherThread(_ body: @escaping () -> Void) {
       #expect(throws: Never.self) { try trainer.evaluate(x, labels: labels) }
       #expect(throws: Never.self) { try trainer.setLearningRate(0.1) }
       #expect(throws: Never.self) { try model.setBatchNormSwitches(layer: nil, .learning) }
-      nonisolated(unsafe) let (model, part, trainer, second) = (model, part, trainer, second)
-      nonisolated(unsafe) let (recorder, optimizer) = (recorder, optimizer)
       onAnotherThread {
-        func refused(_ call: () throws -> Void) { expectError(.invalidState, busy, call) }
+        func refused(_ call: () throws -> Void) { expectError(.invalidState, busy) { try call() } }
         refused { _ = try model.predict(x) }
         refused { _ = try part.predict(x) }
         refused { _ = try part.forward(x, training: false) }

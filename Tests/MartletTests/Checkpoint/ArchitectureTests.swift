@@ -73,7 +73,7 @@ private typealias Options = [(key: String, value: JSON)]
       for changed in variants(option.value, integers, numbers) {
         var options = layer.configuration
         options[place].value = changed
-        let fromFile = martletError { _ = try architecture(layer, input, options).described().tensors() }
+        let fromFile = martletError { _ = try architecture(layer, input, options).described() }
         // The same layer through a builder says the same.
         let fromBuilder = martletError {
           let made = try type(of: layer).init(configuration: .object(options))

@@ -9,7 +9,13 @@ import Testing
   private let rows = 12
 
   /// [rows, 2]: seconds far from zero, and small numbers.
-  private var values: [Double] { (0..<rows).flatMap { [Double(Self.base + $0 * 5 % 12), Double($0 * $0 % 7) / 8] } }
+  private var values: [Double] {
+    (0..<rows).flatMap { (row: Int) -> [Double] in
+      let seconds = Self.base + row * 5 % 12
+      let small = Double(row * row % 7) / 8
+      return [Double(seconds), small]
+    }
+  }
 
   private func expected(_ values: [Double]) -> [Float] {
     var result = [Float](repeating: 0, count: values.count)
@@ -44,7 +50,11 @@ import Testing
       let odd = try ArrayView(bytes.baseAddress.map { $0 + 16 * 11 }, .float64, shape: [6, 2], strides: [-4, 1])
       let half = try Tensor(shape: [6, 2])
       try model.predict([odd], into: [half.view()])
-      #expect(close(half.values, (0..<6).flatMap { [want[2 * (11 - 2 * $0)], want[2 * (11 - 2 * $0) + 1]] }))
+      let wantHalf = (0..<6).flatMap { (row: Int) -> ArraySlice<Float> in
+        let first = 2 * (11 - 2 * row)
+        return want[first...first + 1]
+      }
+      #expect(close(half.values, wantHalf))
       withExtendedLifetime((y, half)) {}
     }
     var whole = (0..<rows).flatMap { [Int64(Self.base + $0), Int64($0)] }

@@ -59,6 +59,37 @@ private func onAnotherThread(_ body: @escaping () -> Void) {
     let optimizer = try Optimizer(model, .sgd())
     let x = try randomTensor([8, 5], seed: 1, -1...1)
     let labels: [Int32] = [0, 1, 2, 0, 1, 2, 0, 1]
+    let calls: [() throws -> Void] = [
+      { _ = try model.predict(x) },
+      { _ = try part.predict(x) },
+      { _ = try part.forward(x, training: false) },
+      { _ = try model.clone() },
+      { _ = try model.folded() },
+      { _ = try model.check() },
+      { _ = try model.planDescription(batchSize: 3, training: true) },
+      { try model.save(to: "/nonexistent/file") },
+      { try model.loadWeights(from: "/nonexistent/file") },
+      { try model.setVariables([], strict: false) },
+      { try model.setTrainable(model.variables[0].name, false) },
+      { _ = try model.batchNormSwitches(layer: model.layers[1].name) },
+      { try model.setBatchNormSwitches(layer: nil, .frozen) },
+      { try model.updatePopulationStatistics([x.view("x")]) },
+      { try model.updatePopulationStatistics(batches: { _, _ in }) },
+      { try model.fitInputNormalization([x.view("x")]) },
+      { try model.beginStatistics() },
+      { try model.withStatisticsTransaction {} },
+      { try model.setAllReduce(nil) },
+      { try model.setInferenceWeights(.float16) },
+      { _ = try model.variables[0].copyValues() },
+      { _ = try trainer.evaluate(x, labels: labels) },
+      { try trainer.setLearningRate(1) },
+      { try trainer.setMicroBatchSize(2) },
+      { try trainer.step(x, labels: labels) },
+      { try second.step(x, labels: labels) },
+      { try second.fit(x, labels: labels) },
+      { try optimizer.step() },
+      { try recorder.record(step: 0, [x.view("x")]) },
+    ]
     var events = 0
     try trainer.fit(x, labels: labels, FitOptions(batchSize: 8)) { event in
       events += 1
@@ -68,36 +99,7 @@ private func onAnotherThread(_ body: @escaping () -> Void) {
       #expect(throws: Never.self) { try trainer.setLearningRate(0.1) }
       #expect(throws: Never.self) { try model.setBatchNormSwitches(layer: nil, .learning) }
       onAnotherThread {
-        func refused(_ call: () throws -> Void) { expectError(.invalidState, busy) { try call() } }
-        refused { _ = try model.predict(x) }
-        refused { _ = try part.predict(x) }
-        refused { _ = try part.forward(x, training: false) }
-        refused { _ = try model.clone() }
-        refused { _ = try model.folded() }
-        refused { _ = try model.check() }
-        refused { _ = try model.planDescription(batchSize: 3, training: true) }
-        refused { try model.save(to: "/nonexistent/file") }
-        refused { try model.loadWeights(from: "/nonexistent/file") }
-        refused { try model.setVariables([], strict: false) }
-        refused { try model.setTrainable(model.variables[0].name, false) }
-        refused { _ = try model.batchNormSwitches(layer: model.layers[1].name) }
-        refused { try model.setBatchNormSwitches(layer: nil, .frozen) }
-        refused { try model.updatePopulationStatistics([x.view("x")]) }
-        refused { try model.updatePopulationStatistics(batches: { _, _ in }) }
-        refused { try model.fitInputNormalization([x.view("x")]) }
-        refused { try model.beginStatistics() }
-        refused { try model.withStatisticsTransaction {} }
-        refused { try model.setAllReduce(nil) }
-        refused { try model.setInferenceWeights(.float16) }
-        refused { _ = try model.variables[0].copyValues() }
-        refused { _ = try trainer.evaluate(x, labels: labels) }
-        refused { try trainer.setLearningRate(1) }
-        refused { try trainer.setMicroBatchSize(2) }
-        refused { try trainer.step(x, labels: labels) }
-        refused { try second.step(x, labels: labels) }
-        refused { try second.fit(x, labels: labels) }
-        refused { try optimizer.step() }
-        refused { try recorder.record(step: 0, [x.view("x")]) }
+        for call in calls { expectError(.invalidState, busy) { try call() } }
         #expect(throws: Never.self) { try second.setLearningRate(1) }
       }
       return true

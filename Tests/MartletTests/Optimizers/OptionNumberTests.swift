@@ -58,7 +58,7 @@ import Testing
     let x = try randomTensor([4, 4], seed: 1)
     for epsilon in [1e-50, 1e39] {
       expectError(.invalidArgument, "epsilon") {
-        _ = try BatchNorm.normalize(x.view("x"), epsilon: epsilon, into: Tensor(shape: [4, 4]).view("y"))
+        _ = try BatchNormFunction.normalize(x.view("x"), epsilon: epsilon, into: Tensor(shape: [4, 4]).view("y"))
       }
     }
   }

@@ -127,7 +127,7 @@ import Testing
     let targets = try randomTensor([12, 1], seed: 2, 10...20)
     expectError(.notFinite, "model", "\"0.weight\"", "after the fit") {
       try withExtendedLifetime((x, targets)) {
-        try trainer.fit([x.view("x")], [targets.view("y")], FitOptions(epochs: 1, batchSize: 12))
+        _ = try trainer.fit([x.view("x")], [targets.view("y")], FitOptions(epochs: 1, batchSize: 12))
       }
     }
   }

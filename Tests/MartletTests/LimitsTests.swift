@@ -30,6 +30,7 @@ import Testing
     #expect(model.outputShapes == [row])
     #expect(try model.variable(named: "0.weight").shape == row)
     let x = try randomTensor([4] + row, seed: 2)
+    try model.fitInputNormalization([x.view()])
     let y = try model.forward(x, training: true)
     #expect(y.shape == [4] + row)
     #expect(try model.output(0).strides.count == Limits.rank)

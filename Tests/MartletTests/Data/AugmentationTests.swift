@@ -72,10 +72,10 @@ import Testing
     try check([0.5, 0.4, 0.3], [0.2])
     expectError(.shapeMismatch, "mean", "3 values", "2 came") { try check([0, 0], [1]) }
     expectError(.shapeMismatch, "standard_deviation", "0 came") { try check([0], []) }
-    expectError(.invalidArgument, "mean", "finite", "nan came") { try check([0, .nan, 0], [1]) }
-    expectError(.invalidArgument, "standard_deviation", "above 0", "0.0 came") { try check([0], [1, 0, 1]) }
-    expectError(.invalidArgument, "standard_deviation", "-1.0 came") { try check([0], [-1]) }
+    expectError(.invalidArgument, "mean", "finite", "got nan") { try check([0, .nan, 0], [1]) }
+    expectError(.invalidArgument, "standard_deviation", "above 0", "got 0.0") { try check([0], [1, 0, 1]) }
+    expectError(.invalidArgument, "standard_deviation", "got -1.0") { try check([0], [-1]) }
     expectError(.invalidArgument, "standard_deviation") { try check([0], [1e-60]) }
-    expectError(.invalidArgument, "standard_deviation", "inf came") { try check([0], [.infinity]) }
+    expectError(.invalidArgument, "standard_deviation", "got inf") { try check([0], [.infinity]) }
   }
 }

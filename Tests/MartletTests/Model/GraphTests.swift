@@ -46,7 +46,7 @@ import Testing
     expectError(.shapeMismatch, "dense takes one input; 2 came") { _ = try graph.add(Dense(1), to: [flat, flat]) }
     expectError(.shapeMismatch, "takes one input; 0 came") { _ = try graph.add(ReLU(), to: []) }
     for rate in [-0.1, 1, 0.99999999999, .nan] {
-      expectError(.invalidArgument, "rate must be in 0..<1") { _ = try graph.add(Dropout(rate), to: flat) }
+      expectError(.invalidArgument, "rate: expected a number in 0..<1") { _ = try graph.add(Dropout(rate), to: flat) }
     }
     for epsilon in [-1, Double.nan, .infinity] {
       expectError(.invalidArgument, "epsilon") { _ = try graph.add(InputNormalization(epsilon: epsilon), to: flat) }

@@ -95,7 +95,7 @@ import Testing
     expectError(
       .invalidArgument, "The last batch of each epoch has 1 of 21 rows at batch_size 10", "2 or more values per channel",
       "drop_last",
-      "another batch_size"
+      "another batch size"
     ) {
       _ = try trainer.fit(randomTensor([21, 4], seed: 1), labels: labels(21), FitOptions(batchSize: 10)) { _ in
         events += 1

@@ -40,6 +40,9 @@ let wrappedAllocators = [
   "malloc", "calloc", "realloc", "posix_memalign", "free", "malloc_usable_size", "_Znwm", "_ZdlPv", "_ZdlPvm",
 ]
 
+/// Nothing of the C targets is exported; valgrind reads DWARF 4 of all its versions, and DWARF 5 not of all.
+let cFlags: [CSetting] = [.unsafeFlags(["-fvisibility=hidden", "-gdwarf-4"])]
+
 let package = Package(
   name: "martlet",
   platforms: [.macOS(.v15)],
@@ -48,9 +51,9 @@ let package = Package(
     .library(name: "martlet", type: .dynamic, targets: ["MartletC"]),
   ],
   targets: [
-    .target(name: "CMartletShims", cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
-    .target(name: "CMartletMemory", dependencies: ["CMartletShims"], cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
-    .target(name: "CMartletProcess", cSettings: [.unsafeFlags(["-fvisibility=hidden"])]),
+    .target(name: "CMartletShims", cSettings: cFlags),
+    .target(name: "CMartletMemory", dependencies: ["CMartletShims"], cSettings: cFlags),
+    .target(name: "CMartletProcess", cSettings: cFlags),
     .target(name: "MartletKernels", swiftSettings: [kernelFlags, strippable]),
     .target(
       name: "MartletKernelsBaseline", dependencies: ["CMartletShims", "MartletKernels"], swiftSettings: instructionSet([])),

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#if defined(__linux__)
+#include <malloc.h>
+#endif
 
 #if !defined(MAP_NORESERVE)
 #define MAP_NORESERVE 0
@@ -204,8 +207,9 @@ int32_t martlet_reserve_free(void *memory) {
 
 void *martlet_shims_allocate(size_t byte_count, size_t alignment) {
 #if defined(__linux__)
-  /* Not posix_memalign, which in the shared library falls back to the reserve. */
-  return aligned_alloc(alignment, byte_count);
+  /* Not posix_memalign, which in the shared library falls back to the reserve; nor aligned_alloc, which may refuse a size that is no
+   * multiple of the alignment. */
+  return memalign(alignment, byte_count);
 #else
   void *memory = NULL;
   return posix_memalign(&memory, alignment, byte_count) == 0 ? memory : NULL;

@@ -44,11 +44,15 @@ static void test_special_values(void) {
   const martlet_array floats = floats_of(special, 1, shape);
   check_read(&floats, 1, shape, special);
 
-  /* float64 beyond float32: infinity, as a C cast does. */
-  double wide[4] = {1e300, -1e300, 1e-300, 0.1};
+  /* float64: rounded to nearest; a finite number that would become infinite is an error. */
+  double wide[4] = {INFINITY, -INFINITY, 1e-300, 0.1};
   const float expected[4] = {INFINITY, -INFINITY, 0.0f, 0.1f};
   const martlet_array doubles = array_of(wide, MARTLET_FLOAT64, 1, shape);
   check_read(&doubles, 1, shape, expected);
+  wide[2] = -1e300;
+  martlet_tensor *tensor = NULL;
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "-1e+300 at [2]", martlet_tensor_create(&tensor, &doubles));
+  CHECK(tensor == NULL);
 }
 
 static void test_strides(void) {

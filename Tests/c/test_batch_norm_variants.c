@@ -149,7 +149,8 @@ static void test_option_errors(void) {
   martlet_graph_destroy(graph);
 }
 
-static void set_tensor(martlet_model *model, const golden_file *file, const char *prefix, const char *name, const char *record) {
+static void set_tensor(martlet_model *model, const golden_file *file, const char *prefix, const char *name,
+                       const char *record) {
   const martlet_array value = golden_array(golden_get(file, prefix, record, ""));
   CHECK_OK(martlet_model_set_tensors(model, &name, &value, 1, 0));
 }
@@ -198,7 +199,8 @@ static void check_case(const golden_file *file, const char *prefix) {
   CHECK_OK(martlet_model_forward(model, arrays, count, 1));
   CHECK_OK(martlet_model_output(model, 0, &view));
   /* Deviations are 0.25 and more, a virtual batch's perhaps a fifth of that; corrections multiply by up to 3. */
-  const double values = (double)(x->count / x->shape[x->rank - 1]), scale = golden_largest(golden_get(file, prefix, "scale", ""));
+  const double values = (double)(x->count / x->shape[x->rank - 1]),
+               scale = golden_largest(golden_get(file, prefix, "scale", ""));
   const double normal = 3 * golden_largest(y) + 20;
   CHECK_GOLDEN(y, (float *)view.data, rounding_tolerance(16, scale * normal + 2));
   CHECK_OK(martlet_model_backward(model, &dy_array, 1, 0));
@@ -224,7 +226,7 @@ static void check_case(const golden_file *file, const char *prefix) {
 
 static void test_goldens(void) {
   golden_file file = golden_read("batch_norm_variants");
-  static const char *const prefixes[] = {"mask_sequences/", "mask_images/",   "renorm_tight/",  "renorm_wide/",
+  static const char *const prefixes[] = {"mask_sequences/", "mask_images/",  "renorm_tight/",  "renorm_wide/",
                                          "renorm_images/",  "virtual_rows/", "virtual_images/"};
   for (int i = 0; i < CHECK_COUNT(prefixes); i++) check_case(&file, prefixes[i]);
   golden_free(&file);

@@ -45,7 +45,8 @@ static void test_population_methods(void) {
     for (int call = 1; call <= 4; call++) {
       from.calls = 0;
       from.fails_at = call;
-      CHECK_FAILS(STATUS(CANCELLED), "callback", martlet_model_update_population_statistics_from(model, methods[i], next_batch, &from));
+      CHECK_FAILS(STATUS(CANCELLED), "callback",
+                  martlet_model_update_population_statistics_from(model, methods[i], next_batch, &from));
       CHECK(model_fingerprint(model) == before);
     }
     from.calls = from.passes = from.fails_at = 0;
@@ -183,7 +184,8 @@ static void test_micro_batches(void) {
     CHECK_FAILS(STATUS(INVALID_ARGUMENT), "statistics",
                 martlet_trainer_step_micro_batches(trainer, 2, inputs, targets, numbers[i], &results[0]));
   }
-  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "count", martlet_trainer_step_micro_batches(trainer, -1, inputs, targets, 0, &results[0]));
+  CHECK_FAILS(STATUS(INVALID_ARGUMENT), "count",
+              martlet_trainer_step_micro_batches(trainer, -1, inputs, targets, 0, &results[0]));
   const martlet_array wrong[2] = {inputs[0], batch.x_array};
   CHECK_FAILS(STATUS(SHAPE_MISMATCH), "micro_batches[1]",
               martlet_trainer_step_micro_batches(trainer, 2, wrong, targets, 0, &results[0]));
@@ -222,7 +224,8 @@ static int32_t add_up(double *sums, int64_t count, void *payload) {
     memcpy(between->first, sums, (size_t)count * sizeof(double));
     while (between->round == round) pthread_cond_wait(&between->condition, &between->mutex);
   } else {
-    for (int64_t i = 0; i < count; i++) between->sums[i] = between->first[i] + sums[i]; /* a + b is b + a: the order does not matter for two */
+    for (int64_t i = 0; i < count; i++)
+      between->sums[i] = between->first[i] + sums[i]; /* a + b is b + a: the order does not matter for two */
     between->arrived = 0;
     between->round++;
     pthread_cond_broadcast(&between->condition);
@@ -362,8 +365,12 @@ static void test_shards(void) {
   martlet_model_destroy(whole);
 }
 
-static const check_test tests[] = {TEST(test_population_methods), TEST(test_population_refuses), TEST(test_transactions),
-                                   TEST(test_micro_batches),      TEST(test_shards),           TEST(test_calls_from_the_all_reduce)};
+static const check_test tests[] = {TEST(test_population_methods),
+                                   TEST(test_population_refuses),
+                                   TEST(test_transactions),
+                                   TEST(test_micro_batches),
+                                   TEST(test_shards),
+                                   TEST(test_calls_from_the_all_reduce)};
 
 int main(int argc, char **argv) {
   return check_main(argc, argv, tests, CHECK_COUNT(tests));

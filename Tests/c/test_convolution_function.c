@@ -56,11 +56,7 @@ static void test_goldens(void) {
 /* ---- a small one, exactly ---- */
 
 enum { N = 2, SIDE = 3, IN = 2, FILTERS = 3, KERNEL = 2, OUT = SIDE - KERNEL + 1 };
-enum {
-  X_COUNT = N * SIDE * SIDE * IN,
-  WEIGHT_COUNT = FILTERS * IN * KERNEL * KERNEL,
-  Y_COUNT = N * OUT * OUT * FILTERS
-};
+enum { X_COUNT = N * SIDE * SIDE * IN, WEIGHT_COUNT = FILTERS * IN * KERNEL * KERNEL, Y_COUNT = N * OUT * OUT * FILTERS };
 static const int64_t x_shape[4] = {N, SIDE, SIDE, IN}, weight_shape[4] = {FILTERS, IN, KERNEL, KERNEL};
 static const int64_t y_shape[4] = {N, OUT, OUT, FILTERS}, vector[1] = {FILTERS}, wrong_vector[1] = {FILTERS + 1};
 
@@ -368,8 +364,8 @@ static void test_shared_memory(void) {
       invalid, "grad_weight shares",
       martlet_convolution_gradients(&c.x_array, &c.weight_array, NULL, &c.grad_output_array, NULL, &c.weight_array, NULL));
   CHECK_FAILS(invalid, "grad_bias shares",
-              martlet_convolution_gradients(&c.x_array, &c.weight_array, NULL, &c.grad_output_array, NULL,
-                                            &c.grad_weight_array, &bias_on_grad));
+              martlet_convolution_gradients(&c.x_array, &c.weight_array, NULL, &c.grad_output_array, NULL, &c.grad_weight_array,
+                                            &bias_on_grad));
 }
 
 static const check_test tests[] = {TEST(test_goldens),   TEST(test_exact_answers), TEST(test_other_memory),

@@ -336,8 +336,7 @@ static void test_fit_input_normalization(void) {
     x[row * NET_INPUTS + 1] = 42.1f; /* never varies */
   }
   const martlet_array x_array = floats_of(x, 2, net_batch_shape), y_array = floats_of(y, 2, net_batch_shape);
-  CHECK_OK(martlet_model_predict(model, &x_array, 1, 0, &y_array, 1));
-  for (int i = 0; i < NET_ROWS * NET_INPUTS; i++) CHECK_CLOSE(x[i], y[i], 0); /* before fitting: the identity */
+  CHECK_FAILS(STATUS(INVALID_STATE), "fit_input_normalization", martlet_model_predict(model, &x_array, 1, 0, &y_array, 1));
 
   check_data_function(martlet_model_fit_input_normalization, model);
   CHECK_OK(martlet_model_fit_input_normalization(model, &x_array, 1, 4));

@@ -3,11 +3,11 @@
 #include "models.h"
 #include "tolerance.h"
 
-static const char *const cases[] = {
-    "layer_dense/",    "layer_wide/",      "layer_plain/",     "layer_scale/",       "layer_shift/", "layer_image/",
-    "layer_all/",      "layer_all_sequence/", "rms_dense/",    "rms_plain/",         "rms_sequence/", "group_image/",
-    "group_one/",      "group_sequence/",  "group_dense/",     "group_plain/",       "instance_image/", "instance_affine/",
-    "instance_sequence/"};
+static const char *const cases[] = {"layer_dense/",    "layer_wide/",      "layer_plain/",      "layer_scale/",
+                                    "layer_shift/",    "layer_image/",     "layer_all/",        "layer_all_sequence/",
+                                    "rms_dense/",      "rms_plain/",       "rms_sequence/",     "group_image/",
+                                    "group_one/",      "group_sequence/",  "group_dense/",      "group_plain/",
+                                    "instance_image/", "instance_affine/", "instance_sequence/"};
 
 static martlet_normalization_options options_of(const golden_file *file, const char *prefix) {
   const martlet_normalization_options kinds[4] = {MARTLET_LAYER_NORM_INIT, MARTLET_RMS_NORM_INIT,
@@ -21,7 +21,9 @@ static martlet_normalization_options options_of(const golden_file *file, const c
   return options;
 }
 
-static float *room(int64_t count) { return (float *)calloc((size_t)count, sizeof(float)); }
+static float *room(int64_t count) {
+  return (float *)calloc((size_t)count, sizeof(float));
+}
 
 static void check_case(const golden_file *file, const char *prefix) {
   golden_record *x = golden_get(file, prefix, "x", ""), *dy = golden_get(file, prefix, "grad_output", "");

@@ -11,9 +11,9 @@ static void test_status_names(void) {
   static const char *const names[] = {
       "MARTLET_OK",          "MARTLET_INVALID_ARGUMENT", "MARTLET_SHAPE_MISMATCH", "MARTLET_INVALID_STATE",
       "MARTLET_UNSUPPORTED", "MARTLET_IO_ERROR",         "MARTLET_CORRUPT_FILE",   "MARTLET_OUT_OF_MEMORY",
-      "MARTLET_CANCELLED",   "MARTLET_INTERNAL_ERROR"};
+      "MARTLET_CANCELLED",   "MARTLET_INTERNAL_ERROR",   "MARTLET_NOT_FINITE"};
   for (int i = 0; i < CHECK_COUNT(names); i++) CHECK_TEXT(names[i], martlet_status_name(i));
-  const int32_t unknown[] = {-1, 10, 1000, INT32_MIN, INT32_MAX};
+  const int32_t unknown[] = {-1, 11, 1000, INT32_MIN, INT32_MAX};
   for (int i = 0; i < CHECK_COUNT(unknown); i++) CHECK_TEXT("MARTLET_UNKNOWN_STATUS", martlet_status_name(unknown[i]));
 }
 

@@ -189,7 +189,8 @@ static int write_contents(model_file *file, int lies) {
     for (int axis = 0; axis < t->rank; axis++)
       length += sprintf(header + length, axis ? ",%lld" : "%lld", (long long)t->shape[axis]);
     const int64_t lie = lies && one_in(4) ? odd[below(CHECK_COUNT(odd))] : 0;
-    length += sprintf(header + length, "],\"data_offsets\":[%lld,%lld]}", (long long)(offset + (lies && one_in(9) ? lie : 0)),
+    length += sprintf(header + length, "],\"data_offsets\":[%lld,%lld]}",
+                      (long long)((uint64_t)offset + (lies && one_in(9) ? (uint64_t)lie : 0)),
                       (long long)((int64_t)((uint64_t)offset + (uint64_t)t->bytes + (uint64_t)lie)));
     offset += t->bytes;
   }

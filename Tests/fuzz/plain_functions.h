@@ -75,8 +75,8 @@ static void call_normalize(void) {
     count_writing(martlet_normalize(options, x_array, number[0], number[1], number[2], number[3], y_array));
   } else {
     count_writing(martlet_normalize_gradients(options, x_array, number[0], number[1], number[2], number[3],
-                                             any_array(&output, buffer + 200, 2, rows, channels), one_in(3) ? NULL : y_array,
-                                             gradient[0], gradient[1], gradient[2], gradient[3]));
+                                              any_array(&output, buffer + 200, 2, rows, channels), one_in(3) ? NULL : y_array,
+                                              gradient[0], gradient[1], gradient[2], gradient[3]));
   }
 }
 
@@ -121,8 +121,14 @@ static void call_convolution(void) {
   if (status == MARTLET_OK && count <= BUFFER / 2) memcpy(y_shape, asked, sizeof y_shape);
   memcpy(lied, one_in(2) ? x_shape : weight_shape, sizeof lied);
   lied[below(4)] = one_in(2) ? impossible_size() : any_extent(below(4));
-  count_status(martlet_convolution_shape(one_in(20) ? NULL : asked, one_in(20) ? NULL : one_in(2) ? lied : x_shape,
-                                         one_in(20) ? NULL : one_in(2) ? lied : weight_shape, given));
+  count_status(martlet_convolution_shape(one_in(20) ? NULL : asked,
+                                         one_in(20)  ? NULL
+                                         : one_in(2) ? lied
+                                                     : x_shape,
+                                         one_in(20)  ? NULL
+                                         : one_in(2) ? lied
+                                                     : weight_shape,
+                                         given));
 
   const martlet_array *x_array = any_array_of(&x, buffer, 4, x_shape, 0);
   const martlet_array *weight_array = any_array_of(&weight, buffer + 1000, 4, weight_shape, 0);
@@ -130,9 +136,8 @@ static void call_convolution(void) {
   float *const shared = one_in(30) ? buffer + 10 : one_in(30) ? results + 10 : NULL;
   remember_results();
   if (one_in(2)) {
-    count_writing(martlet_convolution(x_array, weight_array,
-                                      one_in(2) ? NULL : any_array(&bias, buffer + 1500, 1, filters, 1), given,
-                                      any_array_of(&y, shared != NULL ? shared : results, 4, y_shape, 0)));
+    count_writing(martlet_convolution(x_array, weight_array, one_in(2) ? NULL : any_array(&bias, buffer + 1500, 1, filters, 1),
+                                      given, any_array_of(&y, shared != NULL ? shared : results, 4, y_shape, 0)));
   } else {
     count_writing(martlet_convolution_gradients(
         x_array, weight_array, given, any_array_of(&y, buffer + 1600, 4, y_shape, 0),

@@ -103,9 +103,8 @@ static void call_micro_batches(void) {
   if (lie != NULL) inputs[wrong] = *lie;
   if (other != NULL && one_in(2)) targets[wrong] = *other;
   const uint64_t before = fingerprint(trained[slot]);
-  const martlet_status status =
-      martlet_trainer_step_micro_batches(trainer, count, lie == NULL ? NULL : inputs, one_in(30) ? NULL : targets,
-                                         any_int(below(2)), one_in(4) ? NULL : &result);
+  const martlet_status status = martlet_trainer_step_micro_batches(
+      trainer, count, lie == NULL ? NULL : inputs, one_in(30) ? NULL : targets, any_int(below(2)), one_in(4) ? NULL : &result);
   count_status(status);
   if (status != MARTLET_OK) check_unchanged("a failed step of micro-batches", trained[slot], before);
 }

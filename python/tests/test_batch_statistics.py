@@ -202,7 +202,7 @@ def test_micro_batch_arguments(x, y):
             trainer.micro_batch_size = size
     with pytest.raises(InvalidArgumentError, match="2 or more values"):
         trainer.step_micro_batches([(x, y), (x[:1], y[:1])])
-    with pytest.raises(ShapeError, match=r"micro_batches\[1\]"):
+    with pytest.raises(ShapeError, match=r"batches\[1\]\[1\]: expected"):
         trainer.step_micro_batches([(x, y), (x[:2], y[:1])])
     with pytest.raises(InvalidArgumentError, match="pair"):
         trainer.step_micro_batches([x])

@@ -26,6 +26,8 @@ extension JSON {
     var depth = 64
     /// Values in the whole document, members and elements counted one by one.
     var values = 2_000_000
+    /// Arrays and objects in the whole document, each of which takes a block of memory; a header of the most tensors has 300,001.
+    var containers = 500_000
     /// Bytes of one number. The longest exact decimal of a Float64 has some 1,080.
     var numberLength = 2_048
   }

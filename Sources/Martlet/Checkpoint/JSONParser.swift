@@ -40,6 +40,7 @@ struct JSONParser {
   let limits: JSON.Limits
   var position = 0
   private var valuesSeen = 0
+  private var containersSeen = 0
 
   init(bytes: UnsafeRawBufferPointer, source: String, baseOffset: Int, limits: JSON.Limits) {
     self.bytes = bytes
@@ -75,7 +76,11 @@ struct JSONParser {
     }
   }
 
-  private func deeper(_ depth: Int) throws(MartletError) -> Int {
+  private mutating func deeper(_ depth: Int) throws(MartletError) -> Int {
+    containersSeen += 1
+    guard containersSeen <= limits.containers else {
+      throw failure("the document has more than \(limits.containers) arrays and objects; no model needs so many")
+    }
     guard depth < limits.depth else {
       throw failure("arrays and objects are nested more than \(limits.depth) deep")
     }

@@ -97,7 +97,7 @@ extension SafetensorsTensor {
     }
     guard let value, value >= 0 else {
       throw MartletError.invalidArgument(
-        "Tensor \(excerpt(name)) holds \(text); a counter needs a whole number of 0 or more that fits 64 bits.")
+        "\(name): expected a whole number of 0 or more that fits 64 bits, as a counter is; got \(text).")
     }
     return value
   }

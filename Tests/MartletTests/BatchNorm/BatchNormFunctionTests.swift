@@ -75,7 +75,7 @@ import Testing
     #expect(try normalize(Tensor([1, 2, 3], shape: [1, 3]), .last, statistics: (mean, variance)).y.values[0] == 0.1)
   }
 
-  /// In place, and from strided or converted memory: the bits of the contiguous copy.
+  /// In place, and from strided memory: the bits of the contiguous copy. Float64 is measured and normalised as Float64, and rounded once.
   @Test func memory() throws {
     let (first, last) = try pair()
     let want = try normalize(last, .last).y
@@ -93,7 +93,7 @@ import Testing
     #expect(y == want)
     var doubles = last.doubles
     try doubles.withUnsafeMutableBytes { try run(ArrayView($0.baseAddress, .float64, shape: [4, 5, 3]), y.view()) }
-    #expect(y == want)
+    expectClose(y.values, want.doubles, within: Tolerance.network(depth: 1, terms: 0, magnitude: largest(want.doubles)))
     withExtendedLifetime((first, own, s, t, y)) {}
   }
 
@@ -194,7 +194,7 @@ import Testing
       let one = try Tensor(shape: [1, 3])
       try normalize(one, into: ArrayView(y.storage.base, .float32, shape: [1, 3]))
     }
-    expectError(.invalidArgument, "epsilon", "0.0 came") { try normalize(x, epsilon: 0) }
+    expectError(.invalidArgument, "epsilon", "got 0.0") { try normalize(x, epsilon: 0) }
     expectError(.shapeMismatch, "scale", "[3]", "[4] came") { try normalize(x, scale: four) }
     expectError(.shapeMismatch, "variance", "[4] came") { try normalize(x, statistics: (three, four)) }
     expectError(.invalidArgument, "variance: must be 0 or more; channel 2 has -1") {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from .. import SGD, BatchNorm, Dense, InputNormalization, Layer, ReLU, Sequential, Trainer
 from .._array import Array
+from .._errors import NonFiniteError
 from ..data import Dataset
 from .drawing import NORMALIZED, PLAIN, THIRD, Line, Plot, picture
 from .result import Check, Result, against, spread
@@ -125,7 +127,8 @@ class Regression(NamedTuple):
                     losses.append(loss)
                 return not np.isfinite(loss) or loss > 1e12 or loss <= 1 + EXCESS
 
-            trainer.fit(self.x, self.y, epochs=steps, batch_size=len(self.x), shuffle=False, callbacks=watch)
+            with contextlib.suppress(NonFiniteError):  # a rate that is too large: the training ends there
+                trainer.fit(self.x, self.y, epochs=steps, batch_size=len(self.x), shuffle=False, callbacks=watch)
             reached = trainer.history.steps if least <= 1 + EXCESS else None
             tried.append(Found(rate, reached, -least, (seen, losses)))
         return _best(tried)

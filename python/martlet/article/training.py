@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import SGD, BatchNorm, Dense, Dropout, Initializer, Layer, Model, ReLU, Sequential, Sigmoid, Tanh, Trainer
 from .._array import Array
+from .._errors import NonFiniteError
 from ..data import Dataset
 
 ACTIVATIONS: dict[str, type[Layer]] = {"sigmoid": Sigmoid, "tanh": Tanh, "relu": ReLU}
@@ -139,7 +140,10 @@ def train(
         look(0)
     per_epoch = max(len(x) // batch_size, 1)
     epochs = -(-steps // per_epoch)
-    trainer.fit(x, y, epochs=epochs, batch_size=batch_size, seed=seed, drop_last=True, callbacks=watch)
+    try:
+        trainer.fit(x, y, epochs=epochs, batch_size=batch_size, seed=seed, drop_last=True, callbacks=watch)
+    except NonFiniteError:
+        return math.nan
     return last
 
 

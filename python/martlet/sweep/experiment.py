@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import SGD, BatchNorm, Conv2D, Dense, Flatten, GroupNorm, Layer, LayerNorm, ReLU, Sequential, Trainer
-from .._errors import InvalidArgumentError
+from .._errors import InvalidArgumentError, NonFiniteError
 from ..data import Dataset
 
 #: What stands between a layer and its activation; a further normalisation is a further line.
@@ -85,9 +86,12 @@ def sweep(settings: Settings, data: Dataset) -> Iterator[Run]:
                 net.load_state_dict(plain.state_dict(), strict=False)
                 rate = settings.learning_rate * size / 32
                 trainer = Trainer(net, optimizer=SGD(rate), seed=seed)
-                history = trainer.fit(x, y, epochs=settings.epochs, batch_size=size, seed=seed, drop_last=True)
+                try:
+                    loss = trainer.fit(x, y, epochs=settings.epochs, batch_size=size, seed=seed, drop_last=True).loss[-1]
+                except NonFiniteError:
+                    loss = math.nan
                 accuracy = trainer.evaluate(data.test_x, data.test_y).accuracy
-                yield Run(normalization, size, seed, accuracy, history.loss[-1], history.steps)
+                yield Run(normalization, size, seed, accuracy, loss, trainer.history.steps)
 
 
 def _images(data: Dataset) -> Dataset:

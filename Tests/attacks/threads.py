@@ -48,10 +48,11 @@ def _together(*actions):
 
 def attack_freeze_beside_predict():
     net, (x, _) = _net(), _data()
+    norm = next(layer for layer in net.layers if isinstance(layer, BatchNorm))
 
     def switch():
-        net.freeze()
-        net.unfreeze()
+        norm.freeze()
+        norm.unfreeze()
 
     _together(lambda: net.predict(x), lambda: net.predict(x[:1]), switch)
 

@@ -14,13 +14,13 @@ static martlet_model *models[SLOTS];
 static martlet_optimizer *optimizers[SLOTS];
 static martlet_trainer *trainers[SLOTS];
 static martlet_model *trained[SLOTS]; /* what each trainer trains; NULL once its handle is gone */
-static long calls_by_status[10];
+static long calls_by_status[MARTLET_NOT_FINITE + 1];
 static float buffer[BUFFER];
 static float results[BUFFER], results_before[BUFFER];
 static char saved_path[64];
 
 static void count_status(martlet_status status) {
-  if (status < 0 || status > 9 || status == MARTLET_INTERNAL_ERROR) {
+  if (status < 0 || status > MARTLET_NOT_FINITE || status == MARTLET_INTERNAL_ERROR) {
     fprintf(stderr, "status %d: %s\n", (int)status, martlet_last_error_message());
     abort();
   }

@@ -110,7 +110,7 @@ import Testing
     expectError(.unsupported, "\"0.weight\" holds F8_E5M2FNUZ") {
       try model.loadWeights(from: file("F8_E5M2FNUZ", "U8", [9], extra: false), strict: false)
     }
-    expectError(.invalidArgument, "\"0.num_batches_tracked\" holds 1.5") {
+    expectError(.invalidArgument, "0.num_batches_tracked: expected a whole number", "got 1.5") {
       try model.loadWeights(from: file("BF16", "F32", [0, 0, 0xC0, 0x3F], extra: false), strict: false)
     }
   }

@@ -116,7 +116,7 @@ import Testing
 
   @Test func threadCountErrors() {
     for count in [0, -1, 1025] {
-      expectError(.invalidArgument, "1...1024", "\(count) came") { try Machine.setThreadCount(count) }
+      expectError(.invalidArgument, "1...1024", "got \(count)") { try Machine.setThreadCount(count) }
     }
     #expect(try! Machine.availableInstructionSets.contains(Machine.instructionSet))
     #expect(Machine.availableInstructionSets.last == "baseline")

@@ -406,7 +406,7 @@ int main(int argc, char **argv) {
     martlet_trainer_destroy(trainers[slot]);
   }
   unlink(saved_path);
-  for (int status = 0; status < 10; status++) {
+  for (int status = 0; status <= MARTLET_NOT_FINITE; status++) {
     if (calls_by_status[status] > 0) printf("  %-26s %ld\n", martlet_status_name(status), calls_by_status[status]);
   }
   printf("1 passed, 0 failed (%ld calls)\n", call);

@@ -111,9 +111,11 @@ extension Trainer {
 extension Network {
   /// The first variable that holds a NaN or an infinity, and how many.
   func firstNonfiniteVariable() -> (Variable, count: Int)? {
-    for variable in layers.flatMap(\.variables) {
-      let count = variable.nonfiniteCount
-      if count > 0 { return (variable, count) }
+    for layer in layers {
+      for variable in layer.variables {
+        let count = variable.nonfiniteCount
+        if count > 0 { return (variable, count) }
+      }
     }
     return nil
   }

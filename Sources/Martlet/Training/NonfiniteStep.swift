@@ -38,7 +38,7 @@ struct NonfiniteStep: Error {
     case .variable(let variable, let count):
       return .notFinite(
         "model: expected finite parameters and statistics; got NaN or infinity in \(count) of \(variable.count) values of "
-          + "\"\(variable.name)\" before \(place). Load the tensor anew, or make the model anew.")
+          + "\"\(variable.name)\". \(kept) Load the tensor anew, or make the model anew.")
     case .input(let index, let row, let value):
       return .notFinite(
         "inputs[\(index)]: expected finite values; got \(value) in \(name(row)). \(kept) Repair or remove such rows, or have fit "

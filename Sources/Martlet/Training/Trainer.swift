@@ -194,7 +194,7 @@ public final class Trainer {
   ///   - rows: of all pieces; 1 or more.
   ///   - explains: whether a refusal says why, for which the model may run once more.
   ///   - loadTargets: puts a piece's targets into memory, whose size has been checked. It throws for targets that the loss does not take;
-  ///     nothing has changed then: where there are several pieces, each is loaded once before the first is run.
+  ///     the statistics that earlier pieces have moved are put back then, too.
   ///   - loadInputs: the same for its inputs.
   /// - Throws: ``NonfiniteStep`` if the loss or a gradient is not finite.
   func run(
@@ -209,8 +209,6 @@ public final class Trainer {
     if let allReduce = model.network.exchange {
       return try runShard(allReduce, memory, rows: rows, explains: explains) { try load(0) }
     }
-    // The first piece moves statistics: what the last would refuse is refused before.
-    if pieces > 1 { for piece in 0..<pieces { _ = try loadTargets(piece) } }
     let executor = memory.executor
     let key = StableHash.mixed(seed ^ StableHash.mixed(stepCount))
     memory.stateBefore.retake()
